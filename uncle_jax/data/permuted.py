@@ -1,0 +1,54 @@
+"""Permuted benchmarks: every task sees the same digits under its own fixed pixel permutation."""
+
+from pathlib import Path
+
+import numpy as np
+
+from uncle_jax.data.benchmark import Benchmark, Data, InputSpec, holdout
+from uncle_jax.data.idx import read_mnist
+
+N_TASKS = 10
+
+
+def permuted_digits(seed: int) -> Benchmark:
+    """scikit-learn's 1,797 real handwritten digits (8x8, ten classes), 80 % train, 20 % test.
+
+    The split and the ten permutations follow from `seed`.
+    """
+    from sklearn.datasets import load_digits  # here: it costs a second that MNIST need not pay
+
+    digits = load_digits()
+    images = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., None]
+    train, test = holdout(Data(images, digits.target.astype(np.int32)), seed, fraction=0.2)
+    spec = InputSpec((8, 8, 1), 10, (0.3053,), (0.3760,))
+    return _permuted("permuted-digits", spec, {"train": train, "test": test}, seed)
+
+
+def permuted_mnist(folder: Path, seed: int, train_images: int | None = None) -> Benchmark:
+    """Permuted-MNIST from the publisher's four IDX files in `folder`.
+
+    `train_images`: how many of the 60,000 a task trains on, drawn anew for each task; None: all.
+    """
+    splits = read_mnist(folder)
+    spec = InputSpec((28, 28, 1), 10, (0.1307,), (0.3081,))
+    return _permuted("permuted-mnist", spec, splits, seed, train_images)
+
+
+def _permuted(
+    name: str, spec: InputSpec, splits: dict[str, Data], seed: int, train_images: int | None = None
+) -> Benchmark:
+    # As in the authors' benchmark: one RandomState(seed), a permutation of all pixels per task.
+    rng = np.random.RandomState(seed)
+    pixels = spec.image_shape[0] * spec.image_shape[1]
+    permutations = [rng.permutation(pixels) for _ in range(N_TASKS)]
+    drawn = [rng.permutation(len(splits["train"].labels))[:train_images] for _ in range(N_TASKS)]
+
+    def load(task: int, split: str) -> Data:
+        images, labels = splits[split]
+        if split == "train":
+            images, labels = images[drawn[task]], labels[drawn[task]]
+        flat = images.reshape(len(images), pixels)[:, permutations[task]]
+        return Data(flat.reshape(images.shape), labels)
+
+    counts = {"train_images": len(drawn[0]), "test_images": len(splits["test"].labels)}
+    return Benchmark(name, spec, N_TASKS, load, counts)

@@ -1,0 +1,131 @@
+"""Requests answered one after another: call the method, evaluate, time, report."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from uncle_jax.data.benchmark import Benchmark, Data, holdout
+from uncle_jax.errors import UncleError
+from uncle_jax.hypernet import Array
+from uncle_jax.methods.protocol import Method, OnStep
+from uncle_jax.metrics import all_metrics
+from uncle_jax.requests import Request, validate
+
+LoadTask = Callable[[int], tuple[Data, Data]]  # task -> (train, evaluation)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one request led to."""
+
+    index: int  # its place in the sequence, from 0
+    request: Request
+    accuracy: dict[int, float]  # per cent, of every task seen so far, unlearned ones included
+    seconds: float  # of learn or unlearn alone, compilation apart
+    compile_seconds: float  # tracing, lowering and compiling, evaluation's included
+
+
+class Run(NamedTuple):
+    """A whole sequence, answered."""
+
+    state: Any
+    answers: tuple[Answer, ...]
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """RA, FA, spill, ... in percentage points (metrics.py)."""
+        requests = [answer.request for answer in self.answers]
+        return all_metrics(requests, [answer.accuracy for answer in self.answers])
+
+
+def evaluate(method: Method, state: Any, task: int, data: Data) -> float:
+    """Accuracy, in per cent, of `task`'s network on labelled images."""
+    predictions = np.argmax(method.logits(state, task, data.images), axis=-1)
+    return 100 * float(np.mean(predictions == np.asarray(data.labels)))
+
+
+def run_sequence(
+    method: Method,
+    benchmark: Benchmark,
+    requests: Sequence[Request],
+    key: Array,
+    on_step: OnStep | None = None,
+    on_request: Callable[[Answer, Any], None] | None = None,
+    eval_split: str = "test",
+    holdout_seed: int = 0,
+) -> Run:
+    """Answer `requests` in order, evaluating every task seen so far after each.
+
+    A learn request sees its own task's training data, an unlearn request none. `on_step(step,
+    steps, loss)` follows each optimiser step, `on_request(answer, state)` each request.
+    `eval_split` "validation" evaluates on a tenth of the training data, held out from learning.
+    Raises UncleError, before anything is learned, if a request cannot be answered.
+    """
+    validate(requests, benchmark.n_tasks)
+    state = method.init(key)
+    held: dict[int, Data] = {}
+    answers = []
+    for index, (op, task) in enumerate(requests):
+        with CompileClock() as clock:
+            if op == "L":
+                train, held[task] = load_task(benchmark, task, eval_split, holdout_seed)
+                started, compiled = time.perf_counter(), clock.seconds
+                state = method.learn(state, task, train, on_step=on_step)
+            else:
+                started, compiled = time.perf_counter(), clock.seconds
+                state = method.unlearn(state, task, on_step=on_step)
+            jax.block_until_ready(state)
+            seconds = time.perf_counter() - started - (clock.seconds - compiled)
+            accuracy = {seen: evaluate(method, state, seen, data) for seen, data in held.items()}
+        answers.append(Answer(index, Request(op, task), accuracy, seconds, clock.seconds))
+        if on_request:
+            on_request(answers[-1], state)
+    return Run(state, tuple(answers))
+
+
+def load_task(
+    benchmark: Benchmark, task: int, eval_split: str = "test", holdout_seed: int = 0
+) -> tuple[Data, Data]:
+    """(train, evaluation) data of one task; with "validation" the latter is held out from train."""
+    if eval_split not in ("test", "validation"):
+        raise UncleError(f"unknown eval_split {eval_split!r} (allowed: test, validation)")
+    train = benchmark.load(task, "train")
+    if eval_split == "validation":
+        return holdout(train, holdout_seed)
+    return train, benchmark.load(task, "test")
+
+
+class CompileClock(AbstractContextManager["CompileClock"]):
+    """Counts the seconds that JAX spends tracing, lowering and compiling inside the block."""
+
+    def __init__(self) -> None:
+        self._spans: list[tuple[float, float]] = []  # (start, seconds), none inside another
+
+    @property
+    def seconds(self) -> float:
+        return sum(seconds for _, seconds in self._spans)
+
+    def _hear(self, event: str, duration: float, **_: Any) -> None:
+        if event.startswith("/jax/core/compile/"):
+            start = time.perf_counter() - duration
+            # A jitted function traced inside another reports first, then within the outer's time.
+            self._spans = [span for span in self._spans if span[0] < start]
+            self._spans.append((start, duration))
+
+    def __enter__(self) -> "CompileClock":
+        jax.monitoring.register_event_duration_secs_listener(self._hear)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        jax.monitoring.unregister_event_duration_listener(self._hear)

@@ -1,0 +1,19 @@
+"""The one exception that means "the input was wrong", told in one line."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UncleError(ValueError):
+    """Bad input: one line that names what was wrong and what is allowed."""
+
+
+def allowed(what: str, given: object, options: Iterable[object]) -> UncleError:
+    """An error for a value outside `options`, with the nearest option suggested.
+
+    Returns (not raises) the UncleError, so that call sites read `raise allowed(...)`.
+    """
+    names = [str(option) for option in options]
+    near = difflib.get_close_matches(str(given), names, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return UncleError(f"unknown {what} {str(given)!r}{hint} (allowed: {', '.join(names)})")

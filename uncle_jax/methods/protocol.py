@@ -1,0 +1,30 @@
+"""What every method offers: four pure functions over its own frozen state."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+from uncle_jax.data.benchmark import Data
+from uncle_jax.hypernet import Array
+
+OnStep = Callable[[int, int, Array], None]
+"""Called as on_step(step, steps, loss) after each optimiser step; `loss` is still on the device."""
+
+
+class Learn(Protocol):
+    def __call__(
+        self, state: Any, task: int, data: Data, *, on_step: OnStep | None = None
+    ) -> Any: ...
+
+
+class Unlearn(Protocol):
+    def __call__(self, state: Any, task: int, *, on_step: OnStep | None = None) -> Any: ...
+
+
+class Method(NamedTuple):
+    """A continual learner that can unlearn. States go in and come out; none is changed in place."""
+
+    name: str
+    init: Callable[[Array], Any]  # (key) -> state
+    learn: Learn  # (state, task, data) -> state
+    unlearn: Unlearn  # (state, task) -> state; takes no data
+    logits: Callable[[Any, int, Any], Array]  # (state, task, images [B, H, W, D]) -> [B, Y]

@@ -1,0 +1,209 @@
+"""UnCLe: Algorithm 1 of the paper, one request at a time."""
+
+import math
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from uncle_jax import hypernet, resnet
+from uncle_jax.config import Config
+from uncle_jax.data.benchmark import Data, InputSpec, as_data
+from uncle_jax.errors import UncleError
+from uncle_jax.hypernet import Array
+from uncle_jax.methods.protocol import Method, OnStep
+from uncle_jax.state import LEARNED, NEW, CLState, describe, erase_task, snapshot, stats_of
+from uncle_jax.steps import Network, Steps, input_shape, make_steps
+
+
+def uncle(
+    spec: InputSpec, n_tasks: int, config: Config | None = None, main_net: nn.Module | None = None
+) -> Method:
+    """UnCLe for up to `n_tasks` tasks of images like `spec`.
+
+    `main_net`: any Linen module called as module(x, train=...) with spec.n_classes outputs; by
+    default the ResNet that `config.backbone` names. Weights are generated, so it needs none.
+    """
+    config = config or Config()
+    main_net = main_net or resnet.from_config(config, spec.n_classes)
+    layout, fresh = resnet.plan(main_net, input_shape(spec, config.image_size), config.chunks)
+    steps = make_steps(Network(main_net, layout, spec, config))
+
+    @jax.jit
+    def init(key: Array) -> CLState:
+        key, noise_key, k_task, k_chunk, k_phi = jax.random.split(key, 5)
+        task_emb = jax.random.normal(k_task, (n_tasks, config.embedding))
+        chunk_emb = jax.random.normal(k_chunk, (config.chunks, config.embedding))
+        phi = hypernet.init(
+            k_phi, layout, task_emb, chunk_emb, config.trunk, config.parametrisation
+        )
+        return CLState(
+            phi=phi,
+            task_emb=task_emb,
+            chunk_emb=chunk_emb,
+            status=jnp.full(n_tasks, NEW),
+            norm_stats=jax.tree.map(lambda a: jnp.broadcast_to(a, (n_tasks, *a.shape)), fresh),
+            phi_star=phi,
+            key=key,
+            noise_key=noise_key,
+            n_requests=jnp.zeros((), jnp.int32),
+            n_unlearned=jnp.zeros((), jnp.int32),
+        )
+
+    def learn(state: CLState, task: int, data: Data, *, on_step: OnStep | None = None) -> CLState:
+        task = _checked(state, task, learned=False)
+        return _learn(steps, config, fresh, state, task, as_data(data, spec), on_step)
+
+    def unlearn(state: CLState, task: int, *, on_step: OnStep | None = None) -> CLState:
+        task = _checked(state, task, learned=True)
+        return _unlearn(steps, config, fresh, state, task, on_step)
+
+    def logits(state: CLState, task: int, images: Any) -> Array:
+        """Logits [B, Y] of `task`'s generated network for images [B, H, W, D]."""
+        task = _in_range(state, task)
+        images = np.asarray(images)
+        if not len(images):
+            return jnp.zeros((0, spec.n_classes))
+        theta = steps.theta(state.phi, state.task_emb[task], state.chunk_emb)
+        stats = stats_of(state, task)
+        size = config.eval_batch_size
+        # The last batch is filled up with the first images again: one shape, one trace.
+        order = np.arange(math.ceil(len(images) / size) * size) % len(images)
+        parts = [steps.logits(theta, stats, images[index]) for index in order.reshape(-1, size)]
+        return jnp.concatenate(parts)[: len(images)]
+
+    return Method("uncle", init, learn, unlearn, logits)
+
+
+def only_learning(
+    spec: InputSpec, n_tasks: int, config: Config | None = None, main_net: nn.Module | None = None
+) -> Method:
+    """UnCLe that answers no unlearning request: the reference of Table 3 and Figures 5 and 7."""
+
+    def unlearn(state: CLState, task: int, *, on_step: OnStep | None = None) -> CLState:
+        del task, on_step
+        return state
+
+    learner = uncle(spec, n_tasks, config, main_net)
+    return learner._replace(name="only-learning", unlearn=unlearn)
+
+
+def burn_in_iterations(config: Config, n_unlearned: int) -> int:
+    """Iterations of the next unlearning: 100, 90, 81, 72, ... with a floor of 20 (Appendix C.2)."""
+    iterations = config.burn_in
+    for _ in range(n_unlearned):
+        iterations = int(config.burn_in_decay * iterations)
+    return max(iterations, min(config.burn_in_floor, config.burn_in))
+
+
+def learning_rate(config: Config, step: int, steps_per_epoch: int) -> float:
+    """The learning rate of optimiser step `step` of a learn request, by `config.schedule`."""
+    if config.schedule == "constant":
+        return config.lr
+    if config.schedule == "cosine":
+        total = config.epochs * steps_per_epoch
+        return config.lr * 0.5 * (1 + math.cos(math.pi * step / total))
+    decays = step // steps_per_epoch // config.schedule_epochs
+    return config.lr * config.schedule_factor**decays
+
+
+def _learn(
+    steps: Steps, config: Config, fresh: Any, state: CLState, task: int, data: Data,
+    on_step: OnStep | None,
+) -> CLState:  # fmt: skip
+    key, k_emb, k_order = jax.random.split(state.key, 3)
+    emb = jax.random.normal(k_emb, (config.embedding,))  # Algorithm 1, line 1
+    carry = steps.start_learning(state, emb, fresh)
+    anchor = steps.anchor(state)
+    train_chunks = jnp.asarray(state.n_requests == 0, jnp.float32)
+    images, labels = jnp.asarray(data.images), jnp.asarray(data.labels)
+
+    per_epoch = math.ceil(len(labels) / config.batch_size)
+    for epoch in range(config.epochs):
+        order = np.asarray(jax.random.permutation(jax.random.fold_in(k_order, epoch), len(labels)))
+        # Every image once; the last batch is filled up with the epoch's first images again.
+        order = np.resize(order, (per_epoch, config.batch_size))
+        for index, batch in enumerate(order, start=epoch * per_epoch):
+            lr = np.float32(learning_rate(config, index, per_epoch))
+            carry, losses = steps.learn(
+                carry, anchor, state.task_emb, train_chunks, images[batch], labels[batch], lr
+            )
+            if on_step:
+                on_step(index + 1, config.epochs * per_epoch, losses.total)
+
+    # theta moved faster than its running statistics: let them settle on the final theta.
+    own = carry.stats
+    if config.norm_calibration and jax.tree.leaves(own):
+        theta = steps.theta(carry.phi, carry.emb, carry.chunk_emb)
+        order = jax.random.permutation(jax.random.fold_in(k_order, config.epochs), len(labels))
+        order = np.resize(np.asarray(order), (config.norm_calibration, config.batch_size))
+        for batch in order:
+            own = steps.calibrate(theta, own, images[batch])
+
+    stats = jax.tree.map(lambda a, one: a.at[task].set(one), state.norm_stats, own)
+    return snapshot(
+        state.replace(  # pyright: ignore[reportAttributeAccessIssue]
+            phi=carry.phi,
+            task_emb=state.task_emb.at[task].set(carry.emb),
+            chunk_emb=carry.chunk_emb,
+            status=state.status.at[task].set(LEARNED),
+            norm_stats=stats,
+            key=key,
+            n_requests=state.n_requests + 1,
+        )
+    )
+
+
+def _unlearn(
+    steps: Steps, config: Config, fresh: Any, state: CLState, task: int, on_step: OnStep | None
+) -> CLState:
+    key, k_emb, k_noise = jax.random.split(state.key, 3)
+    state = erase_task(state, task, fresh)  # first, so that drift no longer holds the task
+    phi, task_emb = state.phi, state.task_emb
+    if config.noise != "discard":
+        carry = steps.start_unlearning(state)
+        anchor = steps.anchor(state)
+        iterations = burn_in_iterations(config, int(state.n_unlearned))
+        fixed = config.noise == "fixed"
+        for index in range(iterations):
+            k_step = state.noise_key if fixed else jax.random.fold_in(k_noise, index)
+            carry, losses = steps.unlearn(
+                carry, anchor, task_emb, state.chunk_emb, task, k_step,
+                np.float32(config.unlearn_lr),
+            )  # fmt: skip
+            if on_step:
+                on_step(index + 1, iterations, losses.total)
+        phi = carry.phi
+    if config.noise == "discard" or config.embedding_after == "redraw":
+        task_emb = task_emb.at[task].set(jax.random.normal(k_emb, (config.embedding,)))
+    return snapshot(
+        state.replace(  # pyright: ignore[reportAttributeAccessIssue]
+            phi=phi,
+            task_emb=task_emb,
+            key=key,
+            n_requests=state.n_requests + 1,
+            n_unlearned=state.n_unlearned + 1,
+        )
+    )
+
+
+def _in_range(state: CLState, task: int) -> int:
+    n_tasks = len(state.status)
+    if not 0 <= int(task) < n_tasks:
+        raise UncleError(f"unknown task {task} (allowed: 0 to {n_tasks - 1})")
+    return int(task)
+
+
+def _checked(state: CLState, task: int, learned: bool) -> int:
+    """`task` as an int, if it may be learned (or, with `learned`, unlearned)."""
+    task = _in_range(state, task)
+    if (int(state.status[task]) == LEARNED) == learned:
+        return task
+    have = describe(state)["learned"]
+    raise UncleError(
+        f"task {task} is not learned, so it cannot be unlearned (learned: {have})"
+        if learned
+        else f"task {task} is already learned; unlearn it first (learned: {have})"
+    )

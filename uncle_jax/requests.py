@@ -1,0 +1,92 @@
+"""What is asked, in which order: learn and unlearn requests and the sequences of Table 4."""
+
+import re
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+from uncle_jax.errors import UncleError, allowed
+
+
+class Request(NamedTuple):
+    """One request: `op` "L" (learn) or "U" (unlearn) of task id `task`."""
+
+    op: Literal["L", "U"]
+    task: int
+
+    def __str__(self) -> str:
+        return f"{self.op}{self.task}"
+
+
+# Table 4 of the paper; permuted-digits follows permuted-mnist.
+_FIVE_TASKS = (
+    "L0 L1 U0 L2 L3 L4 U1",
+    "L3 L4 L2 L0 L1 U3 U0",
+    "L0 L2 U0 L4 L3 U2 U4",
+)
+_TEN_TASKS = (
+    "L1 L0 U1 L5 L8 L9 L7 U0 L2 L3 L4 U8 U3 U5 L6",
+    "L6 L7 L2 L1 L0 U1 L9 U7 U2 U0 L4 U4 L8 U6 L5",
+    "L7 L1 L2 L8 L0 U1 L3 L6 U3 U2 L4 L5 U8 L9 U7",
+)
+_TWENTY_TASKS = (
+    "L3 L0 U3 L9 L5 L17 L1 L7 L14 L15 L19 U17 U7 L6 U15 U9 L12 L4 U5 U4 U6 U0 U1 U14 U12 L13 L18 "
+    "L2 L11 L8",
+    "L12 L13 L5 L8 L2 U8 L14 U13 U5 U2 L3 U3 L16 U12 L11 U16 L7 L15 L10 L19 L9 U14 U7 L18 L6 L1 L0 "
+    "L4 U6 L17",
+    "L2 L7 U2 L18 L12 U7 U18 L16 L0 U16 U0 L13 L4 U12 U13 L9 L19 U19 U4 L10 L14 L5 U5 U10 L11 L1 "
+    "U1 L17 L6 L3",
+)
+TABLE_4: dict[str, tuple[str, str, str]] = {
+    "permuted-digits": _TEN_TASKS,
+    "permuted-mnist": _TEN_TASKS,
+    "cifar100": _TEN_TASKS,
+    "five-tasks": _FIVE_TASKS,
+    "tinyimagenet": _TWENTY_TASKS,
+}
+
+
+def table_4(dataset: str, seq: int) -> tuple[Request, ...]:
+    """The paper's sequence `seq` (1, 2 or 3) for `dataset`. Raises UncleError on either."""
+    if dataset not in TABLE_4:
+        raise allowed("dataset for a sequence of Table 4", dataset, TABLE_4)
+    if seq not in (1, 2, 3):
+        raise allowed("sequence", seq, (1, 2, 3))
+    return parse(TABLE_4[dataset][seq - 1])
+
+
+def parse(text: str) -> tuple[Request, ...]:
+    """Requests from text such as "L0 L1 U0" (spaces, commas or arrows between them)."""
+    words = [word for word in re.split(r"[\s,]+|->|→", text) if word]
+    if not words:
+        raise UncleError('--requests is empty (allowed: words such as "L0 L1 U0")')
+    requests = []
+    for word in words:
+        match = re.fullmatch(r"([LU])(\d{1,6})", word, flags=re.IGNORECASE)
+        if not match:
+            raise UncleError(
+                f"malformed request {word!r} (allowed: L or U and a task id, as in L0 L1 U0)"
+            )
+        op: Literal["L", "U"] = "L" if match[1].upper() == "L" else "U"
+        requests.append(Request(op, int(match[2])))
+    return tuple(requests)
+
+
+def validate(requests: Iterable[Request], n_tasks: int) -> None:
+    """Raise UncleError unless every request can be answered in this order.
+
+    A task is learned before it is unlearned, and not learned twice without an unlearning between;
+    it may be learned again afterwards. Ids run from 0 to n_tasks - 1.
+    """
+    learned: set[int] = set()
+    for position, (op, task) in enumerate(requests):
+        where = f"request {position} ({op}{task})"
+        if not 0 <= task < n_tasks:
+            raise UncleError(f"{where}: unknown task {task} (allowed: 0 to {n_tasks - 1})")
+        if op == "L" and task in learned:
+            raise UncleError(f"{where}: task {task} is already learned (unlearn it first: U{task})")
+        if op == "U" and task not in learned:
+            raise UncleError(
+                f"{where}: task {task} is not learned at this point, so it cannot be unlearned "
+                f"(learned here: {', '.join(map(str, sorted(learned))) or 'none'})"
+            )
+        learned.symmetric_difference_update({task})
