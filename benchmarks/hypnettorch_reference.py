@@ -29,9 +29,9 @@ class Library(NamedTuple):
 def _library() -> Library:
     """torch and hypnettorch, or one line that says how to install them."""
     try:
-        import torch
-        from hypnettorch.hnets import ChunkedHMLP
-        from hypnettorch.utils import hnet_regularizer
+        import torch  # pyright: ignore[reportMissingImports]
+        from hypnettorch.hnets import ChunkedHMLP  # pyright: ignore[reportMissingImports]
+        from hypnettorch.utils import hnet_regularizer  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ImportError(f'{error}: pip install "uncle-jax[bench]"') from error
     return Library(

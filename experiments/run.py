@@ -1,8 +1,8 @@
 """Learn and unlearn a sequence of tasks, and show what was learned, kept and forgotten.
 
-    python experiments/run.py                            permuted digits, about a minute on a laptop
-    python experiments/run.py --dataset permuted-mnist --data-dir DIR --seeds 0 1 2
-    python experiments/run.py --requests "L0 L1 U0 L2" --set chunks=10 --epochs 5
+python experiments/run.py                            permuted digits, about a minute on a laptop
+python experiments/run.py --dataset permuted-mnist --data-dir DIR --seeds 0 1 2
+python experiments/run.py --requests "L0 L1 U0 L2" --set chunks=10 --epochs 5
 """
 
 import argparse
@@ -146,7 +146,9 @@ def resolve(args: argparse.Namespace) -> tuple[Preset, Config, tuple[Request, ..
         changes[key.strip().replace("-", "_")] = value.strip()
     if len(set(args.seeds)) < len(args.seeds) or min(args.seeds) < 0:
         raise UncleError(f"--seeds must differ and not be negative, not {args.seeds}")
-    requests = parse(args.requests) if args.requests is not None else table_4(args.dataset, args.seq)
+    requests = (
+        parse(args.requests) if args.requests is not None else table_4(args.dataset, args.seq)
+    )
     return chosen, replace(chosen.config, changes), requests
 
 
@@ -189,7 +191,7 @@ def sizes(method: Any) -> dict[str, Any]:
 
 
 class Progress:
-    """A progress bar for the request under way, with the loss and the time left for the whole run."""
+    """A progress bar for the request under way, with its loss and the whole run's time left."""
 
     def __init__(self, requests: tuple[Request, ...]) -> None:
         from tqdm import tqdm
@@ -230,7 +232,9 @@ class Progress:
     def _later(self) -> float:
         """Seconds for the requests after this one, by what those like them took."""
         all_ = self.seconds["L"] + self.seconds["U"] or [0.0]
-        mean = {op: sum(s) / len(s) if s else sum(all_) / len(all_) for op, s in self.seconds.items()}
+        mean = {
+            op: sum(s) / len(s) if s else sum(all_) / len(all_) for op, s in self.seconds.items()
+        }
         return sum(mean[request.op] for request in self.requests[self.index + 1 :])
 
 

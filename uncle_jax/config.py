@@ -6,6 +6,7 @@ Nothing here imports jax, so that `--help` and `--dry-run` checks answer at once
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import NoneType, UnionType
@@ -23,7 +24,7 @@ class Config:
 
     # Main network F(x; theta).
     backbone: Literal["resnet18", "resnet50", "thin"] = "resnet18"
-    stem: Literal["imagenet", "small"] = "imagenet"  # 7x7/2 + max-pool, or one 3x3
+    stem: Literal["imagenet", "strided", "small"] = "imagenet"  # 7x7/2 + max-pool; 3x3/2; 3x3
     width: int = 64  # channels of the first stage
     image_size: int | None = 64  # images are resized to this on device; None: native
     norm_stats: Literal["running", "batch"] = "running"  # at test: a task's own, or the batch's
@@ -71,13 +72,13 @@ class Config:
             " noise_samples burn_in burn_in_decay burn_in_floor eval_batch_size"
         )
         for name in positive.split():
-            if getattr(self, name) <= 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise UncleError(f"{name} must be positive, not {getattr(self, name)}")
-        for name in ("beta", "gamma"):
-            if getattr(self, name) < 0:
+        for name in ("beta", "gamma", "norm_calibration"):
+            if not 0 <= getattr(self, name) < math.inf:
                 raise UncleError(f"{name} must not be negative, not {getattr(self, name)}")
         for name in ("clip_norm", "image_size", "train_images"):
-            if getattr(self, name) is not None and getattr(self, name) <= 0:
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise UncleError(f"{name} must be positive or none, not {getattr(self, name)}")
         if not 0 <= self.norm_momentum < 1:
             raise UncleError(f"norm_momentum must be in [0, 1), not {self.norm_momentum}")
@@ -153,7 +154,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
     },
     "permuted-mnist": {
         "laptop": Preset(
-            config=dataclasses.replace(_LAPTOP, epochs=5, train_images=10_000),
+            config=dataclasses.replace(_LAPTOP, stem="strided", epochs=4, train_images=15_000),
             command="python experiments/run.py --dataset permuted-mnist --data-dir DIR",
         ),
         "paper": Preset(
@@ -180,8 +181,8 @@ def preset(dataset: str, name: str) -> Preset:
 
 
 def as_dict(config: Config) -> dict[str, Any]:
-    """`config` as JSON-ready values."""
-    return dataclasses.asdict(config)
+    """`config` as JSON has it: tuples are lists."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
 def fingerprint(settings: Mapping[str, Any]) -> str:

@@ -111,12 +111,13 @@ class CompileClock(AbstractContextManager["CompileClock"]):
     def seconds(self) -> float:
         return sum(seconds for _, seconds in self._spans)
 
-    def _hear(self, event: str, duration: float, **_: Any) -> None:
+    def _hear(self, event: str, duration_secs: float, **kwargs: str | int) -> None:
+        del kwargs
         if event.startswith("/jax/core/compile/"):
-            start = time.perf_counter() - duration
+            start = time.perf_counter() - duration_secs
             # A jitted function traced inside another reports first, then within the outer's time.
             self._spans = [span for span in self._spans if span[0] < start]
-            self._spans.append((start, duration))
+            self._spans.append((start, duration_secs))
 
     def __enter__(self) -> "CompileClock":
         jax.monitoring.register_event_duration_secs_listener(self._hear)

@@ -60,15 +60,16 @@ def gains(layout: Layout, parametrisation: str) -> dict[Kind, np.ndarray] | None
     return {kind: np.where(std > 0, std, 1).astype(np.float32) for kind, std in deviation.items()}
 
 
-def scale(
-    layout: Layout, parametrisation: str, out: Mapping[Kind, Array]
-) -> dict[Kind, Array]:
+def scale(layout: Layout, parametrisation: str, out: Mapping[Kind, Array]) -> dict[Kind, Array]:
     """theta's values, still in columns {kind: [W, C]}, from head outputs {kind: [W, C]}."""
     factor = gains(layout, parametrisation)
     if factor is None:
         return dict(out)
     base = {kind: layout.column_values(kind, "base") for kind in out}
-    return {kind: base[kind][:, None] + factor[kind][:, None] * out[kind] for kind in out}
+    return {
+        kind: jnp.asarray(base[kind])[:, None] + jnp.asarray(factor[kind])[:, None] * out[kind]
+        for kind in out
+    }
 
 
 def generate(

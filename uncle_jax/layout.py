@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-Kind = Literal["weight", "norm", "residual"]
+Kind = str
 KINDS: tuple[Kind, ...] = ("weight", "norm", "residual")
 
 

@@ -36,7 +36,7 @@ def forget_accuracy(requests: Sequence[Request], accuracy: Accuracy) -> float:
 
 
 def spill(requests: Sequence[Request], accuracy: Accuracy) -> float:
-    """Spill as Table 2 reports it: |change| at an unlearning, mean over retained tasks, then over U.
+    """Spill as Table 2 reports it: |change| at U, mean over retained tasks, then over U.
 
     Lower is better. Unlearnings that leave no task retained count for nothing. (Equation 4 sums
     over tasks, see `spill_sum`; only the mean fits the paper's numbers.)
@@ -50,7 +50,7 @@ def spill_sum(requests: Sequence[Request], accuracy: Accuracy) -> float:
 
 
 def relapse(requests: Sequence[Request], accuracy: Accuracy) -> float:
-    """Relapse, Equation 5: |accuracy right after unlearning - at the end|, mean over unlearned tasks.
+    """Relapse, Equation 5: |accuracy right after U - at the end|, mean over unlearned tasks.
 
     Lower is better. A task that was learned again is not counted.
     """

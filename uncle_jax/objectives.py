@@ -37,7 +37,7 @@ class Anchor(NamedTuple):
 
 
 def choose_form(drift: str, rows: int, features: int, columns: int) -> str:
-    """"exact" or "direct", whichever takes fewer multiply-adds a step where `drift` is "auto".
+    """ "exact" or "direct", whichever takes fewer multiply-adds a step where `drift` is "auto".
 
     Direct: three products of [R, U] with [U, W] (value, two gradients). Exact: four of [U, U] with
     [U, W] and four of [R, U] with [U, U]. `columns` counts the whole ones of all heads.
@@ -110,9 +110,7 @@ def features_of_rows(phi: Phi, task_emb: Array, chunk_emb: Array) -> Array:
     return u.reshape(-1, u.shape[-1])
 
 
-def scaled(
-    heads: Mapping[Kind, Array], gains: Mapping[Kind, Any] | None
-) -> dict[Kind, Array]:
+def scaled(heads: Mapping[Kind, Array], gains: Mapping[Kind, Any] | None) -> dict[Kind, Array]:
     """Heads whose outputs are in theta's units: each column times its gain."""
     if gains is None:
         return dict(heads)
@@ -150,8 +148,7 @@ def _exact_backward(saved, cotangent):
     to_u = u_star @ (g1 + g2) + du @ (g1 + g2 + g2.T + gram)
     u_bar = 2 * cotangent * weight[:, None] * to_u
     heads_bar = tuple(
-        2 * cotangent * (s_uu @ d + s_ud @ star)
-        for d, star in zip(dheads, heads_star, strict=True)
+        2 * cotangent * (s_uu @ d + s_ud @ star) for d, star in zip(dheads, heads_star, strict=True)
     )
     return u_bar, heads_bar, None, None, None, None, None
 

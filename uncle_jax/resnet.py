@@ -62,13 +62,12 @@ class ResNet(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:  # [B, H, W, D] -> [B, Y]
-        if self.stem == "imagenet":
-            x = conv(self.width, 7, 2)(x)
-        else:
-            x = conv(self.width, 3)(x)
+        size, stride = {"imagenet": (7, 2), "strided": (3, 2), "small": (3, 1)}[self.stem]
+        x = conv(self.width, size, stride)(x)
         x = nn.relu(norm(self.momentum)(x, use_running_average=not train))
         if self.stem == "imagenet":
-            x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
+            pad: Any = ((1, 1), (1, 1))  # typed as str alone in flax
+            x = nn.max_pool(x, (3, 3), (2, 2), pad)
         for stage, depth in enumerate(self.blocks):
             for index in range(depth):
                 stride = 2 if stage > 0 and index == 0 else 1

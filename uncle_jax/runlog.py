@@ -51,7 +51,7 @@ def prepare(workdir: Path, settings: Mapping[int, Mapping[str, Any]], overwrite:
         path = workdir / f"seed{seed}" / "config.json"
         try:
             theirs = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
         except (OSError, ValueError) as error:
             raise UncleError(f"cannot read {path} ({error}); choose another --workdir") from None

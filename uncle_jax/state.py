@@ -1,9 +1,11 @@
 """CLState: everything a learner carries from one request to the next, arrays only.
 
 Dimension glossary, for all modules: B batch, T tasks (T_max slots), C chunks, E embedding, K trunk
-width, U = K + 1 features, W columns of a head, P main-network parameters, N noise samples, Y classes.
+width, U = K + 1 features, W columns of a head, P main-network parameters, N noise samples,
+Y classes.
 """
 
+import dataclasses
 from typing import Any
 
 import flax.struct
@@ -38,7 +40,7 @@ class CLState:
 
 def snapshot(state: CLState) -> CLState:
     """`state` with phi* = phi (Algorithm 1, line 10): nothing of the earlier phi is kept."""
-    return state.replace(phi_star=state.phi)  # pyright: ignore[reportAttributeAccessIssue]
+    return dataclasses.replace(state, phi_star=state.phi)
 
 
 def stats_of(state: CLState, task: int | Array) -> Any:
@@ -47,10 +49,10 @@ def stats_of(state: CLState, task: int | Array) -> Any:
 
 
 def erase_task(state: CLState, task: int | Array, fresh: Any) -> CLState:
-    """`state` with `task` UNLEARNED and its norm statistics back at `fresh` (means 0, variances 1)."""
+    """`state` with `task` UNLEARNED and its norm statistics back at `fresh` (0 and 1)."""
     stats = jax.tree.map(lambda all_, one: all_.at[task].set(one), state.norm_stats, fresh)
     status = state.status.at[task].set(UNLEARNED)
-    return state.replace(norm_stats=stats, status=status)  # pyright: ignore
+    return dataclasses.replace(state, norm_stats=stats, status=status)
 
 
 def describe(state: CLState) -> dict[str, list[int]]:

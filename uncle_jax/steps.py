@@ -121,9 +121,7 @@ def make_steps(net: Network) -> Steps:
         count = len(retained) if config.reg_mean == "benchmark" else retained.sum()
         weight = retained / jnp.maximum(count, 1)
         rows = len(retained) * layout.chunks
-        form = objectives.choose_form(
-            config.drift, rows, config.trunk[-1] + 1, sum(layout.whole)
-        )
+        form = objectives.choose_form(config.drift, rows, config.trunk[-1] + 1, sum(layout.whole))
         return objectives.drift_anchor(
             state.phi_star, state.task_emb, state.chunk_emb, weight, layout, form, drift_gains
         )

@@ -1,0 +1,1 @@
+"""Benchmarks: where a task's labelled images come from."""

@@ -20,7 +20,7 @@ MNIST_URL = "https://storage.googleapis.com/cvdf-datasets/mnist/"
 
 
 def find_mnist(folder: Path) -> list[Path]:
-    """The four IDX files in `folder`, gzipped or not. Raises UncleError that names what is missing."""
+    """The four IDX files in `folder`, gzipped or not. Raises UncleError that names the missing."""
     found = [
         next((p for p in (folder / f"{name}.gz", folder / name) if p.is_file()), None)
         for name in MNIST_FILES

@@ -1,6 +1,7 @@
 """Permuted benchmarks: every task sees the same digits under its own fixed pixel permutation."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ def permuted_digits(seed: int) -> Benchmark:
     """
     from sklearn.datasets import load_digits  # here: it costs a second that MNIST need not pay
 
-    digits = load_digits()
+    digits: Any = load_digits()
     images = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., None]
     train, test = holdout(Data(images, digits.target.astype(np.int32)), seed, fraction=0.2)
     spec = InputSpec((8, 8, 1), 10, (0.3053,), (0.3760,))

@@ -11,12 +11,16 @@ OnStep = Callable[[int, int, Array], None]
 
 
 class Learn(Protocol):
+    """learn(state, task, data) -> state."""
+
     def __call__(
         self, state: Any, task: int, data: Data, *, on_step: OnStep | None = None
     ) -> Any: ...
 
 
 class Unlearn(Protocol):
+    """unlearn(state, task) -> state: it has no argument for data."""
+
     def __call__(self, state: Any, task: int, *, on_step: OnStep | None = None) -> Any: ...
 
 

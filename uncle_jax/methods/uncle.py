@@ -1,5 +1,6 @@
 """UnCLe: Algorithm 1 of the paper, one request at a time."""
 
+import dataclasses
 import math
 from typing import Any
 
@@ -144,7 +145,8 @@ def _learn(
 
     stats = jax.tree.map(lambda a, one: a.at[task].set(one), state.norm_stats, own)
     return snapshot(
-        state.replace(  # pyright: ignore[reportAttributeAccessIssue]
+        dataclasses.replace(
+            state,
             phi=carry.phi,
             task_emb=state.task_emb.at[task].set(carry.emb),
             chunk_emb=carry.chunk_emb,
@@ -179,7 +181,8 @@ def _unlearn(
     if config.noise == "discard" or config.embedding_after == "redraw":
         task_emb = task_emb.at[task].set(jax.random.normal(k_emb, (config.embedding,)))
     return snapshot(
-        state.replace(  # pyright: ignore[reportAttributeAccessIssue]
+        dataclasses.replace(
+            state,
             phi=phi,
             task_emb=task_emb,
             key=key,

@@ -1,0 +1,37 @@
+# Everything a fresh machine with Python >= 3.11 and make needs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test test-all test-lowest lint bench clean
+
+run: $(VENV)/.installed  ## learn and unlearn ten tasks of real digits; table and picture in runs/
+	$(BIN)/python experiments/run.py
+
+test: $(VENV)/.installed  ## unit tests, small and fast
+	$(BIN)/python -m pytest
+
+test-all: $(VENV)/.installed  ## also those that need UNCLE_DATA_DIR or a GPU
+	$(BIN)/python -m pytest -m ""
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+test-lowest:  ## the unit tests on the oldest versions that pyproject.toml allows
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet uv
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct -e ".[dev]"
+	.venv-lowest/bin/python -m pytest
+
+bench: $(VENV)/.installed  ## cost of an unlearning step against the number of tasks (minutes)
+	$(BIN)/python benchmarks/drift.py
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) .venv-lowest runs dist

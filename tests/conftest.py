@@ -1,0 +1,82 @@
+"""What several test modules share: a tiny learner whose every step takes milliseconds."""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import numpy as np
+import pytest
+
+from uncle_jax import layout as layouts
+from uncle_jax import resnet
+from uncle_jax.config import Config
+from uncle_jax.data.benchmark import Benchmark, Data, InputSpec
+
+TINY = Config(
+    backbone="thin",
+    stem="small",
+    width=4,
+    image_size=None,
+    trunk=(8, 16),
+    embedding=4,
+    chunks=7,
+    epochs=2,
+    batch_size=16,
+    burn_in=10,
+    burn_in_floor=2,
+    norm_calibration=3,
+    eval_batch_size=16,
+)
+SPEC = InputSpec((6, 6, 1), 3, (0.5,), (0.25,))
+
+
+@pytest.fixture(scope="session")
+def spec() -> InputSpec:
+    return SPEC
+
+
+class Small(nn.Module):
+    """A main network with norm statistics that compiles in a moment."""
+
+    n_classes: int = 3
+    normed: bool = True
+
+    @nn.compact
+    def __call__(self, x, train):
+        x = nn.Dense(12)(x.reshape(len(x), -1))
+        if self.normed:
+            x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
+        return nn.Dense(self.n_classes)(nn.relu(x))
+
+
+@pytest.fixture(scope="session")
+def tiny_layout() -> layouts.Layout:
+    """The layout of the tiny thin ResNet: whole and ragged columns in all three heads."""
+    config = dataclasses.replace(TINY, chunks=5)
+    return resnet.plan(resnet.from_config(config, 3), (6, 6, 1), config.chunks)[0]
+
+
+def blobs(seed: int, n: int = 48) -> Data:
+    """Three easily told classes of 6x6 grey images, different ones for each seed."""
+    rng = np.random.RandomState(seed)
+    centres = np.random.RandomState(1000 + seed // 2).uniform(0, 255, (3, 6, 6, 1))
+    labels = rng.randint(0, 3, n).astype(np.int32)
+    images = np.clip(centres[labels] + rng.normal(0, 20, (n, 6, 6, 1)), 0, 255)
+    return Data(images.astype(np.uint8), labels)
+
+
+@pytest.fixture(scope="session")
+def blob_benchmark() -> Benchmark:
+    """Four tasks of blobs, as arrays of one's own."""
+    tasks = [{"train": blobs(2 * t), "test": blobs(2 * t + 1)} for t in range(4)]
+    return Benchmark.from_arrays(tasks, mean=SPEC.mean, std=SPEC.std)
+
+
+def assert_trees_close(a, b, rtol: float) -> None:
+    """Every leaf of `a` within `rtol` of `b`, relative to the leaf's largest value."""
+    for (path, x), y in zip(
+        jax.tree_util.tree_leaves_with_path(a), jax.tree.leaves(b), strict=True
+    ):
+        scale = float(np.max(np.abs(y))) or 1.0
+        error = float(np.max(np.abs(np.asarray(x) - np.asarray(y)))) / scale
+        assert error <= rtol, f"{jax.tree_util.keystr(path)}: {error:.2e} > {rtol}"
