@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 import time
@@ -106,6 +107,14 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_written(tmp_path, args, m
     assert len(done.stderr.strip().splitlines()) == 1
     assert done.stdout == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_knows_every_method():
+    from uncle_jax.methods import METHODS
+
+    names = re.search(r"^METHODS = \((.*)\)$", RUN.read_text(), flags=re.MULTILINE)
+    assert names
+    assert names[1].replace('"', "").split(", ") == list(METHODS)
 
 
 def test_dry_run_writes_nothing(tmp_path):

@@ -7,6 +7,7 @@ of theta. A head is one [U, W] matrix whose last row is its bias, and works on f
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,6 +34,7 @@ class Phi(NamedTuple):
 
 def features(trunk: tuple[Dense, ...], task_emb: Array, chunk_emb: Array) -> Array:
     """Trunk features with a 1 appended, [..., C, U], of embeddings [..., E] and [C, E]."""
+    chex.assert_rank(chunk_emb, 2)
     shape = (*task_emb.shape[:-1], *chunk_emb.shape)
     task = jnp.broadcast_to(task_emb[..., None, :], shape)
     chunk = jnp.broadcast_to(chunk_emb, shape)
@@ -103,7 +105,7 @@ def init(
             jax.random.normal(k, (n_in, n_out)) * np.sqrt(2 / n_in),
             jnp.zeros(n_out),
         )
-        for k, n_in, n_out in zip(keys, widths[:-1], widths[1:], strict=False)
+        for k, n_in, n_out in zip(keys[: len(trunk)], widths[:-1], widths[1:], strict=True)
     )
     h_TxCxK = features(layers, task_emb, chunk_emb)[..., :-1]
     moment = jnp.sum(jnp.mean(h_TxCxK**2, axis=(0, 1)))  # K times E[h^2]

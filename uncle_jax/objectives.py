@@ -7,6 +7,7 @@ ragged ones), N noise samples. Drift is a sum of squares over the outputs in use
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -18,6 +19,7 @@ from uncle_jax.layout import Kind, Layout
 
 def task_loss(logits: Array, labels: Array) -> Array:
     """L_task of Equation 2: mean cross-entropy of logits [B, Y] and labels [B]."""
+    chex.assert_rank((logits, labels), (2, 1))
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
 
@@ -57,6 +59,8 @@ def drift_anchor(
 
     `gains` ({kind: [W]}) measures the drift in theta where outputs are scaled (hypernet.gains).
     """
+    chex.assert_rank((task_emb, chunk_emb, weight), (2, 2, 1))
+    chex.assert_equal_shape_prefix((task_emb, weight), 1)
     u = features_of_rows(phi_star, task_emb, chunk_emb)
     weight_R = jnp.repeat(weight, chunk_emb.shape[0])
     heads = scaled(phi_star.heads, gains)
@@ -81,6 +85,7 @@ def drift(
     needs no output at all, only moments of the features and of the heads, all [U, U].
     """
     u = features_of_rows(phi, task_emb, chunk_emb)
+    chex.assert_equal_shape((u, anchor.features))
     heads = scaled(phi.heads, gains)
     total = jnp.zeros(())
     whole, whole_star = [], []

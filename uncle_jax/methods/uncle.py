@@ -16,7 +16,7 @@ from uncle_jax.errors import UncleError
 from uncle_jax.hypernet import Array
 from uncle_jax.methods.protocol import Method, OnStep
 from uncle_jax.state import LEARNED, NEW, CLState, describe, erase_task, snapshot, stats_of
-from uncle_jax.steps import Network, Steps, input_shape, make_steps
+from uncle_jax.steps import BATCH_INDEPENDENT, Network, Steps, input_shape, make_steps
 
 
 def uncle(
@@ -136,7 +136,7 @@ def _learn(
 
     # theta moved faster than its running statistics: let them settle on the final theta.
     own = carry.stats
-    if config.norm_calibration and jax.tree.leaves(own):
+    if config.norm_calibration and config.norm_stats == BATCH_INDEPENDENT and jax.tree.leaves(own):
         theta = steps.theta(carry.phi, carry.emb, carry.chunk_emb)
         order = jax.random.permutation(jax.random.fold_in(k_order, config.epochs), len(labels))
         order = np.resize(np.asarray(order), (config.norm_calibration, config.batch_size))
