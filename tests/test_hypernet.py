@@ -46,4 +46,4 @@ def test_generate_depends_on_the_embedding_alone(tiny_layout):
     again = hypernet.generate(phi, jnp.array(task_emb[0]), chunk_emb, tiny_layout)
     other = hypernet.generate(phi, task_emb[1], chunk_emb, tiny_layout)
     jax.tree.map(np.testing.assert_array_equal, first, again)
-    assert not np.allclose(first["Conv_0"]["kernel"], other["Conv_0"]["kernel"])
+    assert not np.allclose(first["conv"]["kernel"], other["conv"]["kernel"])

@@ -1,8 +1,10 @@
 import jax
 import numpy as np
 import pytest
+from conftest import TINY
 
 from uncle_jax import layout as layouts
+from uncle_jax import resnet
 
 
 @pytest.mark.parametrize("chunks", [1, 5, 7, 64])
@@ -43,8 +45,10 @@ def test_every_value_has_exactly_one_slot_and_surplus_is_masked(tiny_layout):
     assert len(used) == len(set(used.tolist())) == tiny_layout.size
 
 
-def test_kinds_follow_names(tiny_layout):
-    kind = {"/".join(leaf.path): leaf.kind for leaf in tiny_layout.leaves}
+def test_kinds_follow_names():
+    module = resnet.from_config(TINY, 3)
+    layout = resnet.plan(module, (6, 6, 1), 5)[0]
+    kind = {"/".join(leaf.path): leaf.kind for leaf in layout.leaves}
     assert kind["Conv_0/kernel"] == "weight"
     assert kind["BatchNorm_0/scale"] == "norm"
     assert kind["Dense_0/bias"] == "norm"

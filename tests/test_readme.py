@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import jax
 import pytest
 
 import uncle_jax
@@ -11,8 +12,16 @@ README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding=
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
+@pytest.fixture
+def optimised():
+    """XLA's optimisations back on (conftest turns them off): the examples train."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda text: text.split("\n")[-2][:30])
-def test_examples_run(example, capsys):
+def test_examples_run(example, capsys, optimised):
     scope: dict = {}
     exec(compile(example, "README.md", "exec"), scope)
     assert capsys.readouterr().out

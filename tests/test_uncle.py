@@ -141,7 +141,7 @@ def test_a_task_can_be_learned_again_after_it_was_unlearned(spec):
     state = method.learn(state, 1, blobs(2, 96))
     again = evaluate(method, state, 1, blobs(3))
     assert before > 85
-    assert forgotten < 60
+    assert forgotten < before - 25
     assert again > 85
     assert describe(state) == {"learned": [1], "unlearned": []}
 
