@@ -31,7 +31,7 @@ def test_impossible_sequences_are_refused(text, message):
 
 
 def test_a_task_may_be_learned_again_after_it_was_unlearned():
-    validate(parse("L0 U0 L0 U0"), n_tasks=1)
+    assert validate(parse("L0 U0 L0 U0"), n_tasks=1) is None
 
 
 def test_table_4_has_the_papers_lengths_and_can_be_answered():
