@@ -39,7 +39,7 @@ class Anchor(NamedTuple):
 
 
 def choose_form(drift: str, rows: int, features: int, columns: int) -> str:
-    """ "exact" or "direct", whichever takes fewer multiply-adds a step where `drift` is "auto".
+    """The form of `drift`; for "auto", whichever of exact and direct takes fewer multiply-adds.
 
     Direct: three products of [R, U] with [U, W] (value, two gradients). Exact: four of [U, U] with
     [U, W] and four of [R, U] with [U, U]. `columns` counts the whole ones of all heads.
