@@ -45,7 +45,7 @@ def network(form: str) -> Network:
     config = dataclasses.replace(CONFIG, drift=form)  # pyright: ignore[reportArgumentType]
     module = resnet.from_config(config, SPEC.n_classes)
     layout, _ = resnet.plan(module, input_shape(SPEC, config.image_size), config.chunks)
-    return Network(module, layout, SPEC, config)
+    return Network(module, layout, config)
 
 
 def seconds_per_step(form: str, tasks: int, repeats: int) -> list[float]:

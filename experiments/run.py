@@ -1,8 +1,9 @@
 """Learn and unlearn a sequence of tasks, and show what was learned, kept and forgotten.
 
 python experiments/run.py                            permuted digits, 90 s on two cores
-python experiments/run.py --dataset permuted-mnist --data-dir DIR --seeds 0 1 2
-python experiments/run.py --requests "L0 L1 U0 L2" --set chunks=10 --epochs 5
+python experiments/run.py --dataset tinyimagenet --seq 2          the paper's setting (a GPU)
+python experiments/run.py --dataset cifar100 --preset laptop      two cores, minutes
+python experiments/run.py --dataset folder:ROOT --classes-per-task 5 --requests "L0 L1 U0"
 """
 
 import argparse
@@ -16,7 +17,16 @@ from typing import Any, NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a clone runs without installing
 
-from uncle_jax.config import PRESETS, Config, Preset, as_dict, fingerprint, preset, replace
+from uncle_jax.config import (
+    OWN_PRESETS,
+    PRESETS,
+    Config,
+    Preset,
+    as_dict,
+    fingerprint,
+    preset,
+    replace,
+)
 from uncle_jax.errors import UncleError, allowed
 from uncle_jax.requests import Request, parse, table_4, validate
 
@@ -34,16 +44,34 @@ class Parser(argparse.ArgumentParser):
 
 def parser() -> Parser:
     p = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--dataset", default="permuted-digits", help=", ".join(PRESETS))
+    own = "folder:ROOT, npz:ROOT, tfds:NAME"
+    p.add_argument("--dataset", default="permuted-digits", help=f"{', '.join(PRESETS)}; {own}")
     p.add_argument("--seq", type=int, default=1, help="request sequence of Table 4: 1, 2 or 3")
     p.add_argument("--requests", help='your own sequence instead, such as "L0 L1 U0"')
     p.add_argument("--method", default="uncle", help=", ".join(METHODS))
-    p.add_argument("--preset", default="laptop", help="laptop (two cores), paper (a GPU)")
+    p.add_argument("--preset", help="paper (a GPU; the default where there is one) or laptop")
     p.add_argument("--seeds", type=int, nargs="+", default=[0], help="one run each")
     p.add_argument("--workdir", type=Path, help="default: runs/<dataset>-seq<k>-<method>")
-    p.add_argument("--data-dir", type=Path, default=Path("data"), help="the publisher's files")
     p.add_argument("--overwrite", action="store_true", help="replace another run in --workdir")
-    p.add_argument("--dry-run", action="store_true", help="check everything, print it, stop")
+    p.add_argument(
+        "--dry-run", action="store_true", help="check everything, print sizes and time, stop"
+    )
+    data = p.add_argument_group("data")
+    data.add_argument(
+        "--data-dir", type=Path, default=Path("data"),
+        help="the publishers' files, in DIR or DIR/NAME; missing ones are downloaded to it",
+    )  # fmt: skip
+    data.add_argument("--no-download", action="store_true", help="never fetch a missing file")
+    data.add_argument(
+        "--accept", nargs="+", default=[], metavar="NAME",
+        help="data sets that may differ from the publisher's; results say so",
+    )  # fmt: skip
+    data.add_argument(
+        "--substitute", nargs="+", default=[], metavar="TASK=NAME",
+        help="five-tasks: another data set in a task's place, as in svhn=cifar10; results say so",
+    )  # fmt: skip
+    data.add_argument("--classes-per-task", type=int, default=10, help="own data; default 10")
+    data.add_argument("--tasks", type=Path, help='own data: JSON, [["cat", "dog"], ["car", ...]]')
     settings = p.add_argument_group("settings (default: the preset's)")
     for name in SHORTCUTS:
         settings.add_argument("--" + name.replace("_", "-"), metavar="VALUE")
@@ -66,39 +94,51 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted: what was answered so far is in metrics.csv", file=sys.stderr)
+        print("interrupted: what was answered so far is in metrics.csv, if any", file=sys.stderr)
         return 130
 
 
 def run(args: argparse.Namespace, started: float) -> int:
     chosen, config, requests = resolve(args)
-    if args.dataset == "permuted-mnist":
-        from uncle_jax.data.idx import find_mnist
-
-        find_mnist(args.data_dir)
-    name = f"{args.dataset}-{'own' if args.requests else f'seq{args.seq}'}-{args.method}"
+    dataset = args.dataset.partition(":")[0]
+    name = f"{dataset}-{'own' if args.requests else f'seq{args.seq}'}-{args.method}"
     workdir = args.workdir or Path("runs") / name
+    bar = Download()
+    choice = data_choice(args, config, bar)
 
     import jax
 
     from uncle_jax import engine, report, runlog
+    from uncle_jax.data.load import load_benchmark
     from uncle_jax.methods import METHODS as factories
 
-    benchmarks = {seed: load_benchmark(args, config, seed) for seed in args.seeds}
+    with bar:
+        benchmarks = {seed: load_benchmark(args.dataset, seed, choice) for seed in args.seeds}
     first = benchmarks[args.seeds[0]]
+    requests = requests or parse(" ".join(f"L{t}" for t in range(first.n_tasks)) + " U0")
     validate(requests, first.n_tasks)
     settings = {
-        seed: settings_of(args, config, requests, seed, dict(benchmark.provenance))
+        seed: settings_of(args, config, requests, seed, benchmark)
         for seed, benchmark in benchmarks.items()
     }
-    method = factories[args.method](first.spec, first.n_tasks, config)
+    factory = factories[args.method]
     if args.dry_run:
-        print(json.dumps(settings[args.seeds[0]] | {"sizes": sizes(method)}, indent=1))
+        told = {
+            "sizes": sizes(first, config),
+            "estimate": estimated(factory, first, config, requests),
+        }
+        print(json.dumps(settings[args.seeds[0]] | told, indent=1))
         return 0
 
+    if config == preset_config(args.dataset, "paper") and jax.default_backend() == "cpu":
+        warn_of_time(estimated(factory, first, config, requests), len(args.seeds))
+    method = factory(first.spec, first.n_tasks, config)
     runlog.prepare(workdir, settings, args.overwrite)
     environment = runlog.environment()
-    print(f"{args.dataset}, {args.method}, preset {args.preset}: {' '.join(map(str, requests))}")
+    which = args.preset or next(k for k, v in presets_of(args.dataset).items() if v is chosen)
+    print(f"{args.dataset}, {args.method}, preset {which}: {' '.join(map(str, requests))}")
+    for remark in first.remarks:
+        print(f"note: {remark}")
     runs = {}
     for seed, benchmark in benchmarks.items():
         runlog.write_config(workdir, seed, settings[seed] | environment)
@@ -124,11 +164,14 @@ def run(args: argparse.Namespace, started: float) -> int:
 
     summary = runlog.summarise(runs, time.perf_counter() - started)
     title = f"{args.dataset}, {args.method}, seeds {', '.join(map(str, args.seeds))}"
-    report.plot_accuracy(workdir / "accuracy.png", runs.values(), first.spec.n_classes, title)
+    title = "\n".join([title, *first.remarks])
+    chance = chance_of(first)
+    report.plot_accuracy(workdir / "accuracy.png", runs.values(), chance, title)
+    summary |= {"chance": chance, "remarks": list(first.remarks)}
     runlog.write_summary(workdir, summary)
     same = args.method == "uncle" and not args.requests
     paper = chosen.paper.get(args.seq) if same else None
-    print("\n" + report.table(summary, 100 / first.spec.n_classes, paper))
+    print("\n" + report.table(summary, paper))
     print(f"written to {workdir}: summary.json, accuracy.png, seed*/metrics.csv, config.json")
     return 0
 
@@ -146,18 +189,72 @@ def resolve(args: argparse.Namespace) -> tuple[Preset, Config, tuple[Request, ..
         changes[key.strip().replace("-", "_")] = value.strip()
     if len(set(args.seeds)) < len(args.seeds) or min(args.seeds) < 0:
         raise UncleError(f"--seeds must differ and not be negative, not {args.seeds}")
-    requests = (
-        parse(args.requests) if args.requests is not None else table_4(args.dataset, args.seq)
-    )
+    if args.requests is not None:
+        requests = parse(args.requests)
+    elif ":" in args.dataset:
+        requests = ()  # one's own data: every task, once their number is known, then U0
+    else:
+        requests = table_4(args.dataset, args.seq)
     return chosen, replace(chosen.config, changes), requests
 
 
-def load_benchmark(args: argparse.Namespace, config: Config, seed: int) -> Any:
-    from uncle_jax.data import permuted
+def data_choice(args: argparse.Namespace, config: Config, bar: "Download") -> Any:
+    """Which data, and what may be done to get it. Raises UncleError."""
+    from uncle_jax.data.load import Choice
+    from uncle_jax.data.own import read_tasks
+    from uncle_jax.data.prepared import Options
+    from uncle_jax.data.sources import SOURCES
 
-    if args.dataset == "permuted-mnist":
-        return permuted.permuted_mnist(args.data_dir, seed, config.train_images)
-    return permuted.permuted_digits(seed)
+    for name in args.accept:
+        if name not in SOURCES:
+            raise allowed("data set for --accept", name, SOURCES)
+    substitute = {}
+    for item in args.substitute:
+        task, equals, name = item.partition("=")
+        if not equals:
+            raise UncleError(f"--substitute {item!r} is not TASK=NAME, such as svhn=cifar10")
+        substitute[task] = name
+    return Choice(
+        Options(args.data_dir, tuple(args.accept), not args.no_download, bar.on_bytes),
+        config.train_images,
+        substitute,
+        args.classes_per_task,
+        read_tasks(args.tasks) if args.tasks else None,
+        config.image_size,
+    )
+
+
+def presets_of(dataset: str) -> dict[str, Preset]:
+    return OWN_PRESETS if ":" in dataset else PRESETS[dataset]
+
+
+def preset_config(dataset: str, name: str) -> Config | None:
+    found = presets_of(dataset).get(name)
+    return found.config if found else None
+
+
+def chance_of(benchmark: Any) -> float:
+    """Accuracy of a guess in per cent, the mean over tasks where they differ."""
+    counts = [benchmark.spec.task(task).n_classes for task in range(benchmark.n_tasks)]
+    return sum(100 / n for n in counts) / len(counts)
+
+
+def estimated(factory: Any, benchmark: Any, config: Config, requests: Any) -> dict[str, Any]:
+    from uncle_jax.estimate import estimate, in_words
+
+    told = estimate(factory, benchmark, config, requests)
+    return told | {"total": in_words(told["total_seconds"])}
+
+
+def warn_of_time(told: dict[str, Any], n_seeds: int) -> None:
+    from uncle_jax.estimate import in_words
+
+    print(
+        f"no accelerator: a learning step takes {told['learn_step_seconds']:.1f} s here, so this "
+        f"run will take about {in_words(n_seeds * told['total_seconds'])} "
+        "(--preset laptop takes minutes)",
+        flush=True,
+    )
 
 
 def settings_of(
@@ -165,7 +262,7 @@ def settings_of(
     config: Config,
     requests: tuple[Request, ...],
     seed: int,
-    data: dict[str, Any],
+    benchmark: Any,
 ) -> dict[str, Any]:
     """What config.json says of a run, its environment apart; `fingerprint` covers the rest."""
     decided = {
@@ -174,20 +271,54 @@ def settings_of(
         "method": args.method,
         "seed": seed,
         "config": as_dict(config),
-        "data": data,
+        "data": dict(benchmark.provenance),
     }
-    told = {"preset": args.preset, "seq": None if args.requests else args.seq}
+    own = bool(args.requests) or ":" in args.dataset
+    told = {"preset": args.preset, "seq": None if own else args.seq}
+    told["remarks"] = list(benchmark.remarks)
     when = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "argv": sys.argv[1:]}
     return {"fingerprint": fingerprint(decided), **told, **decided, **when}
 
 
-def sizes(method: Any) -> dict[str, Any]:
-    """Parameters of the hypernetwork, and how they compare with the networks it replaces."""
+def sizes(benchmark: Any, config: Config) -> dict[str, int]:
+    """Parameters of the main network and of the hypernetwork that generates it."""
     import jax
 
-    state = jax.eval_shape(method.init, jax.random.key(0))
+    from uncle_jax import resnet
+    from uncle_jax.methods import uncle
+    from uncle_jax.steps import input_shape
+
+    spec = benchmark.spec
+    net = resnet.from_config(config, spec.n_classes)
+    layout, _ = resnet.plan(net, input_shape(spec, config.image_size), config.chunks)
+    state = jax.eval_shape(uncle(spec, benchmark.n_tasks, config).init, jax.random.key(0))
     n_phi = sum(leaf.size for leaf in jax.tree.leaves(state.phi))
-    return {"phi_parameters": n_phi, "adam_and_gradient_MB": round(n_phi * 4 * 5 / 1e6)}
+    return {"phi_parameters": n_phi, "main_network_parameters": layout.size}
+
+
+class Download:
+    """A progress bar for each archive that is fetched."""
+
+    def __init__(self) -> None:
+        self.name, self.bar = "", None
+
+    def __enter__(self) -> "Download":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def on_bytes(self, name: str, done: int, total: int) -> None:
+        from tqdm import tqdm
+
+        if name != self.name or self.bar is None:
+            self.__exit__()
+            self.name = name
+            self.bar = tqdm(
+                desc=name, total=total, unit="B", unit_scale=True, leave=False, disable=None
+            )
+        self.bar.update(done - self.bar.n)
 
 
 class Progress:

@@ -97,7 +97,16 @@ def test_help_answers_in_under_half_a_second(tmp_path):
         (["--seeds", "1", "1"], "--seeds must differ"),
         (["--colour", "red"], "unrecognized arguments"),
         (["--workdir", "/dev/null/x"], "cannot write to --workdir /dev/null/x"),
-        (["--dataset", "permuted-mnist", "--data-dir", "nowhere"], "nowhere (get them from https"),
+        (["--dataset", "permuted-mnist", "--data-dir", "no", "--no-download"], "no/mnist (get it"),
+        (["--dataset", "folder:nowhere"], "no class folder in"),
+        (["--dataset", "npz:nowhere"], "no .npz file in"),
+        (["--dataset", "zip:x"], "unknown kind of own data 'zip'"),
+        (["--accept", "cifar"], "did you mean 'cifar"),
+        (["--substitute", "svhn"], "is not TASK=NAME"),
+        (["--substitute", "svhn=cifar10"], "--substitute is for five-tasks"),
+        (["--dataset", "five-tasks", "--substitute", "svnh=cifar10"], "did you mean 'svhn'"),
+        (["--dataset", "five-tasks", "--substitute", "svhn=cifar100"], "has 100 classes"),
+        (["--tasks", "nowhere.json"], "cannot read --tasks"),
     ],
 )
 def test_bad_input_is_one_line_exit_code_2_and_nothing_written(tmp_path, args, message):
@@ -118,9 +127,10 @@ def test_the_command_knows_every_method():
 
 
 def test_dry_run_writes_nothing(tmp_path):
-    done = run("--dry-run", "--set", "chunks=30", cwd=tmp_path)
+    done = quick("--dry-run", "--set", "chunks=30", cwd=tmp_path)
     assert done.returncode == 0
     told = json.loads(done.stdout)
     assert told["config"]["chunks"] == 30
-    assert told["sizes"]["phi_parameters"] > 0
+    assert told["sizes"] == {"phi_parameters": 3446, "main_network_parameters": 5142}
+    assert told["estimate"]["total_seconds"] > 0
     assert list(tmp_path.iterdir()) == []

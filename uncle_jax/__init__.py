@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from uncle_jax.config import Config, preset
     from uncle_jax.data.benchmark import Benchmark, Data, InputSpec
-    from uncle_jax.data.permuted import permuted_digits, permuted_mnist
+    from uncle_jax.data.load import Choice, load_benchmark
+    from uncle_jax.data.permuted import permuted_digits
+    from uncle_jax.data.prepared import Options
     from uncle_jax.engine import evaluate, run_sequence
     from uncle_jax.errors import UncleError
     from uncle_jax.methods.protocol import Method
@@ -26,19 +28,21 @@ if TYPE_CHECKING:
 _HOMES = {
     "Benchmark": "data.benchmark",
     "CLState": "state",
+    "Choice": "data.load",
     "Config": "config",
     "Data": "data.benchmark",
     "InputSpec": "data.benchmark",
     "Method": "methods.protocol",
+    "Options": "data.prepared",
     "Request": "requests",
     "UncleError": "errors",
     "all_metrics": "metrics",
     "describe": "state",
     "evaluate": "engine",
+    "load_benchmark": "data.load",
     "only_learning": "methods.uncle",
     "parse": "requests",
     "permuted_digits": "data.permuted",
-    "permuted_mnist": "data.permuted",
     "preset": "config",
     "run_sequence": "engine",
     "table_4": "requests",
@@ -48,19 +52,21 @@ _HOMES = {
 __all__ = [
     "Benchmark",
     "CLState",
+    "Choice",
     "Config",
     "Data",
     "InputSpec",
     "Method",
+    "Options",
     "Request",
     "UncleError",
     "all_metrics",
     "describe",
     "evaluate",
+    "load_benchmark",
     "only_learning",
     "parse",
     "permuted_digits",
-    "permuted_mnist",
     "preset",
     "run_sequence",
     "table_4",

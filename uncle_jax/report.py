@@ -35,8 +35,11 @@ def header_line(n_requests: int, n_tasks: int) -> str:
     return f"{pad} {'':<4} {'time':>8}  " + " ".join(f"{task:>5}" for task in range(n_tasks))
 
 
-def table(summary: Mapping[str, Any], chance: float, paper: Mapping[str, float] | None) -> str:
-    """The final table: metrics over seeds, with the paper's beside them where there are any."""
+def table(summary: Mapping[str, Any], paper: Mapping[str, float] | None) -> str:
+    """The final table: metrics over seeds, with the paper's beside them where there are any.
+
+    `summary` is summary.json's: metrics, times, `chance` in per cent and `remarks` on the data.
+    """
     lines = [f"{'in percentage points':<44} {'ours':>15}" + (f" {'paper':>8}" if paper else "")]
     for name, heading in HEADINGS.items():
         mean, std = summary[name]["mean"], summary[name]["std"]
@@ -54,11 +57,12 @@ def table(summary: Mapping[str, Any], chance: float, paper: Mapping[str, float] 
         )
         if summary[key] is not None
     )
-    lines.append(f"seeds {', '.join(seeds)}; chance {chance:.1f}; {times}")
+    lines.append(f"seeds {', '.join(seeds)}; chance {summary['chance']:.1f}; {times}")
+    lines += [f"note: {remark}" for remark in summary["remarks"]]
     return "\n".join(lines)
 
 
-def plot_accuracy(path: Path, runs: Iterable[Run], n_classes: int, title: str) -> None:
+def plot_accuracy(path: Path, runs: Iterable[Run], chance: float, title: str) -> None:
     """accuracy.png: a line per task across the requests, the mean over runs (and their range).
 
     Triangles mark the moments of learning (up) and unlearning (down); a task is drawn dashed while
@@ -90,7 +94,6 @@ def plot_accuracy(path: Path, runs: Iterable[Run], n_classes: int, title: str) -
             if t == task:
                 marker = "^" if op == "L" else "v"
                 axes.plot(i, mean[i - first], marker, color=colour, markersize=8)
-    chance = 100 / n_classes
     axes.axhline(chance, color="black", linestyle=":", linewidth=1)
     axes.text(len(requests) - 0.55, chance + 1, "chance", fontsize=8, va="bottom", ha="right")
     axes.set_xticks(range(len(requests)), [str(request) for request in requests])
@@ -98,7 +101,7 @@ def plot_accuracy(path: Path, runs: Iterable[Run], n_classes: int, title: str) -
     axes.set_ylim(0, 102)
     axes.set_xlabel("request (L learn ▲, U unlearn ▼; dashed once unlearned)")
     axes.set_ylabel("test accuracy (%)")
-    axes.set_title(title)
+    axes.set_title(title, fontsize=10)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False)
     figure.savefig(path, dpi=120)
 

@@ -6,11 +6,14 @@ loops around them (methods/uncle.py) are Python's, since a convolution inside `l
 times slower on a CPU than the same step called from Python.
 """
 
+import functools
+import math
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from uncle_jax import hypernet, objectives, resnet
@@ -25,11 +28,10 @@ BATCH_INDEPENDENT = "running"  # the norm_stats under which a prediction ignores
 
 
 class Network(NamedTuple):
-    """What is static: the main network, its layout and input, and the settings."""
+    """What is static: the main network, its layout, and the settings."""
 
     module: nn.Module
     layout: Layout
-    spec: InputSpec
     config: Config
 
 
@@ -58,28 +60,61 @@ class Losses(NamedTuple):
     reg: Array  # L_reg
 
 
-def preprocess(images: Array, spec: InputSpec, image_size: int | None) -> Array:
-    """Normalised float32 input from images [B, H, W, D], uint8 in 0..255 or float in 0..1.
+class TaskInput(NamedTuple):
+    """One task's normalisation and number of classes, as arrays: no trace depends on them."""
 
-    With `image_size`, resized to it with antialiasing and, where grey, repeated to three channels
-    (the authors' input).
+    mean: Array  # [D] of images scaled to 0..1
+    std: Array  # [D]
+    n_classes: Array  # int32; logits from here on are masked
+
+
+def task_input(spec: InputSpec, task: int, shape: tuple[int, ...]) -> TaskInput:
+    """The TaskInput of `task` for fitted images of `shape` [H, W, D]."""
+    one = spec.task(task)
+    mean, std = (jnp.broadcast_to(jnp.asarray(v), shape[-1:]) for v in (one.mean, one.std))
+    return TaskInput(mean, std, jnp.asarray(one.n_classes, jnp.int32))
+
+
+def input_shape(spec: InputSpec, image_size: int | None) -> tuple[int, int, int]:
+    """[H, W, D] of the main network's input; with `image_size` square RGB, as the authors' is."""
+    return spec.image_shape if image_size is None else (image_size, image_size, 3)
+
+
+def fit_images(images: Any, shape: tuple[int, int, int], block: int = 1024) -> Array:
+    """Images [N, h, w, d] on the device, resized (bilinear, antialiased) and repeated to `shape`.
+
+    Once a request, not once a step. uint8 stays uint8, rounded, as the authors' PIL images are.
     """
+    images = jnp.asarray(images)
+    if images.shape[1:] == tuple(shape) or not len(images):
+        return images
+    # Blocks of one size, the last filled up: one trace, and little memory beside the result.
+    block = min(block, len(images))
+    index = np.arange(math.ceil(len(images) / block) * block) % len(images)
+    parts = [_fit(images[part], tuple(shape)) for part in index.reshape(-1, block)]
+    return jnp.concatenate(parts)[: len(images)]
+
+
+@functools.partial(jax.jit, static_argnames="shape")
+def _fit(images: Array, shape: tuple[int, int, int]) -> Array:
+    x = images.astype(jnp.float32)
+    x = jax.image.resize(x, (len(x), *shape[:2], x.shape[-1]), "bilinear")
+    if images.dtype == jnp.uint8:
+        x = jnp.clip(jnp.round(x), 0, 255).astype(jnp.uint8)
+    return jnp.repeat(x, shape[-1] // x.shape[-1], axis=-1)
+
+
+def normalise(images: Array, task: TaskInput) -> Array:
+    """float32 input from images [B, H, W, D], uint8 in 0..255 or float in 0..1."""
     x = images.astype(jnp.float32)
     if images.dtype == jnp.uint8:
         x = x / 255
-    x = (x - jnp.asarray(spec.mean)) / jnp.asarray(spec.std)
-    if image_size is None:
-        return x
-    if x.shape[-1] == 1:
-        x = jnp.repeat(x, 3, axis=-1)
-    return jax.image.resize(x, (len(x), image_size, image_size, x.shape[-1]), "bilinear")
+    return (x - task.mean) / task.std
 
 
-def input_shape(spec: InputSpec, image_size: int | None) -> tuple[int, ...]:
-    """[H, W, D] of what `preprocess` returns."""
-    shape = (1, *spec.image_shape)
-    images = jax.ShapeDtypeStruct(shape, jnp.uint8)
-    return jax.eval_shape(lambda x: preprocess(x, spec, image_size), images).shape[1:]
+def mask_logits(logits: Array, task: TaskInput) -> Array:
+    """Logits [B, Y] with those of classes that the task does not have at minus infinity."""
+    return jnp.where(jnp.arange(logits.shape[-1]) < task.n_classes, logits, -jnp.inf)
 
 
 def optimiser(clip_norm: float | None) -> optax.GradientTransformation:
@@ -97,17 +132,18 @@ class Steps(NamedTuple):
 
     anchor: Any  # (state) -> Anchor
     start_learning: Any  # (state, emb, stats) -> Learning
-    learn: Any  # (Learning, Anchor, task_emb, train_chunks, images, labels, lr) -> ..., Losses
+    take: Any  # (images [N, ...], labels [N], index [B]) -> images [B, ...], labels [B]
+    learn: Any  # (Learning, Anchor, task_emb, train_chunks, TaskInput, images, labels, lr) -> ...
     start_unlearning: Any  # (state) -> Unlearning
     unlearn: Any  # (Unlearning, Anchor, task_emb, chunk_emb, task, key, lr) -> ..., Losses
     theta: Any  # (phi, emb, chunk_emb) -> theta
-    calibrate: Any  # (theta, stats, images) -> stats
-    logits: Any  # (theta, stats, images) -> [B, Y]
+    calibrate: Any  # (theta, stats, TaskInput, images) -> stats
+    logits: Any  # (theta, stats, TaskInput, images) -> [B, Y]
 
 
 def make_steps(net: Network) -> Steps:
     """The steps of `net`, jitted; compiled at first use."""
-    module, layout, spec, config = net
+    module, layout, config = net
     gains = hypernet.gains(layout, config.parametrisation)
     drift_gains = gains if config.output_space == "theta" else None
     shared = optimiser(config.clip_norm)  # phi and chunk embeddings
@@ -132,20 +168,20 @@ def make_steps(net: Network) -> Steps:
         return Learning(phi, emb, chunk_emb, stats, (shared.init((phi, chunk_emb)), own.init(emb)))
 
     def learn(
-        carry: Learning, anchor: Anchor, task_emb: Array, train_chunks: Array, images: Array,
-        labels: Array, lr: Array,
+        carry: Learning, anchor: Anchor, task_emb: Array, train_chunks: Array, task: TaskInput,
+        images: Array, labels: Array, lr: Array,
     ) -> tuple[Learning, Losses]:  # fmt: skip
-        x = preprocess(images, spec, config.image_size)
+        x = normalise(images, task)
 
         def loss(params: tuple[Phi, Array, Array]) -> tuple[Array, tuple[Losses, Any]]:
             phi, emb, chunk_emb = params
             theta = generate(phi, emb, chunk_emb)
             logits, stats = resnet.apply(module, theta, carry.stats, x, train=True)
-            task = objectives.task_loss(logits, labels)
+            fit = objectives.task_loss(mask_logits(logits, task), labels)
             frozen = jax.lax.stop_gradient(chunk_emb)  # nothing is retained while they train
             reg = objectives.drift(phi, anchor, task_emb, frozen, layout, drift_gains)
-            total = task + config.beta * reg  # Equation 2
-            return total, (Losses(total, task, reg), stats)
+            total = fit + config.beta * reg  # Equation 2
+            return total, (Losses(total, fit, reg), stats)
 
         params = (carry.phi, carry.emb, carry.chunk_emb)
         (phi_grad, emb_grad, chunk_grad), (losses, stats) = jax.grad(loss, has_aux=True)(params)
@@ -179,18 +215,22 @@ def make_steps(net: Network) -> Steps:
         update, state = shared.update(grad, carry.optimiser)
         return Unlearning(_descend(carry.phi, update, lr), state), losses
 
-    def logits(theta: Any, stats: Any, images: Array) -> Array:
-        x = preprocess(images, spec, config.image_size)
-        from_batch = config.norm_stats != BATCH_INDEPENDENT
-        return resnet.apply(module, theta, stats, x, train=False, batch_stats=from_batch)[0]
+    def take(images: Array, labels: Array, index: Array) -> tuple[Array, Array]:
+        return images[index], labels[index]
 
-    def calibrate(theta: Any, stats: Any, images: Array) -> Any:
-        x = preprocess(images, spec, config.image_size)
-        return resnet.apply(module, theta, stats, x, train=True)[1]
+    def logits(theta: Any, stats: Any, task: TaskInput, images: Array) -> Array:
+        x = normalise(images, task)
+        from_batch = config.norm_stats != BATCH_INDEPENDENT
+        raw = resnet.apply(module, theta, stats, x, train=False, batch_stats=from_batch)[0]
+        return mask_logits(raw, task)
+
+    def calibrate(theta: Any, stats: Any, task: TaskInput, images: Array) -> Any:
+        return resnet.apply(module, theta, stats, normalise(images, task), train=True)[1]
 
     return Steps(
         jax.jit(anchor),
         jax.jit(start_learning),
+        jax.jit(take),
         jax.jit(learn, donate_argnums=0),
         jax.jit(start_unlearning),
         jax.jit(unlearn, donate_argnums=0),

@@ -1,12 +1,12 @@
 """Permuted benchmarks: every task sees the same digits under its own fixed pixel permutation."""
 
-from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from uncle_jax.data.benchmark import Benchmark, Data, InputSpec, holdout
-from uncle_jax.data.idx import read_mnist
+from uncle_jax.data.prepared import Prepared, describe
 
 N_TASKS = 10
 
@@ -25,19 +25,23 @@ def permuted_digits(seed: int) -> Benchmark:
     return _permuted("permuted-digits", spec, {"train": train, "test": test}, seed)
 
 
-def permuted_mnist(folder: Path, seed: int, train_images: int | None = None) -> Benchmark:
-    """Permuted-MNIST from the publisher's four IDX files in `folder`.
+def permuted_mnist(mnist: Prepared, seed: int, train_images: int | None = None) -> Benchmark:
+    """Permuted-MNIST of the prepared MNIST.
 
     `train_images`: how many of the 60,000 a task trains on, drawn anew for each task; None: all.
     """
-    splits = read_mnist(folder)
-    spec = InputSpec((28, 28, 1), 10, (0.1307,), (0.3081,))
-    return _permuted("permuted-mnist", spec, splits, seed, train_images)
+    source = mnist.source
+    spec = InputSpec(source.image_shape, source.n_classes, source.mean, source.std)
+    remarks = (mnist.remark,) if mnist.remark else ()
+    told = {"mnist": describe(mnist)}
+    return _permuted("permuted-mnist", spec, mnist.splits, seed, train_images, told, remarks)
 
 
 def _permuted(
-    name: str, spec: InputSpec, splits: dict[str, Data], seed: int, train_images: int | None = None
-) -> Benchmark:
+    name: str, spec: InputSpec, splits: dict[str, Data], seed: int,
+    train_images: int | None = None, told: dict[str, Any] | None = None,
+    remarks: tuple[str, ...] = (),
+) -> Benchmark:  # fmt: skip
     # As in the authors' benchmark: one RandomState(seed), a permutation of all pixels per task.
     rng = np.random.RandomState(seed)
     pixels = spec.image_shape[0] * spec.image_shape[1]
@@ -48,8 +52,9 @@ def _permuted(
         images, labels = splits[split]
         if split == "train":
             images, labels = images[drawn[task]], labels[drawn[task]]
-        flat = images.reshape(len(images), pixels)[:, permutations[task]]
+        # On the device, which holds the images anyway once they are learned from.
+        flat = jnp.asarray(images).reshape(len(images), pixels)[:, permutations[task]]
         return Data(flat.reshape(images.shape), labels)
 
     counts = {"train_images": len(drawn[0]), "test_images": len(splits["test"].labels)}
-    return Benchmark(name, spec, N_TASKS, load, counts)
+    return Benchmark(name, spec, N_TASKS, load, counts | (told or {}), remarks)

@@ -11,12 +11,21 @@ import numpy as np
 
 from uncle_jax import hypernet, resnet
 from uncle_jax.config import Config
-from uncle_jax.data.benchmark import Data, InputSpec, as_data
+from uncle_jax.data.benchmark import Data, InputSpec, as_data, check_images
 from uncle_jax.errors import UncleError
 from uncle_jax.hypernet import Array
 from uncle_jax.methods.protocol import Method, OnStep
 from uncle_jax.state import LEARNED, NEW, CLState, describe, erase_task, snapshot, stats_of
-from uncle_jax.steps import BATCH_INDEPENDENT, Network, Steps, input_shape, make_steps
+from uncle_jax.steps import (
+    BATCH_INDEPENDENT,
+    Network,
+    Steps,
+    TaskInput,
+    fit_images,
+    input_shape,
+    make_steps,
+    task_input,
+)
 
 
 def uncle(
@@ -29,8 +38,9 @@ def uncle(
     """
     config = config or Config()
     main_net = main_net or resnet.from_config(config, spec.n_classes)
-    layout, fresh = resnet.plan(main_net, input_shape(spec, config.image_size), config.chunks)
-    steps = make_steps(Network(main_net, layout, spec, config))
+    shape = input_shape(spec, config.image_size)
+    layout, fresh = resnet.plan(main_net, shape, config.chunks)
+    steps = make_steps(Network(main_net, layout, config))
 
     @jax.jit
     def init(key: Array) -> CLState:
@@ -55,24 +65,35 @@ def uncle(
 
     def learn(state: CLState, task: int, data: Data, *, on_step: OnStep | None = None) -> CLState:
         task = _checked(state, task, learned=False)
-        return _learn(steps, config, fresh, state, task, as_data(data, spec), on_step)
+        images, labels = as_data(data, spec, f"task {task}", task)
+        fitted = Data(fit_images(images, shape), jnp.asarray(labels))
+        inputs = task_input(spec, task, shape)
+        return _learn(steps, config, fresh, state, task, inputs, fitted, on_step)
 
     def unlearn(state: CLState, task: int, *, on_step: OnStep | None = None) -> CLState:
         task = _checked(state, task, learned=True)
         return _unlearn(steps, config, fresh, state, task, on_step)
 
     def logits(state: CLState, task: int, images: Any) -> Array:
-        """Logits [B, Y] of `task`'s generated network for images [B, H, W, D]."""
+        """Logits [B, Y] of `task`'s generated network for images [B, H, W, D].
+
+        Those of classes that the task does not have are minus infinity.
+        """
         task = _in_range(state, task)
-        images = np.asarray(images)
+        if not isinstance(images, jax.Array):
+            images = np.asarray(images)
+        check_images(images, spec)
         if not len(images):
             return jnp.zeros((0, spec.n_classes))
         theta = steps.theta(state.phi, state.task_emb[task], state.chunk_emb)
-        stats = stats_of(state, task)
+        stats, inputs = stats_of(state, task), task_input(spec, task, shape)
+        images = fit_images(images, shape)
         size = config.eval_batch_size
         # The last batch is filled up with the first images again: one shape, one trace.
         order = np.arange(math.ceil(len(images) / size) * size) % len(images)
-        parts = [steps.logits(theta, stats, images[index]) for index in order.reshape(-1, size)]
+        parts = [
+            steps.logits(theta, stats, inputs, images[index]) for index in order.reshape(-1, size)
+        ]
         return jnp.concatenate(parts)[: len(images)]
 
     return Method("uncle", init, learn, unlearn, logits)
@@ -110,27 +131,41 @@ def learning_rate(config: Config, step: int, steps_per_epoch: int) -> float:
     return config.lr * config.schedule_factor**decays
 
 
+def steps_per_epoch(n: int, batch_size: int) -> int:
+    """Batches that hold each of `n` images once, the last one filled up."""
+    return math.ceil(n / batch_size)
+
+
+def epoch_order(key: Array, epoch: int, n: int, batch_size: int) -> np.ndarray:
+    """[S, B] which images each batch of an epoch holds: every one, in an order drawn from `key`.
+
+    The last batch is filled up with the epoch's first images again, so that all have one size.
+    """
+    order = np.asarray(jax.random.permutation(jax.random.fold_in(key, epoch), n))
+    return np.resize(order, (steps_per_epoch(n, batch_size), batch_size))
+
+
 def _learn(
-    steps: Steps, config: Config, fresh: Any, state: CLState, task: int, data: Data,
-    on_step: OnStep | None,
+    steps: Steps, config: Config, fresh: Any, state: CLState, task: int, inputs: TaskInput,
+    data: Data, on_step: OnStep | None,
 ) -> CLState:  # fmt: skip
+    """`state` with `task` learned from images on the device, fitted to the network's input."""
     key, k_emb, k_order = jax.random.split(state.key, 3)
     emb = jax.random.normal(k_emb, (config.embedding,))  # Algorithm 1, line 1
     carry = steps.start_learning(state, emb, fresh)
     anchor = steps.anchor(state)
     train_chunks = jnp.asarray(state.n_requests == 0, jnp.float32)
-    images, labels = jnp.asarray(data.images), jnp.asarray(data.labels)
+    images, labels = data
 
-    per_epoch = math.ceil(len(labels) / config.batch_size)
+    per_epoch = steps_per_epoch(len(labels), config.batch_size)
     for epoch in range(config.epochs):
-        order = np.asarray(jax.random.permutation(jax.random.fold_in(k_order, epoch), len(labels)))
-        # Every image once; the last batch is filled up with the epoch's first images again.
-        order = np.resize(order, (per_epoch, config.batch_size))
+        order = epoch_order(k_order, epoch, len(labels), config.batch_size)
         for index, batch in enumerate(order, start=epoch * per_epoch):
             lr = np.float32(learning_rate(config, index, per_epoch))
             carry, losses = steps.learn(
-                carry, anchor, state.task_emb, train_chunks, images[batch], labels[batch], lr
-            )
+                carry, anchor, state.task_emb, train_chunks, inputs,
+                *steps.take(images, labels, batch), lr,
+            )  # fmt: skip
             if on_step:
                 on_step(index + 1, config.epochs * per_epoch, losses.total)
 
@@ -141,7 +176,7 @@ def _learn(
         order = jax.random.permutation(jax.random.fold_in(k_order, config.epochs), len(labels))
         order = np.resize(np.asarray(order), (config.norm_calibration, config.batch_size))
         for batch in order:
-            own = steps.calibrate(theta, own, images[batch])
+            own = steps.calibrate(theta, own, inputs, steps.take(images, labels, batch)[0])
 
     stats = jax.tree.map(lambda a, one: a.at[task].set(one), state.norm_stats, own)
     return snapshot(

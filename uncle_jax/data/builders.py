@@ -1,0 +1,68 @@
+"""TFDS builders (classic style) that write a source's images as array_record, without TensorFlow.
+
+TFDS's own builders of these sets import TensorFlow to prepare; these do not. They write examples in
+the publisher's order, so that what is decoded can be compared with what was published.
+"""
+
+import contextlib
+import io
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from uncle_jax.data.readers import Example, Splits, encode_png
+from uncle_jax.data.sources import Source
+
+
+class SourceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Labelled images of one `Source`, whose archives a reader has opened."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def __init__(self, source: Source, splits: Splits, **kwargs: Any) -> None:
+        self.source, self.splits = source, splits
+        super().__init__(**kwargs)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        image = tfds.features.Image(shape=self.source.image_shape, encoding_format="png")
+        label = tfds.features.ClassLabel(num_classes=self.source.n_classes)
+        return tfds.core.DatasetInfo(
+            builder=self,
+            features=tfds.features.FeaturesDict({"image": image, "label": label}),
+            supervised_keys=("image", "label"),
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict]]]:
+        del dl_manager  # the archives are there already (archives.py)
+        return {
+            "train": self._generate_examples(self.splits.train),
+            "test": self._generate_examples(self.splits.test),
+        }
+
+    def _generate_examples(self, examples: Iterable[Example]) -> Iterator[tuple[int, dict]]:
+        for index, (image, label) in enumerate(examples):
+            raw = encode_png(image) if isinstance(image, np.ndarray) else image
+            yield index, {"image": raw, "label": label}
+
+
+def build(source: Source, splits: Splits, folder: Path) -> Any:
+    """A builder whose examples lie prepared below `folder`."""
+    # TFDS names folders after the class.
+    kind: Any = type(source.name, (SourceBuilder,), {"name": source.name}, skip_registration=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    builder = kind(source, splits, data_dir=str(folder), file_format="array_record")
+    tfds.disable_progress_bar()
+    with contextlib.redirect_stdout(io.StringIO()):  # it announces every folder
+        builder.download_and_prepare(download_dir=str(folder / "downloads"))
+    shutil.rmtree(folder / "downloads", ignore_errors=True)  # empty: nothing was downloaded
+    return builder
+
+
+def encoded(builder: Any, split: str) -> Any:
+    """A split's records, in the publisher's order, with `image` as encoded bytes."""
+    return builder.as_data_source(split=split, decoders={"image": tfds.decode.SkipDecoding()})

@@ -1,0 +1,76 @@
+"""Benchmarks by name, as `experiments/run.py --dataset` gives it."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+from uncle_jax.data import five_tasks as five
+from uncle_jax.data import own
+from uncle_jax.data.benchmark import Benchmark
+from uncle_jax.data.permuted import permuted_digits, permuted_mnist
+from uncle_jax.data.prepared import Options, Prepared, prepare
+from uncle_jax.data.sources import CIFAR100, MNIST, TINY_IMAGENET, source
+from uncle_jax.data.split import split_benchmark
+from uncle_jax.errors import UncleError, allowed
+
+OWN = ("folder", "npz", "tfds")  # --dataset folder:ROOT, npz:ROOT, tfds:NAME
+PUBLISHED = ("permuted-digits", "permuted-mnist", "five-tasks", "cifar100", "tinyimagenet")
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """What decides a benchmark besides its name and seed."""
+
+    options: Options
+    train_images: int | None = None
+    substitute: Mapping[str, str] = dataclasses.field(default_factory=dict)  # five-tasks only
+    classes_per_task: int = 10  # own data only, as the next two
+    tasks: own.Tasks | None = None
+    image_size: int | None = None
+
+
+def load_benchmark(name: str, seed: int, choice: Choice) -> Benchmark:
+    """The benchmark `name`, its data made ready. Raises UncleError."""
+    if choice.substitute and name != "five-tasks":
+        raise UncleError(f"--substitute is for five-tasks, not {name}")
+    kind, _, where = name.partition(":")
+    if where:
+        return _own(kind, where, choice)
+    options, n = choice.options, choice.train_images
+    if name == "permuted-digits":
+        return permuted_digits(seed)
+    if name == "permuted-mnist":
+        return permuted_mnist(prepare(MNIST, options), seed, n)
+    if name == "cifar100":
+        return split_benchmark(name, prepare(CIFAR100, options), seed, n)
+    if name == "tinyimagenet":
+        return split_benchmark(name, prepare(TINY_IMAGENET, options), seed, n)
+    if name == "five-tasks":
+        return five.five_tasks(_five(choice), seed, n)
+    raise allowed("dataset", name, (*PUBLISHED, *(f"{kind}:..." for kind in OWN)))
+
+
+def _five(choice: Choice) -> list[Prepared]:
+    for name in choice.substitute:
+        if name not in five.TASKS:
+            raise allowed("task for --substitute", name, five.TASKS)
+    names = [choice.substitute.get(name, name) for name in five.TASKS]
+    sources = [source(name) for name in names]
+    for task, one in enumerate(sources):
+        if one.n_classes != 10:
+            raise UncleError(f"{one.name} has {one.n_classes} classes; task {task} needs 10")
+    return [prepare(one, choice.options) for one in sources]
+
+
+def _own(kind: str, where: str, choice: Choice) -> Benchmark:
+    if kind == "folder":
+        return own.image_folder(
+            Path(where), choice.classes_per_task, choice.tasks, choice.image_size
+        )
+    if kind == "npz":
+        return own.npz_folder(Path(where))
+    if kind == "tfds":
+        data_dir = choice.options.data_dir
+        place = data_dir if (data_dir / where.split("/")[0]).is_dir() else None
+        return own.tfds_benchmark(where, place, choice.classes_per_task, choice.tasks)
+    raise allowed("kind of own data", kind, OWN)
