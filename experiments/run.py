@@ -18,13 +18,13 @@ from typing import Any, NoReturn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a clone runs without installing
 
 from uncle_jax.config import (
-    OWN_PRESETS,
     PRESETS,
     Config,
     Preset,
     as_dict,
     fingerprint,
     preset,
+    presets,
     replace,
 )
 from uncle_jax.errors import UncleError, allowed
@@ -130,13 +130,12 @@ def run(args: argparse.Namespace, started: float) -> int:
         print(json.dumps(settings[args.seeds[0]] | told, indent=1))
         return 0
 
-    if config == preset_config(args.dataset, "paper") and jax.default_backend() == "cpu":
+    if args.preset == "paper" and jax.default_backend() == "cpu":
         warn_of_time(estimated(factory, first, config, requests), len(args.seeds))
     method = factory(first.spec, first.n_tasks, config)
     runlog.prepare(workdir, settings, args.overwrite)
     environment = runlog.environment()
-    which = args.preset or next(k for k, v in presets_of(args.dataset).items() if v is chosen)
-    print(f"{args.dataset}, {args.method}, preset {which}: {' '.join(map(str, requests))}")
+    print(f"{args.dataset}, {args.method}, preset {args.preset}: {' '.join(map(str, requests))}")
     for remark in first.remarks:
         print(f"note: {remark}")
     runs = {}
@@ -164,12 +163,11 @@ def run(args: argparse.Namespace, started: float) -> int:
 
     summary = runlog.summarise(runs, time.perf_counter() - started)
     title = f"{args.dataset}, {args.method}, seeds {', '.join(map(str, args.seeds))}"
-    title = "\n".join([title, *first.remarks])
     chance = chance_of(first)
-    report.plot_accuracy(workdir / "accuracy.png", runs.values(), chance, title)
+    report.plot_accuracy(workdir / "accuracy.png", runs.values(), chance, title, first.remarks)
     summary |= {"chance": chance, "remarks": list(first.remarks)}
     runlog.write_summary(workdir, summary)
-    same = args.method == "uncle" and not args.requests
+    same = args.method == "uncle" and not args.requests and config == chosen.config
     paper = chosen.paper.get(args.seq) if same else None
     print("\n" + report.table(summary, paper))
     print(f"written to {workdir}: summary.json, accuracy.png, seed*/metrics.csv, config.json")
@@ -178,6 +176,7 @@ def run(args: argparse.Namespace, started: float) -> int:
 
 def resolve(args: argparse.Namespace) -> tuple[Preset, Config, tuple[Request, ...]]:
     """Preset, settings and requests that the arguments ask for. Raises UncleError."""
+    args.preset = args.preset or next(iter(presets(args.dataset)))
     chosen = preset(args.dataset, args.preset)
     if args.method not in METHODS:
         raise allowed("method", args.method, METHODS)
@@ -222,15 +221,6 @@ def data_choice(args: argparse.Namespace, config: Config, bar: "Download") -> An
         read_tasks(args.tasks) if args.tasks else None,
         config.image_size,
     )
-
-
-def presets_of(dataset: str) -> dict[str, Preset]:
-    return OWN_PRESETS if ":" in dataset else PRESETS[dataset]
-
-
-def preset_config(dataset: str, name: str) -> Config | None:
-    found = presets_of(dataset).get(name)
-    return found.config if found else None
 
 
 def chance_of(benchmark: Any) -> float:

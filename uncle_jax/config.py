@@ -211,7 +211,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
             paper={1: {"RA": 55.24, "FA": 10.00, "spill": 0.722, "relapse": 2.233}},
         ),
         "laptop": Preset(
-            config=_laptop(stem="imagenet", epochs=20, train_images=2_500),
+            config=_laptop(stem="imagenet", epochs=15, train_images=2_500),
             command=_command("tinyimagenet", "laptop"),
         ),
     },
@@ -230,19 +230,25 @@ OWN_PRESETS: dict[str, Preset] = {
 }
 
 
-def preset(dataset: str, name: str | None = None) -> Preset:
-    """The preset `name` of `dataset`; by default the paper's, if the paper has the benchmark.
+def presets(dataset: str) -> Mapping[str, Preset]:
+    """The presets of `dataset` by name, its default first: the paper's, if the paper has it.
 
-    `dataset` "folder:...", "npz:..." and "tfds:..." are one's own. Raises UncleError on either.
+    `dataset` "folder:...", "npz:..." and "tfds:..." are one's own. Raises UncleError.
     """
-    own = ":" in dataset
-    if not own and dataset not in PRESETS:
+    if ":" in dataset:
+        return OWN_PRESETS
+    if dataset not in PRESETS:
         raise allowed("dataset", dataset, (*PRESETS, "folder:ROOT", "npz:ROOT", "tfds:NAME"))
-    presets = OWN_PRESETS if own else PRESETS[dataset]
-    name = name or next(iter(presets))
-    if name not in presets:
-        raise allowed(f"preset for {dataset}:", name, presets)
-    return presets[name]
+    return PRESETS[dataset]
+
+
+def preset(dataset: str, name: str | None = None) -> Preset:
+    """The preset `name` of `dataset`, or its default. Raises UncleError on either."""
+    found = presets(dataset)
+    name = name or next(iter(found))
+    if name not in found:
+        raise allowed(f"preset for {dataset}:", name, found)
+    return found[name]
 
 
 def as_dict(config: Config) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What a run shows a person: a line per request, the final table, the picture."""
 
+import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -62,11 +63,13 @@ def table(summary: Mapping[str, Any], paper: Mapping[str, float] | None) -> str:
     return "\n".join(lines)
 
 
-def plot_accuracy(path: Path, runs: Iterable[Run], chance: float, title: str) -> None:
+def plot_accuracy(
+    path: Path, runs: Iterable[Run], chance: float, title: str, remarks: Iterable[str] = ()
+) -> None:
     """accuracy.png: a line per task across the requests, the mean over runs (and their range).
 
     Triangles mark the moments of learning (up) and unlearning (down); a task is drawn dashed while
-    it is unlearned; the dotted line is chance.
+    it is unlearned; the dotted line is chance. `remarks` on the data stand below the title.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -101,7 +104,9 @@ def plot_accuracy(path: Path, runs: Iterable[Run], chance: float, title: str) ->
     axes.set_ylim(0, 102)
     axes.set_xlabel("request (L learn ▲, U unlearn ▼; dashed once unlearned)")
     axes.set_ylabel("test accuracy (%)")
-    axes.set_title(title, fontsize=10)
+    width = int(14 * figure.get_figwidth())  # letters that a line of this size has room for
+    lines = [line for remark in remarks for line in textwrap.wrap(remark, width)]
+    axes.set_title("\n".join([title, *lines]), fontsize=8 if lines else 11)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False)
     figure.savefig(path, dpi=120)
 

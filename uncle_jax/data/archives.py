@@ -106,6 +106,7 @@ def download(archive: Archive, folder: Path, progress: Progress | None = None) -
     """
     path, part = folder / archive.name, folder / f"{archive.name}.part"
     have = part.stat().st_size if part.is_file() else 0
+    whole = True
     request = urllib.request.Request(archive.url, headers={"User-Agent": "uncle-jax"})
     if have:
         request.add_header("Range", f"bytes={have}-")
@@ -120,14 +121,16 @@ def download(archive: Archive, folder: Path, progress: Progress | None = None) -
                     have += len(block)
                     if progress:
                         progress(archive.name, have, archive.size)
+            whole = answer.length == 0  # all that the server announced is here
     except urllib.error.HTTPError as error:
+        error.close()
         if error.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE:  # that one: all is here
             raise _unreachable(archive, folder, str(error)) from None
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
         raise _unreachable(archive, folder, str(getattr(error, "reason", error))) from None
     except OSError as error:
         raise _unreachable(archive, folder, error.strerror or str(error)) from None
-    if part.stat().st_size < archive.size:
+    if part.stat().st_size < archive.size and not whole:
         raise _unreachable(archive, folder, f"it broke off after {have:,} of {archive.size:,}")
     algorithm, _, expected = archive.checksum.partition(":")
     found = file_digest(part, algorithm)
@@ -176,7 +179,8 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
             for name in file.namelist():
                 _refuse_escape(path, name)
             yield file
-    except (zipfile.BadZipFile, OSError, EOFError, zlib.error) as error:
+    # RuntimeError: a damaged header asks for a password or an unknown compression.
+    except (zipfile.BadZipFile, OSError, EOFError, zlib.error, RuntimeError) as error:
         raise _damaged(path, error) from None
 
 
@@ -201,4 +205,9 @@ def _refuse_escape(path: Path, name: str) -> None:
 
 
 def _damaged(path: Path, error: Exception) -> UncleError:
-    return UncleError(f"{path} is damaged ({error}); download it again")
+    return UncleError(f"{path} is damaged ({first_line(error)}); download it again")
+
+
+def first_line(error: Exception) -> str:
+    """What `error` says, in one line: tarfile, pickle and TFDS take several."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(":,")

@@ -103,6 +103,7 @@ def _arrays(what: str, pair: tuple[Any, Any]) -> Data:
         images = images[..., None]
     if images.ndim != 4:
         raise UncleError(f"{what}: images must be [N, H, W, D], not {list(images.shape)}")
+    _check_integers(labels, what)
     return Data(images, labels)
 
 
@@ -113,8 +114,7 @@ def as_data(data: Any, spec: InputSpec, what: str = "data", task: int = 0) -> Da
     """
     images, labels = data
     check_images(images, spec, what)
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise UncleError(f"{what}: labels must be integers, not {labels.dtype}")
+    _check_integers(labels, what)
     if labels.shape != (len(images),) or not len(labels):
         raise UncleError(
             f"{what}: {len(images)} images and labels of shape {list(labels.shape)} "
@@ -124,6 +124,11 @@ def as_data(data: Any, spec: InputSpec, what: str = "data", task: int = 0) -> Da
     if low < 0 or high >= n:
         raise UncleError(f"{what}: labels run from {low} to {high} (0 to {n - 1})")
     return Data(images, labels)
+
+
+def _check_integers(labels: Any, what: str) -> None:
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise UncleError(f"{what}: labels must be integers, not {labels.dtype}")
 
 
 def check_images(images: Any, spec: InputSpec, what: str = "data") -> None:

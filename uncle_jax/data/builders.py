@@ -5,6 +5,7 @@ the publisher's order, so that what is decoded can be compared with what was pub
 """
 
 import contextlib
+import errno
 import io
 import shutil
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,7 @@ import tensorflow_datasets as tfds
 
 from uncle_jax.data.readers import Example, Splits, encode_png
 from uncle_jax.data.sources import Source
+from uncle_jax.errors import UncleError
 
 
 class SourceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -40,14 +42,23 @@ class SourceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict]]]:
         del dl_manager  # the archives are there already (archives.py)
         return {
-            "train": self._generate_examples(self.splits.train),
-            "test": self._generate_examples(self.splits.test),
+            "train": self._generate_examples("train", self.splits.train),
+            "test": self._generate_examples("test", self.splits.test),
         }
 
-    def _generate_examples(self, examples: Iterable[Example]) -> Iterator[tuple[int, dict]]:
+    def _generate_examples(
+        self, split: str, examples: Iterable[Example]
+    ) -> Iterator[tuple[int, dict]]:
+        index, name, n_classes = -1, self.source.name, self.source.n_classes
         for index, (image, label) in enumerate(examples):
+            if not 0 <= label < n_classes:
+                raise UncleError(
+                    f"{name}: {split} image {index} has label {label} (0 to {n_classes - 1})"
+                )
             raw = encode_png(image) if isinstance(image, np.ndarray) else image
             yield index, {"image": raw, "label": label}
+        if index < 0:
+            raise UncleError(f"{name}: there is no {split} image")
 
 
 def build(source: Source, splits: Splits, folder: Path) -> Any:
@@ -57,8 +68,15 @@ def build(source: Source, splits: Splits, folder: Path) -> Any:
     folder.mkdir(parents=True, exist_ok=True)
     builder = kind(source, splits, data_dir=str(folder), file_format="array_record")
     tfds.disable_progress_bar()
-    with contextlib.redirect_stdout(io.StringIO()):  # it announces every folder
-        builder.download_and_prepare(download_dir=str(folder / "downloads"))
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # it announces every folder
+            builder.download_and_prepare(download_dir=str(folder / "downloads"))
+    except RuntimeError as error:  # array_record has no other for what the disk refuses
+        line = str(error).splitlines()[0]
+        if "write() failed" not in line:
+            raise
+        full = "No space left" in line
+        raise OSError(errno.ENOSPC if full else errno.EIO, line) from None
     shutil.rmtree(folder / "downloads", ignore_errors=True)  # empty: nothing was downloaded
     return builder
 

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from uncle_jax.data.archives import first_line
 from uncle_jax.data.benchmark import Benchmark, Data
 from uncle_jax.data.split import select
 from uncle_jax.errors import UncleError
@@ -66,8 +68,8 @@ def npz_folder(root: Path) -> Benchmark:
             raise UncleError(
                 f"{path}: {error.args[0]} (x_train, y_train, x_test, y_test)"
             ) from None
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
-            raise UncleError(f"{path} cannot be read ({error})") from None
+        except (OSError, EOFError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            raise UncleError(f"{path} cannot be read as .npz ({error})") from None
         given.append({s: (table[f"x_{s}"], table[f"y_{s}"]) for s in ("train", "test")})
     return Benchmark.from_arrays(given, "npz", provenance={"files": [p.name for p in paths]})
 
@@ -89,10 +91,10 @@ def tfds_benchmark(
             s: builder.as_data_source(split=w) for s, w in (("train", "train"), ("test", test))
         }
         names: list[str] = builder.info.features["label"].names
+        builder.info.features["image"]
     except Exception as error:  # TFDS raises many kinds, several of them its own
-        line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UncleError(
-            f"TFDS cannot read {name!r} as prepared images with labels ({line})"
+            f"TFDS cannot read {name!r} as prepared images with labels ({first_line(error)})"
         ) from None
     plan = task_plan(names, classes_per_task, tasks)
     splits = {split: _records(source) for split, source in records.items()}
@@ -182,12 +184,12 @@ def _look(
 
 
 def _header(path: Path) -> tuple[str, tuple[int, int]]:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         with Image.open(path) as image:
             return image.mode, image.size
-    except (UnidentifiedImageError, OSError) as error:
+    except Exception as error:  # Pillow raises many kinds
         raise _no_image(path, error) from None
 
 
@@ -198,7 +200,7 @@ def _read_image(path: Path, grey: bool, size: tuple[int, int]) -> np.ndarray:
     try:
         with Image.open(path) as opened:
             image = opened.convert("L" if grey else "RGB")
-    except (OSError, SyntaxError) as error:
+    except Exception as error:  # Pillow raises many kinds
         raise _no_image(path, error) from None
     height, width = size
     if image.size != (width, height):
@@ -208,7 +210,7 @@ def _read_image(path: Path, grey: bool, size: tuple[int, int]) -> np.ndarray:
 
 
 def _no_image(path: Path, error: Exception) -> UncleError:
-    return UncleError(f"{path} is no readable image ({str(error).splitlines()[0]})")
+    return UncleError(f"{path} is no readable image ({first_line(error)})")
 
 
 def _records(source: Any) -> Data:

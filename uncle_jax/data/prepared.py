@@ -203,25 +203,29 @@ def _room(source: Source, folder: Path) -> None:
 
 def _decode(source: Source, records: Any, split: str, folder: Path) -> dict[str, Any]:
     """Write `split`'s arrays from its encoded records; returns what the manifest says of them."""
-    images_path = folder / f"{split}_images.npy"
     shape = (len(records), *source.image_shape)
-    images = np.lib.format.open_memmap(images_path, mode="w+", dtype=np.uint8, shape=shape)
     labels = np.empty(len(records), np.int32)
     digest = hashlib.sha256()
-    for index in range(len(records)):
-        record = records[index]
-        try:
-            image = readers.decode(record["image"])
-        except (OSError, SyntaxError, ValueError) as error:
-            raise UncleError(f"{source.name}: {split} image {index} is damaged ({error})") from None
-        if image.shape != source.image_shape:
-            raise UncleError(
-                f"{source.name}: {split} image {index} is {list(image.shape)} "
-                f"(expected {list(source.image_shape)})"
-            )
-        images[index], labels[index] = image, record["label"]
-        digest.update(image.tobytes())
-    images.flush()
+    # Written, not mapped: on a full disk, a write is an error, a mapped one ends the process.
+    with (folder / f"{split}_images.npy").open("wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for index in range(len(records)):
+            record = records[index]
+            try:
+                image = readers.decode(record["image"])
+            except (OSError, SyntaxError, ValueError) as error:
+                why = f"is damaged ({error})"
+                raise UncleError(f"{source.name}: {split} image {index} {why}") from None
+            if image.shape != source.image_shape:
+                raise UncleError(
+                    f"{source.name}: {split} image {index} is {list(image.shape)} "
+                    f"(expected {list(source.image_shape)})"
+                )
+            labels[index] = record["label"]
+            raw = image.tobytes()
+            digest.update(raw)
+            file.write(raw)
     np.save(folder / f"{split}_labels.npy", labels)
     per_class = np.bincount(labels, minlength=source.n_classes).tolist()
     return {"images": len(labels), "per_class": per_class, "sha256": digest.hexdigest()}

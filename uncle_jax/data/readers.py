@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from uncle_jax.data.archives import open_tar, open_zip, read_gzip, read_member
+from uncle_jax.data.archives import first_line, open_tar, open_zip, read_gzip, read_member
 from uncle_jax.errors import UncleError
 
 Example = tuple[np.ndarray | bytes, int]  # image, label
@@ -126,8 +126,9 @@ def read_cifar100_python(paths: Mapping[str, Path]) -> Splits:
         try:
             table = _ArrayUnpickler(io.BytesIO(raw), encoding="bytes").load()
             return arrays(_planes(np.asarray(table[b"data"])), np.asarray(table[b"fine_labels"]))
-        except (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
-            raise UncleError(f"{path}: {member} is not CIFAR-100's ({error})") from None
+        except (pickle.UnpicklingError, EOFError, LookupError, TypeError, ValueError,
+                AttributeError) as error:  # fmt: skip
+            raise UncleError(f"{path}: {member} is not CIFAR-100's ({first_line(error)})") from None
 
     return Splits(read("train"), read("test"))
 
@@ -163,9 +164,11 @@ def read_svhn(paths: Mapping[str, Path]) -> Splits:
         try:
             table = loadmat(paths[name])
             images, labels = table["X"].transpose(3, 0, 1, 2), table["y"].reshape(-1)
-        except (ValueError, KeyError, TypeError, OSError, NotImplementedError) as error:
-            raise UncleError(f"{paths[name]} is not SVHN's ({error}); download it again") from None
-        return arrays(np.ascontiguousarray(images, np.uint8), labels % 10)
+            return arrays(np.ascontiguousarray(images, np.uint8), labels % 10)
+        except Exception as error:  # SciPy raises many kinds
+            raise UncleError(
+                f"{paths[name]} is not SVHN's ({first_line(error)}); download it again"
+            ) from None
 
     return Splits(read("train_32x32.mat"), read("test_32x32.mat"))
 
@@ -227,9 +230,15 @@ def read_tiny_imagenet(paths: Mapping[str, Path]) -> Splits:
     absent = set(label.values()) - {which for _, which in train}
     if absent:
         raise UncleError(f"{path} lacks training images of {wnids[min(absent)]}")
-    rows = [line.split("\t") for line in annotations.splitlines() if line]
-    test = [(f"{root}/val/images/{row[0]}", label[row[1]]) for row in rows]
-    missing = next((name for name, _ in test if name not in set(names)), None)
+    test = []
+    for line in filter(None, annotations.splitlines()):
+        image, _, rest = line.partition("\t")
+        wnid = rest.partition("\t")[0]
+        if wnid not in label:
+            raise UncleError(f"{path}: val image {image} is of no class in wnids.txt")
+        test.append((f"{root}/val/images/{image}", label[wnid]))
+    present = set(names)
+    missing = next((name for name, _ in test if name not in present), None)
     if missing:
         raise UncleError(f"{path} lacks the member {missing}; download it again")
     return Splits(_members(path, train), _members(path, test))

@@ -50,7 +50,7 @@ def split_benchmark(
 def select(data: Data, relabel: Mapping[int, int]) -> Data:
     """The images whose label is a key of `relabel`, with the label it maps to."""
     index = np.flatnonzero(np.isin(data.labels, list(relabel)))
-    table = np.full(1 + int(np.max(data.labels)), -1, np.int32)
+    table = np.full(1 + max(*relabel, int(np.max(data.labels, initial=0))), -1, np.int32)
     table[list(relabel)] = list(relabel.values())
     if not len(index):
         raise UncleError(f"no image of classes {', '.join(map(str, relabel))}")
