@@ -4,6 +4,7 @@ Nothing is ever extracted to disk: members are read from the archive, and one wh
 escape a folder is refused all the same, since a publisher's archive has none.
 """
 
+import fcntl
 import gzip
 import hashlib
 import http.client
@@ -115,7 +116,10 @@ def download(archive: Archive, folder: Path, progress: Progress | None = None) -
             folder.mkdir(parents=True, exist_ok=True)
             if answer.status != http.client.PARTIAL_CONTENT:
                 have = 0  # the server sends the whole file again
-            with part.open("ab" if have else "wb") as file:
+            with part.open("ab") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not have:
+                    file.truncate(0)
                 while block := answer.read(BLOCK):
                     file.write(block)
                     have += len(block)
@@ -128,6 +132,9 @@ def download(archive: Archive, folder: Path, progress: Progress | None = None) -
             raise _unreachable(archive, folder, str(error)) from None
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
         raise _unreachable(archive, folder, str(getattr(error, "reason", error))) from None
+    except BlockingIOError:
+        busy = f"another process is downloading {archive.name}; try again later"
+        raise UncleError(busy) from None
     except OSError as error:
         raise _unreachable(archive, folder, error.strerror or str(error)) from None
     if part.stat().st_size < archive.size and not whole:

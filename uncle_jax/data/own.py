@@ -62,7 +62,7 @@ def npz_folder(root: Path) -> Benchmark:
     given = []
     for path in paths:
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 table = {key: file[key] for key in ("x_train", "y_train", "x_test", "y_test")}
         except KeyError as error:
             raise UncleError(

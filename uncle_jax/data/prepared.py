@@ -80,7 +80,10 @@ def prepare(source: Source, options: Options) -> Prepared:
                 manifest = _build(source, variant[1], found, home)
     prepared = Prepared(source, _open(home), manifest)
     if prepared.remark and source.name not in options.accept:
-        raise UncleError(f"{prepared.remark}, so it is used only if you {_accepting(source)}")
+        raise UncleError(
+            f"{prepared.remark}, so it is used only if you {_accepting(source)}; "
+            f"delete {home} to prepare another archive"
+        )
     return prepared
 
 
@@ -89,6 +92,8 @@ def obtain(
 ) -> tuple[tuple[tuple[Archive, ...], Reader], dict[str, Found]]:
     """The variant of `source` that is there, or else downloaded, and its checked archives."""
     folders = (options.data_dir / source.name, options.data_dir)
+    if source.variants[0][1] is readers.read_mnist:
+        folders = folders[:1]  # three sets' files have the same names
     variant = next(
         (v for v in source.variants if all(locate(archive, folders) for archive in v[0])),
         source.variants[0],
