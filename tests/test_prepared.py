@@ -657,5 +657,5 @@ def test_one_sets_files_are_not_taken_for_anothers_of_the_same_names(tmp_path):
         with pytest.raises(UncleError, match=rf"missing train-images-.* in .*{name}"):
             prepare(SOURCES[name], options(tmp_path, *accept))
     put(tmp_path, {"tiny-imagenet-200.zip": b"x"})  # no other set's file has this name
-    with pytest.raises(UncleError, match="not the publisher's tiny-imagenet-200.zip"):
+    with pytest.raises(UncleError, match=r"not the publisher's tiny-imagenet-200\.zip"):
         prepare(SOURCES["tiny_imagenet"], options(tmp_path))
