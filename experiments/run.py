@@ -101,7 +101,8 @@ def main(argv: list[str] | None = None) -> int:
 def run(args: argparse.Namespace, started: float) -> int:
     chosen, config, requests = resolve(args)
     dataset = args.dataset.partition(":")[0]
-    name = f"{dataset}-{'own' if args.requests else f'seq{args.seq}'}-{args.method}"
+    own = bool(args.requests) or ":" in args.dataset
+    name = f"{dataset}-{'own' if own else f'seq{args.seq}'}-{args.method}"
     workdir = args.workdir or Path("runs") / name
     bar = Download()
     choice = data_choice(args, config, bar)

@@ -71,8 +71,5 @@ def _own(kind: str, where: str, choice: Choice) -> Benchmark:
         return own.npz_folder(Path(where))
     if kind == "tfds":
         data_dir = choice.options.data_dir
-        # A folder of that name may as well hold the publisher's archives.
-        home = data_dir / where.split("/")[0].split(":")[0]
-        place = data_dir if any(home.glob("**/dataset_info.json")) else None
-        return own.tfds_benchmark(where, place, choice.classes_per_task, choice.tasks)
+        return own.tfds_benchmark(where, data_dir, choice.classes_per_task, choice.tasks)
     raise allowed("kind of own data", kind, OWN)

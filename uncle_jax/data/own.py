@@ -79,17 +79,14 @@ def tfds_benchmark(
 ) -> Benchmark:
     """Tasks from a TFDS set with `image` and `label` that is prepared as array_record.
 
-    Splits `train` and `test` (or `validation`). `data_dir`: where it is prepared; None: TFDS's own.
-    Raises UncleError.
+    Splits `train` and `test` (or `validation`). It is looked for in `data_dir`, where a set needs
+    no code of its own, then in TFDS's own folder. Raises UncleError.
     """
-    import tensorflow_datasets as tfds
-
     try:
-        builder: Any = tfds.builder(name, data_dir=None if data_dir is None else str(data_dir))
-        test = next(s for s in ("test", "validation") if s in builder.info.splits)
-        records = {
-            s: builder.as_data_source(split=w) for s, w in (("train", "train"), ("test", test))
-        }
+        builder = _tfds_builder(name, data_dir)
+        test = "test" if "test" in builder.info.splits else "validation"
+        records = {"train": builder.as_data_source(split="train")}
+        records["test"] = builder.as_data_source(split=test)
         names: list[str] = builder.info.features["label"].names
         builder.info.features["image"]
     except Exception as error:  # TFDS raises many kinds, several of them its own
@@ -104,6 +101,17 @@ def tfds_benchmark(
         given.append({split: tuple(select(data, relabel)) for split, data in splits.items()})
     told = {"tfds": builder.info.full_name, "tasks": [list(classes) for classes in plan]}
     return Benchmark.from_arrays(given, f"tfds:{name}", provenance=told)
+
+
+def _tfds_builder(name: str, data_dir: Path | None) -> Any:
+    import tensorflow_datasets as tfds
+
+    if data_dir is not None:
+        home = data_dir / name.replace(":", "/")  # NAME, NAME/CONFIG or NAME:VERSION
+        infos = sorted(home.glob("**/dataset_info.json"))  # the newest version is the last
+        if infos:
+            return tfds.builder_from_directory(str(infos[-1].parent))
+    return tfds.builder(name)
 
 
 def task_plan(names: list[str], classes_per_task: int, tasks: Tasks | None) -> list[list[str]]:
