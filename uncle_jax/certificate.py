@@ -56,7 +56,7 @@ def text(content: dict[str, Any]) -> str:
     lines = [
         f"Certificate: task {request['task']} was unlearned (request {request['id']})",
         "",
-        f"asked    {request['started']}",
+        *([f"asked    {request['started']}"] if request["started"] else []),
         f"durable  {content['durable']}",
         f"erased   {content['erased_at']}",
         "",

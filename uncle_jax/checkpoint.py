@@ -163,7 +163,9 @@ def copy(source: Path, target: Path, step: int) -> None:
         durable.write(_manifest(target, step), _manifest(source, step).read_bytes())
     except OSError as error:
         discard(target, step)
-        raise UncleError(f"cannot write to {target} ({_reason(error)}); nothing was lost") from error
+        raise UncleError(
+            f"cannot write to {target} ({_reason(error)}); nothing was lost"
+        ) from error
 
 
 def discard(folder: Path, step: int) -> None:

@@ -133,9 +133,7 @@ class Store:
             ],
         }
         entry = ledger.chain(self.entries, content)
-        checkpoint.save(
-            self.folder / CHECKPOINTS, step, state, self.identity, {"entry": entry}
-        )
+        checkpoint.save(self.folder / CHECKPOINTS, step, state, self.identity, {"entry": entry})
         return self._finish(entry)
 
     def _finish(self, entry: Entry) -> Entry:
@@ -185,7 +183,9 @@ def create(
             raise UncleError(f"{folder} already holds a store")
         odd = {path.name for path in folder.iterdir()} - {*FOLDERS, LEDGER, "LOCK"}
         if odd:
-            raise UncleError(f"{folder} is not empty ({min(odd)}); a store needs a folder of its own")
+            raise UncleError(
+                f"{folder} is not empty ({min(odd)}); a store needs a folder of its own"
+            )
         for name in FOLDERS:
             (folder / name).mkdir(exist_ok=True)
         durable.remove(folder / LEDGER)  # half of a first line, if anything
@@ -335,7 +335,6 @@ def _recover(store: Store, torn: int, pending: Entry | None) -> None:
         store._finish(unfinished)
         store.notes.append(f"request {unfinished['id']} was durable; it is now finished")
     certificate.write(store.folder / CERTIFICATES, store.entries)
-    current = {path.name for path in (store.folder / INFLIGHT).glob("*")}
     for path in leftovers(store.folder, store.step, store.tasks["learned"], store.keep_history):
-        if path.parent.name != INFLIGHT or path.name not in current:
+        if path.parent.name != INFLIGHT:  # what midway.py goes on from
             durable.remove(path)

@@ -14,7 +14,7 @@ from uncle_jax.config import Config
 from uncle_jax.data.benchmark import Data, InputSpec, as_data
 from uncle_jax.errors import UncleError
 from uncle_jax.hypernet import Array
-from uncle_jax.methods.protocol import Method, OnStep
+from uncle_jax.methods.protocol import Method, Midway, OnStep
 from uncle_jax.state import LEARNED, NEW, CLState, describe, erase_task, snapshot, stats_of
 from uncle_jax.steps import BATCH_INDEPENDENT, Network, Steps, input_shape, make_steps
 
@@ -53,9 +53,12 @@ def uncle(
             n_unlearned=jnp.zeros((), jnp.int32),
         )
 
-    def learn(state: CLState, task: int, data: Data, *, on_step: OnStep | None = None) -> CLState:
+    def learn(
+        state: CLState, task: int, data: Data, *, on_step: OnStep | None = None,
+        midway: Midway | None = None,
+    ) -> CLState:  # fmt: skip
         task = _checked(state, task, learned=False)
-        return _learn(steps, config, fresh, state, task, as_data(data, spec), on_step)
+        return _learn(steps, config, fresh, state, task, as_data(data, spec), on_step, midway)
 
     def unlearn(state: CLState, task: int, *, on_step: OnStep | None = None) -> CLState:
         task = _checked(state, task, learned=True)
@@ -112,7 +115,7 @@ def learning_rate(config: Config, step: int, steps_per_epoch: int) -> float:
 
 def _learn(
     steps: Steps, config: Config, fresh: Any, state: CLState, task: int, data: Data,
-    on_step: OnStep | None,
+    on_step: OnStep | None, midway: Midway | None,
 ) -> CLState:  # fmt: skip
     key, k_emb, k_order = jax.random.split(state.key, 3)
     emb = jax.random.normal(k_emb, (config.embedding,))  # Algorithm 1, line 1
@@ -122,7 +125,8 @@ def _learn(
     images, labels = jnp.asarray(data.images), jnp.asarray(data.labels)
 
     per_epoch = math.ceil(len(labels) / config.batch_size)
-    for epoch in range(config.epochs):
+    done, carry = midway.resume(carry) if midway else (0, carry)
+    for epoch in range(done, config.epochs):
         order = np.asarray(jax.random.permutation(jax.random.fold_in(k_order, epoch), len(labels)))
         # Every image once; the last batch is filled up with the epoch's first images again.
         order = np.resize(order, (per_epoch, config.batch_size))
@@ -133,6 +137,8 @@ def _learn(
             )
             if on_step:
                 on_step(index + 1, config.epochs * per_epoch, losses.total)
+        if midway and epoch + 1 < config.epochs:
+            midway.after_epoch(epoch + 1, carry)
 
     # theta moved faster than its running statistics: let them settle on the final theta.
     own = carry.stats
