@@ -10,7 +10,7 @@ arrays that a restored tree must have. Nothing here reads pickle.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from uncle_jax import durable
 from uncle_jax.errors import UncleError
 
 FORMAT = 1
+ITEM = "default"  # the folder that CheckpointManager gives a step's one item
 
 
 class Damaged(UncleError):
@@ -75,29 +76,40 @@ def restore(folder: Path, step: int, like: Any, identity: Mapping[str, Any]) -> 
     """
     content = check(folder, step)
     compare(content["identity"], identity, f"checkpoint {step} in {folder}")
-    # Under `like` alone phi* is a tree of its own; the leaves say which arrays are one.
     pairs, structure = jax.tree_util.tree_flatten_with_path(like)
     _compare_leaves(content["leaves"], pairs)
-    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    wanted = {
-        leaf["stored"]: jax.ShapeDtypeStruct(leaf["shape"], leaf["dtype"], sharding=device)
-        for leaf in content["leaves"]
-    }
-    try:
-        with _manager(folder) as manager:
-            stored = manager.restore(step, args=ocp.args.StandardRestore(wanted))
-    except (OSError, ValueError, KeyError) as error:
-        raise Damaged(f"cannot restore {folder / str(step)} ({_reason(error)})") from error
-    leaves = [
-        jax.random.wrap_key_data(stored[leaf["stored"]], impl=leaf["key"])
-        if leaf["key"]
-        else stored[leaf["stored"]]
-        for leaf in content["leaves"]
-    ]
-    tree = jax.tree.unflatten(structure, leaves)
+    arrays = read(folder / str(step), content["leaves"])
+    tree = jax.tree.unflatten(structure, arrays.values())
     if tree_hash(tree) != content["state"]:
         raise Damaged(f"{folder / str(step)} restores to another state than was saved")
     return tree
+
+
+def read(place: Path, leaves: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The arrays that Orbax wrote to folder `place`, by path, as the manifest's `leaves` name them.
+
+    Nothing is checked, so that a checkpoint without its manifest can be looked at too. Raises
+    Damaged if it cannot be read as `leaves`.
+    """
+    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    wanted = {
+        leaf["stored"]: jax.ShapeDtypeStruct(leaf["shape"], leaf["dtype"], sharding=device)
+        for leaf in leaves
+    }
+    try:
+        with ocp.StandardCheckpointer() as reader:
+            stored = reader.restore((place / ITEM).absolute(), wanted)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Damaged(f"cannot restore {place} ({_reason(error)})") from error
+    # Leaves that are one array, as phi and phi* after a request, are one again.
+    return {
+        leaf["path"]: (
+            jax.random.wrap_key_data(stored[leaf["stored"]], impl=leaf["key"])
+            if leaf["key"]
+            else stored[leaf["stored"]]
+        )
+        for leaf in leaves
+    }
 
 
 def check(folder: Path, step: int) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class Ledger(NamedTuple):
 def chain(entries: Sequence[Entry], content: Mapping[str, Any]) -> Entry:
     """`content` as the entry that follows `entries`: numbered, linked and hashed."""
     entry = {"n": len(entries), "prev": entries[-1]["hash"] if entries else START, **content}
-    return {**entry, "hash": _hash(entry)}
+    return json.loads(_line({**entry, "hash": _hash(entry)}))  # as it will be read back
 
 
 def append(path: Path, entry: Entry) -> None:

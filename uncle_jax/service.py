@@ -162,17 +162,32 @@ def read_npz(path: Path, spec: InputSpec) -> tuple[Data, str]:
 
     Raises UncleError if it is none, holds pickles, or does not fit `spec`.
     """
+    arrays, sha = _read(path, ("x", "y"))
+    return as_data(Data(_deep(arrays["x"]), arrays["y"]), spec, str(path)), sha
+
+
+def read_images(path: Path, spec: InputSpec) -> np.ndarray:
+    """The images `x` of an .npz, with or without labels. Raises UncleError."""
+    images = _deep(_read(path, ("x",))[0]["x"])
+    as_data(Data(images, np.zeros(len(images), np.int32)), spec, str(path))
+    return images
+
+
+def _read(path: Path, names: tuple[str, ...]) -> tuple[dict[str, np.ndarray], str]:
     try:
         raw = path.read_bytes()
         with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
-            data = Data(arrays["x"], arrays["y"])
+            return {name: arrays[name] for name in names}, hashlib.sha256(raw).hexdigest()
     except OSError as error:
         raise UncleError(f"cannot read {path} ({error.strerror or error})") from None
     except (*MALFORMED, KeyError) as error:
-        raise UncleError(f"{path} is no .npz with plain arrays x and y ({error})") from None
-    if data.images.ndim == 3:
-        data = Data(data.images[..., None], data.labels)
-    return as_data(data, spec, str(path)), hashlib.sha256(raw).hexdigest()
+        wanted = " and ".join(names)
+        raise UncleError(f"{path} is no .npz with plain arrays {wanted} ({error})") from None
+
+
+def _deep(images: np.ndarray) -> np.ndarray:
+    """[N, H, W] as [N, H, W, 1]."""
+    return images[..., None] if images.ndim == 3 else images
 
 
 def write_test(store: Store, task: int, data: Data) -> str:
@@ -209,7 +224,7 @@ def read_tests(store: Store) -> tuple[dict[int, Data], list[int]]:
 def input_spec(store: Store) -> InputSpec:
     """The input that a store's settings name."""
     told: dict[str, Any] = store.identity["spec"]
-    read = {name: tuple(v) if isinstance(v, list) else v for name, v in told.items()}
+    read: Any = {name: tuple(v) if isinstance(v, list) else v for name, v in told.items()}
     return InputSpec(**read)
 
 
