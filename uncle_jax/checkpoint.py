@@ -78,7 +78,7 @@ def restore(folder: Path, step: int, like: Any, identity: Mapping[str, Any]) -> 
     compare(content["identity"], identity, f"checkpoint {step} in {folder}")
     pairs, structure = jax.tree_util.tree_flatten_with_path(like)
     _compare_leaves(content["leaves"], pairs)
-    arrays = read(folder / str(step), content["leaves"])
+    arrays = read(folder / str(step) / ITEM, content["leaves"])
     tree = jax.tree.unflatten(structure, arrays.values())
     if tree_hash(tree) != content["state"]:
         raise Damaged(f"{folder / str(step)} restores to another state than was saved")
@@ -86,7 +86,7 @@ def restore(folder: Path, step: int, like: Any, identity: Mapping[str, Any]) -> 
 
 
 def read(place: Path, leaves: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The arrays that Orbax wrote to folder `place`, by path, as the manifest's `leaves` name them.
+    """The arrays that Orbax wrote to folder `place`, by path, as a manifest's `leaves` name them.
 
     Nothing is checked, so that a checkpoint without its manifest can be looked at too. Raises
     Damaged if it cannot be read as `leaves`.
@@ -98,7 +98,7 @@ def read(place: Path, leaves: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
     try:
         with ocp.StandardCheckpointer() as reader:
-            stored = reader.restore((place / ITEM).absolute(), wanted)
+            stored = reader.restore(place.absolute(), wanted)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Damaged(f"cannot restore {place} ({_reason(error)})") from error
     # Leaves that are one array, as phi and phi* after a request, are one again.

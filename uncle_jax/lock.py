@@ -13,8 +13,9 @@ def acquire(path: Path, write: bool) -> int:
     The kernel drops the lock when the process ends, however it ends, so none is ever stale; the pid
     in the file only serves the refusal. Raises UncleError if another process is in the way.
     """
+    flags = os.O_RDWR | os.O_CREAT if write else os.O_RDONLY
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT if write else os.O_RDONLY, 0o644)
+        handle = os.open(path, flags | os.O_NOFOLLOW, 0o644)  # a link could lead outside
     except OSError as error:
         verb = "written" if write else "read"
         raise UncleError(f"store {path.parent} cannot be {verb} ({error.strerror})") from None

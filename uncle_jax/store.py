@@ -228,6 +228,8 @@ def open_store(folder: Path, write: bool) -> Store:
             raise UncleError(f"{folder / LEDGER} has no whole line; the store is damaged")
         if book.entries[0].get("format") != checkpoint.FORMAT:
             raise checkpoint.newer(folder / LEDGER, book.entries[0].get("format"))
+        for entry in book.entries[1:]:
+            _check_entry(entry, folder / LEDGER)
         store = Store(folder, handle, book.entries, write)
         pending = _pending(store)
         if (book.torn or pending or store.entries[-1]["event"] == "durable") and not write:
@@ -312,6 +314,7 @@ def _pending(store: Store) -> Entry | None:
         except Damaged:
             continue
         if newest == step + 1 and entry["prev"] == store.entries[-1]["hash"]:
+            _check_entry(entry, folder / copy)
             return entry
         last = [e for e in store.entries if e["event"] in ("created", "durable")][-1]
         if newest == step and entry["hash"] == last["hash"]:
@@ -320,6 +323,14 @@ def _pending(store: Store) -> Entry | None:
             f"{folder / LEDGER} lacks what checkpoint {newest} was saved after; lines are missing"
         )
     raise Damaged(f"both manifests of checkpoint {newest} in {folder} are damaged")
+
+
+def _check_entry(entry: Entry, where: Path) -> None:
+    """Raise UncleError if an entry lacks what a store relies on: its hash can be anyone's."""
+    whole = {"durable": ("n", "step", "task"), "erased": ("n", "step")}.get(entry.get("event", ""))
+    tasks = [t for group in entry.get("tasks", {}).values() for t in group]
+    if whole is None or not all(type(v) is int for v in [*map(entry.get, whole), *tasks]):
+        raise UncleError(f"{where}: entry {entry.get('n')} is not one that this program writes")
 
 
 def _recover(store: Store, torn: int, pending: Entry | None) -> None:

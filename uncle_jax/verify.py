@@ -6,7 +6,7 @@ for.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ import numpy as np
 from uncle_jax import certificate, checkpoint
 from uncle_jax.data.benchmark import Data
 from uncle_jax.engine import evaluate
-from uncle_jax.errors import UncleError
 from uncle_jax.methods.protocol import Method
 from uncle_jax.store import CERTIFICATES, CHECKPOINTS, COPIES, DATA, INFLIGHT, LEDGER, Store, intact
 
@@ -52,7 +51,7 @@ def verify(store: Store, method: Method, like: Any, tests: Mapping[int, Data]) -
 
     `like`: the shape of the method's state. Files are only read.
     """
-    problems, measured = [], []
+    problems = []
     forgotten = store.tasks["unlearned"]
     known = _explained(store)
     for copy in COPIES:
@@ -66,20 +65,9 @@ def verify(store: Store, method: Method, like: Any, tests: Mapping[int, Data]) -
         inside = path.relative_to(store.folder)
         if inside.as_posix() not in known and not _under(inside, known):
             problems.append(f"{inside} does not belong to the store")
-    present = store.load(like)
-    for place in _checkpoints(store.folder):
-        where = place.relative_to(store.folder).as_posix()
-        try:
-            arrays = _arrays(store, place)
-        except UncleError as error:
-            problems.append(f"{where} cannot be restored, so it cannot be measured ({error})")
-            continue
-        for task in forgotten:
-            if task not in tests:
-                continue
-            states = _candidates(present, arrays, task)
-            accuracy = max(evaluate(method, state, task, tests[task]) for state in states)
-            measured.append(Measurement(where, task, accuracy, chance(tests[task])))
+    asked = {task: data for task, data in tests.items() if task in forgotten}
+    measured, unread = remains(store.folder, method, store.load(like), _leaves(store), asked)
+    problems += [f"{where} cannot be restored, so it cannot be measured" for where in unread]
     problems += [
         f"{m.path} predicts forgotten task {m.task}: {m.accuracy:.1f} % (chance: {m.bound:.1f} %)"
         for m in measured
@@ -88,9 +76,37 @@ def verify(store: Store, method: Method, like: Any, tests: Mapping[int, Data]) -
     return Report(
         len(store.entries),
         tuple(dict.fromkeys(problems)),
-        tuple(measured),
+        measured,
         tuple(task for task in forgotten if task not in tests),
     )
+
+
+def remains(
+    folder: Path, method: Method, present: Any, leaves: Sequence[Mapping[str, Any]],
+    tests: Mapping[int, Data],
+) -> tuple[tuple[Measurement, ...], tuple[str, ...]]:  # fmt: skip
+    """(what all checkpoints below `folder` make of the tasks of `tests`, which are unreadable).
+
+    Whoever wrote them and wherever they lie. `present`: the state that is now, for what one lacks;
+    `leaves`: how a state's arrays are stored, for one without its manifest.
+    """
+    measured, unread = [], []
+    for place in sorted(mark.parent for mark in folder.rglob("_METADATA")):
+        where = place.parent.relative_to(folder).as_posix()
+        try:
+            own = checkpoint.unseal(place.parents[1] / f"{place.parent.name}.json")["leaves"]
+        except checkpoint.Damaged:
+            own = leaves
+        try:
+            arrays = checkpoint.read(place, own)
+        except checkpoint.Damaged:
+            unread.append(where)
+            continue
+        for task, data in tests.items():
+            states = _candidates(present, arrays, task)
+            accuracy = max(evaluate(method, state, task, data) for state in states)
+            measured.append(Measurement(where, task, accuracy, chance(data)))
+    return tuple(measured), tuple(unread)
 
 
 def chance(data: Data) -> float:
@@ -99,7 +115,7 @@ def chance(data: Data) -> float:
     sigma is the binomial standard deviation for as many images.
     """
     labels = np.asarray(data.labels)
-    p = np.bincount(labels).max() / len(labels)
+    p = float(np.bincount(labels).max()) / len(labels)
     return 100 * min(1.0, p + 3 * math.sqrt(p * (1 - p) / len(labels)))
 
 
@@ -127,20 +143,10 @@ def _under(path: Path, known: set[str]) -> bool:
     return any(parent.as_posix() in known for parent in path.parents)
 
 
-def _checkpoints(folder: Path) -> list[Path]:
-    """Every folder below `folder` that Orbax wrote as a step, wherever it lies."""
-    marks = folder.rglob(f"{checkpoint.ITEM}/_METADATA")
-    return sorted(mark.parents[1] for mark in marks)
-
-
-def _arrays(store: Store, place: Path) -> dict[str, Any]:
-    """The arrays in a checkpoint folder by path, by its own manifest or else by the store's."""
-    try:
-        leaves = checkpoint.unseal(place.parent / f"{place.name}.json")["leaves"]
-    except checkpoint.Damaged:
-        whole = next(copy for copy in COPIES if intact(store.folder / copy, store.step))
-        leaves = checkpoint.manifest(store.folder / whole, store.step)["leaves"]
-    return checkpoint.read(place, leaves)
+def _leaves(store: Store) -> list[dict[str, Any]]:
+    """How the arrays of the store's state are stored."""
+    whole = next(copy for copy in COPIES if intact(store.folder / copy, store.step))
+    return checkpoint.manifest(store.folder / whole, store.step)["leaves"]
 
 
 def _candidates(present: Any, arrays: Mapping[str, Any], task: int) -> list[Any]:
