@@ -8,8 +8,11 @@ names every leaf's shape and dtype, the SHA-256 of every file and of itself, and
 arrays that a restored tree must have. Nothing here reads pickle.
 """
 
+import errno
 import hashlib
 import json
+import os
+import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -25,6 +28,7 @@ from uncle_jax.errors import UncleError
 
 FORMAT = 1
 ITEM = "default"  # the folder that CheckpointManager gives a step's one item
+OVERHEAD = 128 * 1024  # bytes on disk beside the arrays: some twenty small files
 
 
 class Damaged(UncleError):
@@ -55,6 +59,7 @@ def save(
         folder.mkdir(exist_ok=True)
         durable.remove(_manifest(folder, step))
         durable.remove(place)
+        require_room(folder, sum(array.nbytes for array in stored.values()))
         with _manager(folder) as manager:
             manager.save(step, args=ocp.args.StandardSave(stored), force=True)
         if flush:
@@ -286,7 +291,15 @@ def _impl(leaf: Any) -> str | None:
     return str(jax.random.key_impl(leaf)) if _is_key(leaf) else None
 
 
+def require_room(folder: Path, size: int) -> None:
+    """Raise OSError unless `size` bytes of arrays fit: Orbax tells of a full disk in tracebacks."""
+    if shutil.disk_usage(folder).free < 1.1 * size + OVERHEAD:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def _reason(error: BaseException) -> str:
     """The system's words for an error, in one line."""
+    if os.strerror(errno.ENOSPC) in str(error):
+        return os.strerror(errno.ENOSPC)
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(text.split())[:200]

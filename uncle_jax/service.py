@@ -64,7 +64,12 @@ def template(method: Method) -> Any:
 
 
 def order_id(store: Store, op: str, task: int) -> str:
-    """The id of a request that names none: "U3-2" is the second request on task 3."""
+    """The id of a request that names none: "U3-2" is the second request on task 3.
+
+    If opening the store just finished such a request, it is that one asked again.
+    """
+    if store.resumed and (store.resumed["op"], store.resumed["task"]) == (op, task):
+        return store.resumed["id"]
     return f"{op}{task}-{1 + sum(entry['task'] == task for entry in store.requests)}"
 
 

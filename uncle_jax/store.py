@@ -38,7 +38,8 @@ class Store:
     def __init__(self, folder: Path, handle: int, entries: Sequence[Entry], write: bool) -> None:
         self.folder, self.write = folder, write
         self.entries = list(entries)
-        self.notes: list[str] = []  # what opening it had to recover, in words
+        self.notes: list[str] = []  # what had to be recovered, in words
+        self.resumed: Entry | None = None  # the request that opening it had to finish
         self._handle = handle
 
     def __enter__(self) -> "Store":
@@ -260,10 +261,9 @@ def leftovers(folder: Path, step: int, learned: Sequence[int], keep_history: boo
     Every other checkpoint and its mirror, all of the request under way, test data of other tasks,
     and half-written files. With `keep_history` checkpoints and data stay.
     """
-    steps = {str(step)}
+    keep = {name: {str(step), f"{step}.json"} for name in COPIES}
     if keep_history:
-        steps |= {str(s) for s in range(step)}
-    keep = {name: {f"{s}{end}" for s in steps for end in ("", ".json")} for name in COPIES}
+        keep[CHECKPOINTS] |= {f"{s}{end}" for s in range(step) for end in ("", ".json")}
     keep[DATA] = {f"{task}.npz" for task in learned}
     keep[INFLIGHT] = set()
     if keep_history:
@@ -343,7 +343,7 @@ def _recover(store: Store, torn: int, pending: Entry | None) -> None:
     last = store.requests[-1] if store.step else None
     unfinished = pending or (last if store.entries[-1]["event"] == "durable" else None)
     if unfinished:
-        store._finish(unfinished)
+        store.resumed = store._finish(unfinished)
         store.notes.append(f"request {unfinished['id']} was durable; it is now finished")
     certificate.write(store.folder / CERTIFICATES, store.entries)
     for path in leftovers(store.folder, store.step, store.tasks["learned"], store.keep_history):
