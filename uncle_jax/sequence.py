@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from uncle_jax import durable, lock
+from uncle_jax import checkpoint, durable, lock
 from uncle_jax import store as stores
 from uncle_jax.config import Config
 from uncle_jax.engine import Answer, Run
@@ -38,6 +38,7 @@ def open_sequence(
                     f"{folder} has {name} {store.settings.get(name)}, now {value}; "
                     "choose another --workdir, or add --overwrite"
                 )
+        checkpoint.compare(store.identity, identity, f"the store in {folder}")
         return store, run_of(store, store.load(template(method)))
     except BaseException:
         store.close()
