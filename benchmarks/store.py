@@ -137,6 +137,7 @@ def fresh(folder: Path) -> dict[str, Any]:
 
 
 def main(what: str, out: Path | None) -> None:
+    """Run `what`, print it, and write it to `out` if given."""
     environment = runlog.environment()
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
