@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-all test-lowest lint bench clean
+.PHONY: run test soak test-all test-lowest lint bench clean
 
 run: $(VENV)/.installed  ## learn and unlearn ten tasks of real digits; table and picture in runs/
 	$(BIN)/python experiments/run.py
 
 test: $(VENV)/.installed  ## unit tests, small and fast
 	$(BIN)/python -m pytest
+
+soak: $(VENV)/.installed  ## 200 kills and 300 damaged stores, half an hour or so; prints the counts
+	$(BIN)/python -m pytest -m soak -s
 
 test-all: $(VENV)/.installed  ## also those that need UNCLE_DATA_DIR or a GPU
 	$(BIN)/python -m pytest -m ""

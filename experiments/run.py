@@ -12,6 +12,7 @@ import json
 import sys
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -52,6 +53,8 @@ def parser() -> Parser:
     p.add_argument("--preset", help="paper (a GPU; the default where there is one) or laptop")
     p.add_argument("--seeds", type=int, nargs="+", default=[0], help="one run each")
     p.add_argument("--workdir", type=Path, help="default: runs/<dataset>-seq<k>-<method>")
+    p.add_argument("--save-every", type=int, default=10, metavar="K", help="epochs, see README")
+    p.add_argument("--keep-history", action="store_true", help="erase no earlier checkpoint")
     p.add_argument("--overwrite", action="store_true", help="replace another run in --workdir")
     p.add_argument(
         "--dry-run", action="store_true", help="check everything, print sizes and time, stop"
@@ -94,7 +97,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted: what was answered so far is in metrics.csv, if any", file=sys.stderr)
+        print("interrupted: the same command goes on from here", file=sys.stderr)
         return 130
 
 
@@ -109,7 +112,7 @@ def run(args: argparse.Namespace, started: float) -> int:
 
     import jax
 
-    from uncle_jax import engine, report, runlog
+    from uncle_jax import engine, report, runlog, sequence, service
     from uncle_jax.data.load import load_benchmark
     from uncle_jax.methods import METHODS as factories
 
@@ -144,22 +147,35 @@ def run(args: argparse.Namespace, started: float) -> int:
         runlog.write_config(workdir, seed, settings[seed] | environment)
         print(f"\nseed {seed}: accuracy (%) of each task after each request")
         print(report.header_line(len(requests), benchmark.n_tasks))
+        folder = workdir / f"seed{seed}" / "store"
+        if args.overwrite:
+            sequence.remove(folder)
+        identity = service.identity(args.method, benchmark.spec, benchmark.n_tasks, config)
+        store, done = sequence.open_sequence(
+            folder, method, jax.random.key(seed), identity, settings[seed]["fingerprint"],
+            args.keep_history,
+        )  # fmt: skip
         answers: list[engine.Answer] = []
         bar = Progress(requests)
 
-        def on_request(
-            answer: Any, state: Any, seed: int = seed, answers: Any = answers, bar: Any = bar
-        ) -> None:
-            del state
+        def tell(answer: Any, seed: int = seed, answers: Any = answers, bar: Any = bar) -> None:
             answers.append(answer)
             runlog.write_metrics(workdir, seed, answers, config.eval_split)
             bar.write(report.request_line(answer, len(requests), first.n_tasks))
             bar.next_request()
 
-        with bar:
+        def on_request(answer: Any, state: Any, store: Any = store, tell: Any = tell) -> None:
+            store.commit(state, sequence.facts_of(store, config, answer))
+            tell(answer)
+
+        with store, bar:
+            for note in store.notes:
+                bar.write(note)
+            for answer in done.answers:
+                tell(answer)
             runs[seed] = engine.run_sequence(
                 method, benchmark, requests, jax.random.key(seed), bar.on_step, on_request,
-                config.eval_split, seed,
+                config.eval_split, seed, done, partial(sequence.saves, store, args.save_every),
             )  # fmt: skip
 
     summary = runlog.summarise(runs, time.perf_counter() - started)
@@ -179,6 +195,8 @@ def resolve(args: argparse.Namespace) -> tuple[Preset, Config, tuple[Request, ..
     """Preset, settings and requests that the arguments ask for. Raises UncleError."""
     args.preset = args.preset or next(iter(presets(args.dataset)))
     chosen = preset(args.dataset, args.preset)
+    if args.save_every < 1:
+        raise UncleError(f"--save-every must be at least 1 epoch, not {args.save_every}")
     if args.method not in METHODS:
         raise allowed("method", args.method, METHODS)
     changes = {key: getattr(args, key) for key in SHORTCUTS if getattr(args, key) is not None}

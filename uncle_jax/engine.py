@@ -13,7 +13,7 @@ import numpy as np
 from uncle_jax.data.benchmark import Benchmark, Data, holdout
 from uncle_jax.errors import UncleError
 from uncle_jax.hypernet import Array
-from uncle_jax.methods.protocol import Method, OnStep
+from uncle_jax.methods.protocol import Method, Midway, OnStep
 from uncle_jax.metrics import all_metrics
 from uncle_jax.requests import Request, validate
 
@@ -59,24 +59,34 @@ def run_sequence(
     on_request: Callable[[Answer, Any], None] | None = None,
     eval_split: str = "test",
     holdout_seed: int = 0,
+    done: Run | None = None,
+    midway: Callable[[int, Request], Midway] | None = None,
 ) -> Run:
     """Answer `requests` in order, evaluating every task seen so far after each.
 
     A learn request sees its own task's training data, an unlearn request none. `on_step(step,
     steps, loss)` follows each optimiser step, `on_request(answer, state)` each request.
     `eval_split` "validation" evaluates on a tenth of the training data, held out from learning.
-    Raises UncleError, before anything is learned, if a request cannot be answered.
+    `done`: the run of the first requests, after which to go on. `midway(index, request)`: what
+    keeps a learn request's progress (methods/protocol.py). Raises UncleError, before anything is
+    learned, if a request cannot be answered.
     """
     validate(requests, benchmark.n_tasks)
-    state = method.init(key)
-    held: dict[int, Data] = {}
-    answers = []
-    for index, (op, task) in enumerate(requests):
+    state, answers = (done.state, list(done.answers)) if done else (method.init(key), [])
+    if [answer.request for answer in answers] != list(requests[: len(answers)]):
+        raise UncleError("the requests answered so far are not the first of these")
+    held = {
+        answer.request.task: load_task(benchmark, answer.request.task, eval_split, holdout_seed)[1]
+        for answer in answers
+        if answer.request.op == "L"
+    }
+    for index, (op, task) in list(enumerate(requests))[len(answers) :]:
         with CompileClock() as clock:
             if op == "L":
                 train, held[task] = load_task(benchmark, task, eval_split, holdout_seed)
                 started, compiled = time.perf_counter(), clock.seconds
-                state = method.learn(state, task, train, on_step=on_step)
+                kept = {"midway": midway(index, Request(op, task))} if midway else {}
+                state = method.learn(state, task, train, on_step=on_step, **kept)
             else:
                 started, compiled = time.perf_counter(), clock.seconds
                 state = method.unlearn(state, task, on_step=on_step)

@@ -10,11 +10,32 @@ OnStep = Callable[[int, int, Array], None]
 """Called as on_step(step, steps, loss) after each optimiser step; `loss` is still on the device."""
 
 
+class Midway(Protocol):
+    """What keeps a long learn request's progress, so that it can go on after a crash (midway.py).
+
+    A carry is a method's own pytree: what its epochs hand on to each other.
+    """
+
+    def resume(self, carry: Any) -> tuple[int, Any]:
+        """(epochs done, the carry after them); (0, `carry`) if nothing was kept."""
+        ...
+
+    def after_epoch(self, done: int, carry: Any) -> None:
+        """Keep `carry`, as it is after `done` epochs, or not."""
+        ...
+
+
 class Learn(Protocol):
     """learn(state, task, data) -> state."""
 
     def __call__(
-        self, state: Any, task: int, data: Data, *, on_step: OnStep | None = None
+        self,
+        state: Any,
+        task: int,
+        data: Data,
+        *,
+        on_step: OnStep | None = None,
+        midway: Midway | None = None,
     ) -> Any: ...
 
 

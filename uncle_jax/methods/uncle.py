@@ -14,7 +14,7 @@ from uncle_jax.config import Config
 from uncle_jax.data.benchmark import Data, InputSpec, as_data, check_images
 from uncle_jax.errors import UncleError
 from uncle_jax.hypernet import Array
-from uncle_jax.methods.protocol import Method, OnStep
+from uncle_jax.methods.protocol import Method, Midway, OnStep
 from uncle_jax.state import LEARNED, NEW, CLState, describe, erase_task, snapshot, stats_of
 from uncle_jax.steps import (
     BATCH_INDEPENDENT,
@@ -63,12 +63,15 @@ def uncle(
             n_unlearned=jnp.zeros((), jnp.int32),
         )
 
-    def learn(state: CLState, task: int, data: Data, *, on_step: OnStep | None = None) -> CLState:
+    def learn(
+        state: CLState, task: int, data: Data, *, on_step: OnStep | None = None,
+        midway: Midway | None = None,
+    ) -> CLState:  # fmt: skip
         task = _checked(state, task, learned=False)
         images, labels = as_data(data, spec, f"task {task}", task)
         fitted = Data(fit_images(images, shape), jnp.asarray(labels))
         inputs = task_input(spec, task, shape)
-        return _learn(steps, config, fresh, state, task, inputs, fitted, on_step)
+        return _learn(steps, config, fresh, state, task, inputs, fitted, on_step, midway)
 
     def unlearn(state: CLState, task: int, *, on_step: OnStep | None = None) -> CLState:
         task = _checked(state, task, learned=True)
@@ -147,7 +150,7 @@ def epoch_order(key: Array, epoch: int, n: int, batch_size: int) -> np.ndarray:
 
 def _learn(
     steps: Steps, config: Config, fresh: Any, state: CLState, task: int, inputs: TaskInput,
-    data: Data, on_step: OnStep | None,
+    data: Data, on_step: OnStep | None, midway: Midway | None,
 ) -> CLState:  # fmt: skip
     """`state` with `task` learned from images on the device, fitted to the network's input."""
     key, k_emb, k_order = jax.random.split(state.key, 3)
@@ -158,7 +161,8 @@ def _learn(
     images, labels = data
 
     per_epoch = steps_per_epoch(len(labels), config.batch_size)
-    for epoch in range(config.epochs):
+    done, carry = midway.resume(carry) if midway else (0, carry)
+    for epoch in range(done, config.epochs):
         order = epoch_order(k_order, epoch, len(labels), config.batch_size)
         for index, batch in enumerate(order, start=epoch * per_epoch):
             lr = np.float32(learning_rate(config, index, per_epoch))
@@ -168,6 +172,8 @@ def _learn(
             )  # fmt: skip
             if on_step:
                 on_step(index + 1, config.epochs * per_epoch, losses.total)
+        if midway and epoch + 1 < config.epochs:
+            midway.after_epoch(epoch + 1, carry)
 
     # theta moved faster than its running statistics: let them settle on the final theta.
     own = carry.stats

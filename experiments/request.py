@@ -1,0 +1,300 @@
+"""Answer one request on a store, in a process of its own: learn, unlearn, predict, or look.
+
+python experiments/request.py --store DIR init --tasks 10 --image-shape 8 8 1 --classes 10
+python experiments/request.py --store DIR learn 3 --data TRAIN.npz --test TEST.npz
+python experiments/request.py --store DIR unlearn 3
+python experiments/request.py --store DIR predict 5 IMAGES.npz
+python experiments/request.py --store DIR status | history | verify --test 3=TEST.npz
+
+An .npz holds arrays x (images [N, H, W, D] or [N, H, W], uint8 or floats in 0..1) and y (labels
+from 0; predict needs none).
+"""
+
+import argparse
+import os
+import sys
+import time
+
+STARTED = time.perf_counter()
+
+from pathlib import Path
+from typing import Any, NoReturn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a clone runs without installing
+
+from uncle_jax.config import PRESETS, preset, replace
+from uncle_jax.errors import UncleError, allowed
+
+OPS: Any = {"learn": "L", "unlearn": "U"}
+
+
+class Parser(argparse.ArgumentParser):
+    """Errors in one line, exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message} (see --help)\n")
+
+
+def parser() -> Parser:
+    p = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--store", type=Path, required=True, help="the store's folder")
+    p.add_argument(
+        "--compile-cache",
+        default=str(Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "uncle_jax" / "compiled"),
+        help="compiled programs, outside any store (they are code); none for no cache",
+    )
+    commands = p.add_subparsers(dest="command", required=True, parser_class=Parser)
+    make = commands.add_parser("init", help="make a store; its settings are fixed from then on")
+    make.add_argument("--tasks", type=int, default=10, help="how many tasks it has room for")
+    make.add_argument("--image-shape", type=int, nargs=3, default=[8, 8, 1], metavar="N")
+    make.add_argument("--classes", type=int, default=10, help="of every task")
+    make.add_argument("--dataset", default="permuted-digits", help=", ".join(PRESETS))
+    make.add_argument("--preset", default="laptop", help="settings of the dataset's preset")
+    make.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    make.add_argument("--seed", type=int, default=0)
+    make.add_argument("--keep-history", action="store_true", help="erase nothing, for research")
+    for name in OPS:
+        ask = commands.add_parser(name, help=f"{name} a task")
+        ask.add_argument("task", type=int)
+        ask.add_argument("--id", help="repeating a request of the same id does nothing")
+        ask.add_argument("--test", type=Path, help="to measure with; learn keeps a copy of it")
+        if name == "learn":
+            ask.add_argument("--data", type=Path, required=True, help="to learn from; not kept")
+            ask.add_argument("--save-every", type=int, default=5, metavar="K", help="epochs")
+    guess = commands.add_parser("predict", help="a line per image: its class")
+    guess.add_argument("task", type=int)
+    guess.add_argument("images", type=Path)
+    commands.add_parser("status", help="which tasks are learned, and what is kept")
+    commands.add_parser("history", help="every request, and what was erased")
+    check = commands.add_parser(
+        "verify", help="check every file; exit code 1 if something is wrong"
+    )
+    check.add_argument("--test", action="append", default=[], metavar="TASK=FILE")
+    return p
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    try:
+        if args.command == "init":
+            return init(args)
+        if args.command in OPS:
+            return ask(args)
+        return {"predict": predict, "status": status, "history": history, "verify": verify}[
+            args.command
+        ](args)
+    except UncleError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def init(args: argparse.Namespace) -> int:
+    changes = dict(item.partition("=")[::2] for item in args.set)
+    config = replace(preset(args.dataset, args.preset).config, changes)
+    for name in ("tasks", "classes", "seed"):
+        if getattr(args, name) < (name != "seed"):
+            raise UncleError(f"--{name} must be positive, not {getattr(args, name)}")
+    prepare_cache(args.compile_cache, args.store)
+    import jax
+
+    from uncle_jax import service, store
+    from uncle_jax.data.benchmark import InputSpec
+    from uncle_jax.methods import uncle
+
+    half = (0.5,) * args.image_shape[2]
+    spec = InputSpec(tuple(args.image_shape), args.classes, half, half)
+    state = uncle(spec, args.tasks, config).init(jax.random.key(args.seed))
+    identity = service.identity("uncle", spec, args.tasks, config)
+    with store.create(args.store, state, identity, args.keep_history, seed=args.seed):
+        print(f"{args.store}: room for {args.tasks} tasks, none learned{kept(args.keep_history)}")
+    return 0
+
+
+def ask(args: argparse.Namespace) -> int:
+    """Learn or unlearn, and tell where the time went."""
+    import jax
+
+    from uncle_jax import runlog, service
+    from uncle_jax.store import open_store
+
+    clock = Clock("imports")
+    with open_store(args.store, write=True) as store:
+        spec = service.input_spec(store)
+        test = service.read_npz(args.test, spec)[0] if args.test else None
+        data, sha = None, None
+        if args.command == "learn":
+            data, sha = service.read_npz(args.data, spec)
+        name = args.id or service.order_id(store, OPS[args.command], args.task)
+        order = service.Order(OPS[args.command], args.task, name, data, sha, test)
+        again = service.repeated(store, order)
+        if again:
+            tell(store.notes)
+            print(f"{name} was answered already, at {again['time']}; nothing done")
+            return 0
+        prepare_cache(args.compile_cache, args.store)
+        method, config = learner(store)
+        clock.lap("open")
+        state = store.load(service.template(method))
+        clock.lap("restore")
+        tell(store.notes)
+        told = len(store.notes)
+        every = args.save_every if args.command == "learn" else 1
+        if every < 1:
+            raise UncleError(f"--save-every must be at least 1 epoch, not {every}")
+        facts = runlog.environment()
+        _, entry = service.answer(store, method, config, state, order, every, environment=facts)
+        clock.lap("answer")
+        tell(store.notes[told:])
+        seconds = entry["seconds"]
+        parts = {**clock.laps, **seconds}
+        parts["save"] = parts.pop("answer") - sum(seconds.values())
+        accuracy = ", ".join(f"{task}: {value:.1f}" for task, value in entry["accuracy"].items())
+        print(f"{name} is durable and erased{kept(store.keep_history)}")
+        print(f"accuracy (%) by task: {accuracy or 'no test data'}")
+        total = time.perf_counter() - STARTED
+        print("seconds: " + ", ".join(f"{k} {v:.2f}" for k, v in parts.items()), end="")
+        print(f", all {total:.2f} ({jax.devices()[0].device_kind})")
+        if args.command == "unlearn":
+            page = args.store / "certificates" / f"{entry['step']}.txt"
+            print(f"\n{page}:\n\n{page.read_text(encoding='utf-8')}")
+    return 0
+
+
+def predict(args: argparse.Namespace) -> int:
+    import numpy as np
+
+    from uncle_jax import service
+    from uncle_jax.store import open_store
+
+    with open_store(args.store, write=False) as store:
+        images = service.read_images(args.images, service.input_spec(store))
+        if args.task not in store.tasks["learned"]:
+            raise UncleError(f"task {args.task} is not learned (learned: {store.tasks['learned']})")
+        prepare_cache(args.compile_cache, args.store)
+        method, _ = learner(store)
+        state = store.load(service.template(method))
+        tell(store.notes)
+    print(*np.argmax(method.logits(state, args.task, images), axis=-1).tolist(), sep="\n")
+    return 0
+
+
+def status(args: argparse.Namespace) -> int:
+    from uncle_jax.store import INFLIGHT, open_store
+
+    with open_store(args.store, write=False) as store:
+        tell(store.notes)
+        print(f"answered: {store.step} requests; room for {store.identity['n_tasks']} tasks")
+        for name, tasks in store.tasks.items():
+            print(f"{name}: {' '.join(map(str, tasks)) or 'none'}")
+        if any((store.folder / INFLIGHT).glob("*.json")):
+            print("a request is under way: ask for it again to go on, or for another to drop it")
+        print("history: kept, nothing is erased" if store.keep_history else "history: erased")
+    return 0
+
+
+def history(args: argparse.Namespace) -> int:
+    from uncle_jax.store import open_store
+
+    with open_store(args.store, write=False) as store:
+        tell(store.notes)
+        for entry in store.requests:
+            gone = ", ".join(path for path, *_ in entry["erase"]) or "nothing"
+            print(f"{entry['time']}  {entry['id']:<10} state {entry['state'][:12]}  erased {gone}")
+        if store.keep_history:
+            print("history is kept in this store: nothing but in-request saves is erased")
+    return 0
+
+
+def verify(args: argparse.Namespace) -> int:
+    from uncle_jax import service
+    from uncle_jax import verify as checks
+    from uncle_jax.store import open_store
+
+    with open_store(args.store, write=False) as store:
+        spec = service.input_spec(store)
+        tests = {}
+        for item in args.test:
+            task, equals, file = item.partition("=")
+            if not equals or not task.isdecimal():
+                raise UncleError(f"--test {item!r} is not TASK=FILE, such as --test 3=test.npz")
+            tests[int(task)] = service.read_npz(Path(file), spec)[0]
+        prepare_cache(args.compile_cache, args.store)
+        method, _ = learner(store)
+        report = checks.verify(store, method, service.template(method), tests)
+        tell(store.notes)
+        print(f"ledger: {report.entries} lines, the chain holds")
+        for m in report.measured:
+            print(f"{m.path}: forgotten task {m.task} at {m.accuracy:.1f} %, chance {m.bound:.1f}")
+        for task in report.unmeasured:
+            print(f"forgotten task {task}: not measured, give --test {task}=FILE")
+        if store.keep_history:
+            print("history is kept in this store")
+        for problem in report.problems:
+            print(f"PROBLEM: {problem}")
+        print("nothing wrong found" if not report.problems else "verify failed")
+    return 1 if report.problems else 0
+
+
+def learner(store: Any) -> tuple[Any, Any]:
+    """(method, config) that a store's settings name."""
+    from uncle_jax import service
+    from uncle_jax.checkpoint import compare
+    from uncle_jax.config import Config
+    from uncle_jax.methods import METHODS
+
+    told, name = store.identity["config"], store.identity["method"]
+    read: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in told.items()}
+    if name not in METHODS:
+        raise allowed("method", name, METHODS)
+    try:
+        config = Config(**read)
+    except TypeError as error:
+        raise UncleError(
+            f"{store.folder} has settings this version does not know ({error})"
+        ) from None
+    spec, n_tasks = service.input_spec(store), store.identity["n_tasks"]
+    compare(store.identity, service.identity(name, spec, n_tasks, config), f"{store.folder}")
+    return METHODS[name](spec, n_tasks, config), config
+
+
+def prepare_cache(folder: str, store: Path) -> None:
+    """Keep compiled programs in `folder`. Not inside the store: loading one runs what it holds."""
+    if folder == "none":
+        return
+    place = Path(folder).expanduser().resolve()
+    if place.is_relative_to(store.resolve()):
+        raise UncleError(f"--compile-cache {folder} is inside the store; choose another folder")
+    import jax
+
+    jax.config.update("jax_compilation_cache_dir", str(place))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+class Clock:
+    """Seconds of one part after another, from the start of the process on."""
+
+    def __init__(self, first: str) -> None:
+        self.last = STARTED
+        self.laps: dict[str, float] = {}
+        self.lap(first)
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name], self.last = now - self.last, now
+
+
+def kept(keep_history: bool) -> str:
+    return " (HISTORY IS KEPT: nothing is erased)" if keep_history else ""
+
+
+def tell(notes: list[str]) -> None:
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

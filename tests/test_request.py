@@ -1,0 +1,122 @@
+"""experiments/request.py, one call a request, as a user types it."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import blobs
+
+SCRIPT = Path(__file__).resolve().parents[1] / "experiments" / "request.py"
+QUICK = ["epochs=1", "batch_size=16", "width=4", "trunk=8,16", "embedding=4", "chunks=7"]
+QUICK += ["burn_in=3", "norm_calibration=0", "eval_batch_size=16"]
+
+
+@pytest.fixture(scope="module")
+def command():
+    spec = importlib.util.spec_from_file_location("request_command", SCRIPT)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("request")
+    for task in (1, 2):
+        for split, seed in (("train", 2 * task), ("test", 2 * task + 1)):
+            data = blobs(seed, 32)
+            np.savez(folder / f"{split}{task}.npz", x=data.images, y=data.labels)
+    return folder
+
+
+@pytest.fixture
+def call(command, place, capsys, monkeypatch):
+    def call(*words):
+        monkeypatch.chdir(place)
+        status = command.main(["--store", "store", "--compile-cache", "none", *words])
+        return status, *capsys.readouterr()
+
+    return call
+
+
+def test_a_life_of_a_store(call, place):
+    settings = [word for setting in QUICK for word in ("--set", setting)]
+    shape = ["--tasks", "4", "--image-shape", "6", "6", "1", "--classes", "3"]
+    assert call("init", *shape, *settings)[0] == 0
+    status, out, _ = call("learn", "1", "--data", "train1.npz", "--test", "test1.npz", "--id", "a")
+    assert status == 0
+    assert "a is durable and erased" in out
+    for part in ("imports", "restore", "compile", "optimise", "save", "all"):
+        assert re.search(rf"{part} \d+\.\d\d", out)
+    again = call("learn", "1", "--data", "train1.npz", "--id", "a")
+    assert again[0] == 0
+    assert "a was answered already" in again[1]
+    status, out, _ = call("predict", "1", "test1.npz")
+    assert status == 0
+    assert len(out.split()) == 32
+    assert set(out.split()) <= {"0", "1", "2"}
+    status, out, _ = call("unlearn", "1")
+    assert status == 0
+    assert "Certificate: task 1 was unlearned (request U1-2)" in out
+    assert call("predict", "1", "test1.npz")[0] == 2
+    status, out, _ = call("status")
+    assert "learned: none\nunlearned: 1\nhistory: erased" in out
+    status, out, _ = call("history")
+    assert "U1-2" in out
+    assert "checkpoints/1" in out
+    status, out, _ = call("verify", "--test", "1=test1.npz")
+    assert status == 0, out
+    assert "the chain holds" in out
+    assert "checkpoints/2: forgotten task 1 at" in out
+    lines = (place / "store/ledger.jsonl").read_text()
+    (place / "store/ledger.jsonl").write_text(lines.replace('"op": "U"', '"op": "L"'))
+    status, _, err = call("verify")
+    assert status == 2
+    assert "the chain breaks at line 4" in err
+    (place / "store/ledger.jsonl").write_text(lines)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["unlearn", "3"], "task 3 is not learned"),
+        (["learn", "9", "--data", "train1.npz"], "unknown task 9 (allowed: 0 to 3)"),
+        (["learn", "2", "--data", "missing.npz"], "cannot read missing.npz"),
+        (["learn", "2", "--data", "train2.npz", "--save-every", "0"], "at least 1 epoch"),
+        (["predict", "2", "test2.npz"], "task 2 is not learned (learned: [])"),
+        (["verify", "--test", "1"], "is not TASK=FILE"),
+        (["init"], "already holds a store"),
+        (["init", "--tasks", "0"], "--tasks must be positive"),
+        (["init", "--set", "chunk=5"], "did you mean 'chunks'"),
+        (["--compile-cache", "store/cache", "unlearn", "1"], "is inside the store"),
+        (["--store", "nowhere", "status"], "nowhere holds no store (init makes one)"),
+    ],
+)
+def test_bad_input_is_one_line_exit_code_2_and_changes_nothing(call, place, words, told):
+    def files():
+        return {p: p.read_bytes() for p in place.rglob("*") if p.is_file() and p.name != "LOCK"}
+
+    before = files()
+    status, out, err = call(*words)
+    assert status == 2
+    assert told in err
+    assert len(err.strip().splitlines()) == 1
+    assert out == ""
+    assert files() == before
+
+
+def test_help_and_unknown_words_in_a_process_of_its_own(tmp_path):
+    for words, status in ((["--help"], 0), (["--store", "s", "forget", "3"], 2)):
+        done = subprocess.run(
+            [sys.executable, str(SCRIPT), *words],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == status
+    assert "error: argument command: invalid choice: 'forget'" in done.stderr
+    assert list(tmp_path.iterdir()) == []

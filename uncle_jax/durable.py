@@ -1,0 +1,104 @@
+"""Files that are there after a crash: written whole, flushed to the disk, and hashed.
+
+Every function takes paths inside a store. Symbolic links are never followed: a store from elsewhere
+could point one of them outside itself.
+"""
+
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from uncle_jax.errors import UncleError
+
+Digests = dict[str, list[int | str]]  # relative path -> [bytes, sha256]
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write `path` whole or not at all, and return once it would survive a power cut."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Flush one file, or the list of names in one folder, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_tree(folder: Path) -> None:
+    """Flush every file and folder below `folder`, and `folder`'s own name."""
+    for path in [*sorted(folder.rglob("*")), folder, folder.parent]:
+        sync(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a whole folder, if it is there; a link goes, what it points at stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+    if path.parent.is_dir():
+        sync(path.parent)
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """A second, flushed copy of folder `source`; whatever `target` was is replaced."""
+    remove(target)
+    shutil.copytree(source, target, symlinks=True)
+    sync_tree(target)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, as hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digests(folder: Path) -> Digests:
+    """Size and SHA-256 of every file below `folder`, by relative path."""
+    files = sorted(path for path in folder.rglob("*") if not path.is_dir())
+    return {
+        path.relative_to(folder).as_posix(): [path.lstat().st_size, digest(path)] for path in files
+    }
+
+
+def first_difference(folder: Path, expected: Mapping[str, list[int | str]]) -> str | None:
+    """What is wrong with the files below `folder`, as "d/0 is truncated"; None if nothing is."""
+    if not folder.is_dir():
+        return f"{folder.name}/ is missing"
+    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
+    for name, (size, sha) in expected.items():
+        path = found.get(name)
+        if path is None or path.is_dir():
+            return f"{name} is missing"
+        if path.lstat().st_size != size:
+            return f"{name} has {path.lstat().st_size} bytes instead of {size}"
+        if digest(path) != sha:
+            return f"{name} was changed"
+    extra = [name for name, path in found.items() if name not in expected and not path.is_dir()]
+    return f"{extra[0]} does not belong there" if extra else None
+
+
+def refuse_links(folder: Path) -> None:
+    """Raise UncleError if anything below `folder` is not a plain file or folder."""
+    for path in folder.rglob("*"):
+        mode = path.lstat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            kind = "a symbolic link" if stat.S_ISLNK(mode) else "not a plain file"
+            raise UncleError(f"{path} is {kind}; a store holds only plain files and folders")
