@@ -100,7 +100,7 @@ def init(args: argparse.Namespace) -> int:
     prepare_cache(args.compile_cache, args.store)
     import jax
 
-    from uncle_jax import service, store
+    from uncle_jax import opening, service
     from uncle_jax.data.benchmark import InputSpec
     from uncle_jax.methods import uncle
 
@@ -108,7 +108,7 @@ def init(args: argparse.Namespace) -> int:
     spec = InputSpec(tuple(args.image_shape), args.classes, half, half)
     state = uncle(spec, args.tasks, config).init(jax.random.key(args.seed))
     identity = service.identity("uncle", spec, args.tasks, config)
-    with store.create(args.store, state, identity, args.keep_history, seed=args.seed):
+    with opening.create(args.store, state, identity, args.keep_history, seed=args.seed):
         print(f"{args.store}: room for {args.tasks} tasks, none learned{kept(args.keep_history)}")
     return 0
 
@@ -118,7 +118,7 @@ def ask(args: argparse.Namespace) -> int:
     import jax
 
     from uncle_jax import runlog, service
-    from uncle_jax.store import open_store
+    from uncle_jax.opening import open_store
 
     clock = Clock("imports")
     with open_store(args.store, write=True) as store:
@@ -167,7 +167,7 @@ def predict(args: argparse.Namespace) -> int:
     import numpy as np
 
     from uncle_jax import service
-    from uncle_jax.store import open_store
+    from uncle_jax.opening import open_store
 
     with open_store(args.store, write=False) as store:
         images = service.read_images(args.images, service.input_spec(store))
@@ -182,7 +182,8 @@ def predict(args: argparse.Namespace) -> int:
 
 
 def status(args: argparse.Namespace) -> int:
-    from uncle_jax.store import INFLIGHT, open_store
+    from uncle_jax.opening import open_store
+    from uncle_jax.store import INFLIGHT
 
     with open_store(args.store, write=False) as store:
         tell(store.notes)
@@ -196,7 +197,7 @@ def status(args: argparse.Namespace) -> int:
 
 
 def history(args: argparse.Namespace) -> int:
-    from uncle_jax.store import open_store
+    from uncle_jax.opening import open_store
 
     with open_store(args.store, write=False) as store:
         tell(store.notes)
@@ -211,7 +212,7 @@ def history(args: argparse.Namespace) -> int:
 def verify(args: argparse.Namespace) -> int:
     from uncle_jax import service
     from uncle_jax import verify as checks
-    from uncle_jax.store import open_store
+    from uncle_jax.opening import open_store
 
     with open_store(args.store, write=False) as store:
         spec = service.input_spec(store)

@@ -53,7 +53,10 @@ def parser() -> Parser:
     p.add_argument("--preset", help="paper (a GPU; the default where there is one) or laptop")
     p.add_argument("--seeds", type=int, nargs="+", default=[0], help="one run each")
     p.add_argument("--workdir", type=Path, help="default: runs/<dataset>-seq<k>-<method>")
-    p.add_argument("--save-every", type=int, default=10, metavar="K", help="epochs, see README")
+    p.add_argument(
+        "--save-every", type=int, default=20, metavar="K",
+        help="epochs between saves within a request",
+    )  # fmt: skip
     p.add_argument("--keep-history", action="store_true", help="erase no earlier checkpoint")
     p.add_argument("--overwrite", action="store_true", help="replace another run in --workdir")
     p.add_argument(
@@ -142,6 +145,8 @@ def run(args: argparse.Namespace, started: float) -> int:
     print(f"{args.dataset}, {args.method}, preset {args.preset}: {' '.join(map(str, requests))}")
     for remark in first.remarks:
         print(f"note: {remark}")
+    if args.keep_history:
+        print("history is kept: no earlier checkpoint is erased, so nothing is forgotten on disk")
     runs = {}
     for seed, benchmark in benchmarks.items():
         runlog.write_config(workdir, seed, settings[seed] | environment)

@@ -18,7 +18,7 @@ import jax
 import numpy as np
 from conftest import SPEC, TINY, Small
 
-from uncle_jax import checkpoint, sequence, service, verify
+from uncle_jax import checkpoint, opening, sequence, service, verify
 from uncle_jax import store as stores
 from uncle_jax.config import Config, fingerprint
 from uncle_jax.data.benchmark import Benchmark, Data
@@ -87,7 +87,7 @@ def ending(run: Run) -> dict:
 def new_store(folder: Path, keep_history: bool = False) -> Store:
     """An empty store in `folder`."""
     state = learner().init(jax.random.key(0))
-    return stores.create(folder, state, identity(), keep_history)
+    return opening.create(folder, state, identity(), keep_history)
 
 
 def ask(store: Store, word: str, **more) -> dict:

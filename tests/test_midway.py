@@ -21,7 +21,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def store(made, tmp_path):
-    from uncle_jax.store import open_store
+    from uncle_jax.opening import open_store
 
     with open_store(shutil.copytree(made, tmp_path / "store"), write=True) as store:
         yield store

@@ -68,6 +68,30 @@ def test_another_run_is_not_written_over(finished):
     assert (workdir / "summary.json").read_bytes() == before
 
 
+def last_state(seed_folder):
+    lines = (seed_folder / "store" / "ledger.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines][-2]["state"]
+
+
+def test_a_killed_run_goes_on_and_ends_in_the_same_bits(finished, tmp_path):
+    whole = finished[0] / "seed0"
+    settings = [word for setting in QUICK for word in ("--set", setting)]
+    command = [sys.executable, "-u", str(RUN), "--requests", "L0 L1 U0", "--epochs", "1", *settings]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert any(line.startswith("[1/3] L0") for line in child.stdout)
+        child.kill()
+    halfway = tmp_path / "runs" / "permuted-digits-own-uncle" / "seed0"
+    answered = (halfway / "store" / "ledger.jsonl").read_text()
+    assert '"id": "2-U0"' not in answered
+    done = quick(cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (halfway / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
+    assert last_state(halfway) == last_state(whole)
+    first = answered.splitlines()[1]  # not answered again
+    assert first in (halfway / "store" / "ledger.jsonl").read_text()
+
+
 def test_help_answers_in_under_half_a_second(tmp_path):
     seconds = []
     for _ in range(3):

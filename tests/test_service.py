@@ -7,8 +7,8 @@ from storing import CONFIG, ask, learner, load, new_store, noise
 
 from uncle_jax import service
 from uncle_jax.errors import UncleError
+from uncle_jax.opening import open_store
 from uncle_jax.service import Order
-from uncle_jax.store import open_store
 
 
 @pytest.fixture(scope="module")

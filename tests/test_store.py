@@ -16,7 +16,7 @@ from uncle_jax import checkpoint, durable, ledger, service
 from uncle_jax import store as stores
 from uncle_jax.checkpoint import Damaged
 from uncle_jax.errors import UncleError
-from uncle_jax.store import open_store
+from uncle_jax.opening import open_store
 
 
 class Stop(Exception):
@@ -110,12 +110,14 @@ def test_a_crash_after_durable_is_finished_first(tmp_path, crash, monkeypatch):
         def fail(*args, **kwargs):
             raise Stop
 
-        def half(path):
-            return fail() if path.match("mirror/1") else real(path)
+        def half(*paths):
+            real(*paths[:3])
+            if len(paths) > 3:
+                fail()
 
         with monkeypatch.context() as patch:
             if crash == "mirror":
-                patch.setattr(store, "_mirror", fail)
+                patch.setattr(store, "mirror", fail)
             elif crash == "half":
                 patch.setattr(durable, "remove", half)
             else:
@@ -302,7 +304,7 @@ def test_a_full_disk_loses_nothing(folder, goal, monkeypatch):
 
     for module, name in (
         (checkpoint.ocp.CheckpointManager, "save"), (durable, "write"), (durable, "sync_tree"),
-        (ledger.os, "fsync"), (durable.shutil, "copytree"),
+        (ledger.os, "fsync"), (checkpoint.shutil, "copytree"),
     ):  # fmt: skip
         with open_store(folder, write=True) as store, monkeypatch.context() as patch:
             patch.setattr(module, name, full)
@@ -336,7 +338,7 @@ def small_disk(tmp_path):
 def test_a_disk_that_is_really_full(small_disk, template, goal, checked, monkeypatch):
     told = []
     if not checked:
-        monkeypatch.setattr(checkpoint, "require_room", lambda folder, size: None)
+        monkeypatch.setattr(durable, "require_room", lambda folder, size: None)
     for free in (0, 60, 150, 300):  # KiB
         folder = shutil.copytree(template, small_disk / "store")
         ballast = small_disk / "ballast"

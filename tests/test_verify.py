@@ -8,7 +8,7 @@ from storing import ask, learner, new_store, noise
 
 from uncle_jax import checkpoint, service
 from uncle_jax.data.benchmark import Data
-from uncle_jax.store import open_store
+from uncle_jax.opening import open_store
 from uncle_jax.verify import chance, verify
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from uncle_jax import durable
+from uncle_jax.errors import UncleError
 from uncle_jax.ledger import Entry
 
 NOT_CLAIMED = (
@@ -81,10 +82,19 @@ def text(content: dict[str, Any]) -> str:
 
 
 def write(folder: Path, entries: Sequence[Entry]) -> None:
-    """FOLDER/<step>.json and .txt for every finished unlearn request that has none yet."""
+    """FOLDER/<step>.json and .txt for every finished unlearn request that has none yet.
+
+    Raises UncleError if the disk does not take it; the ledger has it all.
+    """
     for name, content in expected(entries).items():
         if not (folder / name).exists():
-            durable.write(folder / name, content.encode())
+            try:
+                durable.write(folder / name, content.encode())
+            except OSError as error:
+                raise UncleError(
+                    f"cannot write certificate {folder / name} ({error.strerror}); the request is "
+                    "done, and it is written when the store is opened next"
+                ) from error
 
 
 def expected(entries: Sequence[Entry]) -> dict[str, str]:

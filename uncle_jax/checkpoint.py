@@ -8,10 +8,8 @@ names every leaf's shape and dtype, the SHA-256 of every file and of itself, and
 arrays that a restored tree must have. Nothing here reads pickle.
 """
 
-import errno
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -28,7 +26,6 @@ from uncle_jax.errors import UncleError
 
 FORMAT = 1
 ITEM = "default"  # the folder that CheckpointManager gives a step's one item
-OVERHEAD = 128 * 1024  # bytes on disk beside the arrays: some twenty small files
 
 
 class Damaged(UncleError):
@@ -57,9 +54,8 @@ def save(
     place = folder / str(step)
     try:
         folder.mkdir(exist_ok=True)
-        durable.remove(_manifest(folder, step))
-        durable.remove(place)
-        require_room(folder, sum(array.nbytes for array in stored.values()))
+        durable.remove(_manifest(folder, step), place)
+        durable.require_room(folder, sum(array.nbytes for array in stored.values()))
         with _manager(folder) as manager:
             manager.save(step, args=ocp.args.StandardSave(stored), force=True)
         if flush:
@@ -69,7 +65,7 @@ def save(
     except (OSError, ValueError) as error:  # tensorstore reports a full disk as a ValueError
         discard(folder, step)
         raise UncleError(
-            f"cannot save a checkpoint in {folder} ({_reason(error)}); nothing was lost"
+            f"cannot save a checkpoint in {folder} ({durable.reason(error)}); nothing was lost"
         ) from error
 
 
@@ -105,7 +101,7 @@ def read(place: Path, leaves: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         with ocp.StandardCheckpointer() as reader:
             stored = reader.restore(place.absolute(), wanted)
     except Exception as error:  # Orbax raises the bare class for an array it cannot read
-        raise Damaged(f"cannot restore {place} ({_reason(error)})") from error
+        raise Damaged(f"cannot restore {place} ({durable.reason(error)})") from error
     # Leaves that are one array, as phi and phi* after a request, are one again.
     return {
         leaf["path"]: (
@@ -155,7 +151,7 @@ def unseal(path: Path) -> dict[str, Any]:
         content = json.loads(raw)
         claimed = content.pop("sha256")
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise Damaged(f"{path} is missing or damaged ({_reason(error)})") from None
+        raise Damaged(f"{path} is missing or damaged ({durable.reason(error)})") from None
     sealed = seal(content)
     if raw != sealed or json.loads(sealed)["sha256"] != claimed:
         raise Damaged(f"{path} was changed after it was written")
@@ -171,26 +167,24 @@ def committed(folder: Path) -> list[int]:
 def copy(source: Path, target: Path, step: int) -> None:
     """SOURCE/<step> once more as TARGET/<step>, committed last. Raises UncleError as `save` does.
 
-    Copied as the bytes they are; `check` tells whether they are the right ones.
+    Copied as the bytes they are, unflushed: after a power cut `check` tells whether they are right.
     """
     try:
         target.mkdir(exist_ok=True)
-        durable.remove(_manifest(target, step))
-        durable.copy_tree(source / str(step), target / str(step))
+        durable.remove(_manifest(target, step), target / str(step))
+        shutil.copytree(source / str(step), target / str(step), symlinks=True)
         durable.write(_manifest(target, step), _manifest(source, step).read_bytes())
     except OSError as error:
         discard(target, step)
         raise UncleError(
-            f"cannot write to {target} ({_reason(error)}); nothing was lost"
+            f"cannot write to {target} ({durable.reason(error)}); nothing was lost"
         ) from error
 
 
 def discard(folder: Path, step: int) -> None:
     """Remove FOLDER/<step>; the manifest first, so that half of it is never taken for all."""
-    durable.remove(_manifest(folder, step))
-    durable.remove(folder / str(step))
-    for half in folder.glob(f"{step}.orbax-checkpoint-tmp*"):
-        durable.remove(half)
+    halves = folder.glob(f"{step}.orbax-checkpoint-tmp*")
+    durable.remove(_manifest(folder, step), folder / str(step), *halves)
 
 
 def tree_hash(tree: Any) -> str:
@@ -289,17 +283,3 @@ def _data(leaf: Any) -> Any:
 def _impl(leaf: Any) -> str | None:
     """The kind of a PRNG key ("threefry2x32"); None for any other leaf."""
     return str(jax.random.key_impl(leaf)) if _is_key(leaf) else None
-
-
-def require_room(folder: Path, size: int) -> None:
-    """Raise OSError unless `size` bytes of arrays fit: Orbax tells of a full disk in tracebacks."""
-    if shutil.disk_usage(folder).free < 1.1 * size + OVERHEAD:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _reason(error: BaseException) -> str:
-    """The system's words for an error, in one line."""
-    if os.strerror(errno.ENOSPC) in str(error):
-        return os.strerror(errno.ENOSPC)
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(text.split())[:200]

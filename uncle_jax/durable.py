@@ -4,6 +4,7 @@ Every function takes paths inside a store. Symbolic links are never followed: a 
 could point one of them outside itself.
 """
 
+import errno
 import hashlib
 import os
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from uncle_jax.errors import UncleError
 
+OVERHEAD = 128 * 1024  # bytes of a checkpoint beside its arrays: some twenty small files
 Digests = dict[str, list[int | str]]  # relative path -> [bytes, sha256]
 
 
@@ -47,21 +49,16 @@ def sync_tree(folder: Path) -> None:
         sync(path)
 
 
-def remove(path: Path) -> None:
-    """Remove a file or a whole folder, if it is there; a link goes, what it points at stays."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-    if path.parent.is_dir():
-        sync(path.parent)
-
-
-def copy_tree(source: Path, target: Path) -> None:
-    """A second, flushed copy of folder `source`; whatever `target` was is replaced."""
-    remove(target)
-    shutil.copytree(source, target, symlinks=True)
-    sync_tree(target)
+def remove(*paths: Path) -> None:
+    """Remove files and whole folders, where they are there; a link goes, its target stays."""
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    for folder in {path.parent for path in paths}:
+        if folder.is_dir():
+            sync(folder)
 
 
 def digest(path: Path) -> str:
@@ -102,3 +99,17 @@ def refuse_links(folder: Path) -> None:
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             kind = "a symbolic link" if stat.S_ISLNK(mode) else "not a plain file"
             raise UncleError(f"{path} is {kind}; a store holds only plain files and folders")
+
+
+def require_room(folder: Path, size: int) -> None:
+    """Raise OSError unless `size` bytes of arrays fit: Orbax tells of a full disk in tracebacks."""
+    if shutil.disk_usage(folder).free < 1.1 * size + OVERHEAD:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def reason(error: BaseException) -> str:
+    """The system's words for an error, in one line."""
+    if os.strerror(errno.ENOSPC) in str(error):
+        return os.strerror(errno.ENOSPC)
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(text.split())[:200]

@@ -48,6 +48,4 @@ class Saves:
         self._clear(keep={str(done), f"{done}.json"})
 
     def _clear(self, keep: set[str]) -> None:
-        for path in self._folder.glob("*"):
-            if path.name not in keep:
-                durable.remove(path)
+        durable.remove(*(path for path in self._folder.glob("*") if path.name not in keep))

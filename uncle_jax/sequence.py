@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from uncle_jax import checkpoint, durable, lock
-from uncle_jax import store as stores
+from uncle_jax import checkpoint, durable, lock, opening
 from uncle_jax.config import Config
 from uncle_jax.engine import Answer, Run
 from uncle_jax.errors import UncleError
@@ -25,11 +24,11 @@ def open_sequence(
 
     Raises UncleError if the store is another sequence's, in use or damaged.
     """
-    if not stores.exists(folder):
+    if not opening.exists(folder):
         state = method.init(key)
-        store = stores.create(folder, state, identity, keep_history, sequence=fingerprint)
+        store = opening.create(folder, state, identity, keep_history, sequence=fingerprint)
         return store, Run(state, ())
-    store = stores.open_store(folder, write=True)
+    store = opening.open_store(folder, write=True)
     try:
         asked = {"sequence": fingerprint, "keep_history": keep_history}
         for name, value in asked.items():

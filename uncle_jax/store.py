@@ -135,27 +135,38 @@ class Store:
         }
         entry = ledger.chain(self.entries, content)
         checkpoint.save(self.folder / CHECKPOINTS, step, state, self.identity, {"entry": entry})
-        return self._finish(entry)
+        return self.finish(entry)
 
-    def _finish(self, entry: Entry) -> Entry:
+    def finish(self, entry: Entry) -> Entry:
         """Everything that follows once `entry`'s checkpoint is on the disk; may be repeated."""
         step = entry["step"]
-        self._mirror(step)
+        self.mirror(step)
         if self.step < step:
-            self._append(entry)
-        for path in leftovers(self.folder, step, entry["tasks"]["learned"], self.keep_history):
-            durable.remove(path)
+            self.append(entry)
+        self.sweep(step, entry["tasks"]["learned"])
         if self.entries[-1]["event"] == "durable":
             content = {"event": "erased", "time": now(), "id": entry["id"], "step": step}
-            self._append(ledger.chain(self.entries, content))
+            self.append(ledger.chain(self.entries, content))
         certificate.write(self.folder / CERTIFICATES, self.entries)
         return entry
 
-    def _append(self, entry: Entry) -> None:
+    def sweep(self, step: int, learned: Sequence[int], spare: str | None = None) -> None:
+        """Remove all `leftovers` but those in folder `spare`. Raises UncleError if it cannot."""
+        paths = leftovers(self.folder, step, learned, self.keep_history)
+        try:
+            durable.remove(*(path for path in paths if path.parent.name != spare))
+        except OSError as error:
+            raise UncleError(
+                f"{error.filename or self.folder} cannot be erased ({error.strerror}); it goes on "
+                "when the store is opened next"
+            ) from error
+
+    def append(self, entry: Entry) -> None:
+        """Add `entry` to the ledger."""
         ledger.append(self.folder / LEDGER, entry)
         self.entries.append(entry)
 
-    def _mirror(self, step: int) -> None:
+    def mirror(self, step: int) -> None:
         """Make the two copies of `step` alike: whichever is whole is copied over the other."""
         for source, target in (COPIES, COPIES[::-1]):
             if intact(self.folder / source, step):
@@ -163,96 +174,6 @@ class Store:
                     checkpoint.copy(self.folder / source, self.folder / target, step)
                 return
         raise Damaged(f"both copies of {self.folder / CHECKPOINTS / str(step)} are damaged")
-
-
-def create(
-    folder: Path, state: Any, identity: Mapping[str, Any], keep_history: bool = False,
-    **settings: Any,
-) -> Store:  # fmt: skip
-    """A new store in `folder`, holding `state` before any request. Raises UncleError.
-
-    `identity` and `settings` (JSON) are fixed from then on. With `keep_history` nothing is erased.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UncleError(f"store {folder} cannot be made ({error.strerror})") from None
-    handle = lock.acquire(folder / "LOCK", write=True)
-    try:
-        durable.refuse_links(folder)
-        if exists(folder) or any(_steps(folder)):
-            raise UncleError(f"{folder} already holds a store")
-        odd = {path.name for path in folder.iterdir()} - {*FOLDERS, LEDGER, "LOCK"}
-        if odd:
-            raise UncleError(
-                f"{folder} is not empty ({min(odd)}); a store needs a folder of its own"
-            )
-        for name in FOLDERS:
-            (folder / name).mkdir(exist_ok=True)
-        durable.remove(folder / LEDGER)  # half of a first line, if anything
-        store = Store(folder, handle, (), write=True)
-        content = {
-            "event": "created",
-            "time": now(),
-            "format": checkpoint.FORMAT,
-            "settings": {"identity": identity, "keep_history": keep_history, **settings},
-            "state": checkpoint.tree_hash(state),
-        }
-        entry = ledger.chain((), content)
-        checkpoint.save(folder / CHECKPOINTS, 0, state, identity, {"entry": entry})
-        store._mirror(0)
-        store._append(entry)
-    except BaseException:
-        lock.release(handle)
-        raise
-    return store
-
-
-def open_store(folder: Path, write: bool) -> Store:
-    """The store in `folder`, after finishing whatever a crash left undone.
-
-    Without `write` other readers may share it, unless something has to be finished. Raises
-    UncleError if it is in use, not a store, of another version, or damaged beyond its mirror.
-    """
-    if not exists(folder):
-        missing = any(_steps(folder))
-        raise UncleError(
-            f"{folder} has checkpoints but no ledger; it is damaged"
-            if missing
-            else f"{folder} holds no store (init makes one)"
-        )
-    handle = lock.acquire(folder / "LOCK", write)
-    try:
-        durable.refuse_links(folder)
-        book = ledger.read(folder / LEDGER)
-        if not book.entries:
-            raise UncleError(f"{folder / LEDGER} has no whole line; the store is damaged")
-        if book.entries[0].get("format") != checkpoint.FORMAT:
-            raise checkpoint.newer(folder / LEDGER, book.entries[0].get("format"))
-        for entry in book.entries[1:]:
-            _check_entry(entry, folder / LEDGER)
-        store = Store(folder, handle, book.entries, write)
-        pending = _pending(store)
-        if (book.torn or pending or store.entries[-1]["event"] == "durable") and not write:
-            lock.release(handle)
-            handle = -1
-            return open_store(folder, write=True)
-        if write:
-            _recover(store, book.torn, pending)
-    except BaseException:
-        if handle >= 0:
-            lock.release(handle)
-        raise
-    return store
-
-
-def exists(folder: Path) -> bool:
-    """Whether `folder` has a ledger with at least one whole line."""
-    path = folder / LEDGER
-    try:
-        return path.is_file() and b"\n" in path.read_bytes()
-    except OSError as error:
-        raise UncleError(f"cannot read {path} ({error.strerror})") from None
 
 
 def leftovers(folder: Path, step: int, learned: Sequence[int], keep_history: bool) -> list[Path]:
@@ -291,61 +212,3 @@ def intact(folder: Path, step: int) -> bool:
 def now() -> str:
     """The time, UTC, as ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def _steps(folder: Path) -> list[int]:
-    """Steps after a request of which some copy was committed; 0 is not among them."""
-    found = {step for copy in COPIES for step in checkpoint.committed(folder / copy)}
-    return sorted(found - {0})
-
-
-def _pending(store: Store) -> Entry | None:
-    """The entry of a checkpoint that is durable and not in the ledger yet.
-
-    Raises UncleError unless ledger and checkpoints tell the same story.
-    """
-    folder, step = store.folder, store.step
-    newest = max([0, *_steps(folder)])
-    if newest < step:
-        raise Damaged(f"{folder} has no checkpoint of request {step}, its last; it is damaged")
-    for copy in COPIES:
-        try:
-            entry = checkpoint.manifest(folder / copy, newest)["record"]["entry"]
-        except Damaged:
-            continue
-        if newest == step + 1 and entry["prev"] == store.entries[-1]["hash"]:
-            _check_entry(entry, folder / copy)
-            return entry
-        last = [e for e in store.entries if e["event"] in ("created", "durable")][-1]
-        if newest == step and entry["hash"] == last["hash"]:
-            return None
-        raise UncleError(
-            f"{folder / LEDGER} lacks what checkpoint {newest} was saved after; lines are missing"
-        )
-    raise Damaged(f"both manifests of checkpoint {newest} in {folder} are damaged")
-
-
-def _check_entry(entry: Entry, where: Path) -> None:
-    """Raise UncleError if an entry lacks what a store relies on: its hash can be anyone's."""
-    whole = {"durable": ("n", "step", "task"), "erased": ("n", "step")}.get(entry.get("event", ""))
-    tasks = [t for group in entry.get("tasks", {}).values() for t in group]
-    if whole is None or not all(type(v) is int for v in [*map(entry.get, whole), *tasks]):
-        raise UncleError(f"{where}: entry {entry.get('n')} is not one that this program writes")
-
-
-def _recover(store: Store, torn: int, pending: Entry | None) -> None:
-    """Finish what a crash left undone, and tell of it in `store.notes`."""
-    if torn:
-        ledger.cut(store.folder / LEDGER, torn)
-        store.notes.append(f"the ledger's last line was cut short by a crash ({torn} bytes)")
-    for name in FOLDERS:
-        (store.folder / name).mkdir(exist_ok=True)
-    last = store.requests[-1] if store.step else None
-    unfinished = pending or (last if store.entries[-1]["event"] == "durable" else None)
-    if unfinished:
-        store.resumed = store._finish(unfinished)
-        store.notes.append(f"request {unfinished['id']} was durable; it is now finished")
-    certificate.write(store.folder / CERTIFICATES, store.entries)
-    for path in leftovers(store.folder, store.step, store.tasks["learned"], store.keep_history):
-        if path.parent.name != INFLIGHT:  # what midway.py goes on from
-            durable.remove(path)
