@@ -19,6 +19,11 @@ from uncle_jax.config import fingerprint
 from uncle_jax.errors import UncleError
 
 HERE = Path(__file__).parent
+# A half-written checkpoint is tried too; what Orbax's threads then say is not what is tested.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 def process(workdir, change=None, seconds=None):
