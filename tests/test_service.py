@@ -84,7 +84,7 @@ class Trap:
     ("arrays", "told"),
     [
         ({"x": np.zeros((2, 6, 6, 1), np.uint8)}, "no .npz with plain arrays x and y"),
-        ({"x": np.zeros((2, 5, 6, 1)), "y": np.zeros(2, int)}, r"images are \[5, 6, 1\]"),
+        ({"x": np.zeros((2, 6, 6, 2)), "y": np.zeros(2, int)}, r"images are \[2, 6, 6, 2\]"),
         ({"x": np.zeros((2, 6, 6)), "y": np.array([0, 3])}, "labels run from 0 to 3"),
         ({"x": np.array([Trap()]), "y": np.zeros(1, int)}, "Object arrays cannot be loaded"),
     ],
