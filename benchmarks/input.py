@@ -24,7 +24,7 @@ from uncle_jax import resnet
 from uncle_jax.config import preset
 from uncle_jax.data.benchmark import InputSpec
 from uncle_jax.methods.uncle import epoch_order, uncle
-from uncle_jax.steps import Network, fit_images, input_shape, make_steps, task_input
+from uncle_jax.steps import Network, batches_of, fit_images, input_shape, make_steps, task_input
 
 SIZES = {  # image shape and training images of a task
     "cifar100": ((32, 32, 3), 5_000),
@@ -49,7 +49,8 @@ def measure(dataset: str, epochs: int) -> dict[str, float | str]:
     images, inputs = fit_images(host, fitted), task_input(spec, 0, fitted)
     anchor, lr, train_chunks = steps.anchor(state), np.float32(1e-4), jnp.zeros(())
     carry = steps.start_learning(state, state.task_emb[0], fresh)
-    constant = steps.take(images, labels, np.arange(config.batch_size))
+    batch_of = batches_of(images, labels)
+    constant = batch_of(np.arange(config.batch_size))
 
     def epoch(carry, index: int | None):
         """Seconds a step of one epoch on its own order, or (None) on the constant batch."""
@@ -59,7 +60,7 @@ def measure(dataset: str, epochs: int) -> dict[str, float | str]:
         count = -(-n // config.batch_size)
         losses = None
         for i in range(count):
-            batch = constant if order is None else steps.take(images, labels, order[i])
+            batch = constant if order is None else batch_of(order[i])
             carry, losses = steps.learn(
                 carry, anchor, state.task_emb, train_chunks, inputs, *batch, lr
             )

@@ -13,7 +13,14 @@ from uncle_jax.data.benchmark import Data, InputSpec, TaskSpec
 from uncle_jax.engine import evaluate
 from uncle_jax.errors import UncleError
 from uncle_jax.methods import uncle
-from uncle_jax.steps import fit_images, mask_logits, normalise, task_input
+from uncle_jax.steps import (
+    _gather,
+    batches_of,
+    fit_images,
+    mask_logits,
+    normalise,
+    task_input,
+)
 
 
 @pytest.mark.parametrize(("size", "target"), [((28, 28), (64, 64)), ((32, 32), (20, 24))])
@@ -94,3 +101,12 @@ def test_integers_other_than_uint8_are_refused():
     method = uncle(SPEC, 2, TINY, Small())
     with pytest.raises(UncleError, match=r"int64 .allowed: uint8"):
         method.learn(method.init(jax.random.key(0)), 0, (np.zeros((3, 6, 6, 1), int), np.arange(3)))
+
+
+def test_batches_are_the_images_asked_for_wherever_they_are():
+    images = jnp.asarray(np.random.RandomState(0).randint(0, 256, (9, 4, 4, 1), np.uint8))
+    labels = jnp.arange(9)
+    index = np.array([3, 3, 8, 0])
+    for x, y in (batches_of(images, labels)(index), _gather(images, labels, index)):
+        np.testing.assert_array_equal(x, np.asarray(images)[index])
+        np.testing.assert_array_equal(y, index)

@@ -21,6 +21,7 @@ from uncle_jax.steps import (
     Network,
     Steps,
     TaskInput,
+    batches_of,
     fit_images,
     input_shape,
     make_steps,
@@ -159,6 +160,7 @@ def _learn(
     anchor = steps.anchor(state)
     train_chunks = jnp.asarray(state.n_requests == 0, jnp.float32)
     images, labels = data
+    batch_of = batches_of(images, labels)
 
     per_epoch = steps_per_epoch(len(labels), config.batch_size)
     done, carry = midway.resume(carry) if midway else (0, carry)
@@ -168,7 +170,7 @@ def _learn(
             lr = np.float32(learning_rate(config, index, per_epoch))
             carry, losses = steps.learn(
                 carry, anchor, state.task_emb, train_chunks, inputs,
-                *steps.take(images, labels, batch), lr,
+                *batch_of(batch), lr,
             )  # fmt: skip
             if on_step:
                 on_step(index + 1, config.epochs * per_epoch, losses.total)
@@ -182,7 +184,7 @@ def _learn(
         order = jax.random.permutation(jax.random.fold_in(k_order, config.epochs), len(labels))
         order = np.resize(np.asarray(order), (config.norm_calibration, config.batch_size))
         for batch in order:
-            own = steps.calibrate(theta, own, inputs, steps.take(images, labels, batch)[0])
+            own = steps.calibrate(theta, own, inputs, batch_of(batch)[0])
 
     stats = jax.tree.map(lambda a, one: a.at[task].set(one), state.norm_stats, own)
     return snapshot(
