@@ -334,6 +334,7 @@ def small_disk(tmp_path):
 # Orbax's threads tell of the full disk too.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.usefixtures("collected")
 @pytest.mark.parametrize("checked", [True, False], ids=["found first", "found by Orbax"])
 def test_a_disk_that_is_really_full(small_disk, template, goal, checked, monkeypatch):
     told = []
