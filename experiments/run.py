@@ -107,8 +107,8 @@ def main(argv: list[str] | None = None) -> int:
 def run(args: argparse.Namespace, started: float) -> int:
     chosen, config, requests = resolve(args)
     dataset = args.dataset.partition(":")[0]
-    own = bool(args.requests) or ":" in args.dataset
-    name = f"{dataset}-{'own' if own else f'seq{args.seq}'}-{args.method}"
+    seq = table_4_seq(args)
+    name = f"{dataset}-{f'seq{seq}' if seq else 'own'}-{args.method}"
     workdir = args.workdir or Path("runs") / name
     bar = Download()
     choice = data_choice(args, config, bar)
@@ -271,6 +271,11 @@ def warn_of_time(told: dict[str, Any], n_seeds: int) -> None:
     )
 
 
+def table_4_seq(args: argparse.Namespace) -> int | None:
+    """The sequence of Table 4 that is asked for; None for one's own requests or data."""
+    return None if args.requests or ":" in args.dataset else args.seq
+
+
 def settings_of(
     args: argparse.Namespace,
     config: Config,
@@ -287,8 +292,7 @@ def settings_of(
         "config": as_dict(config),
         "data": dict(benchmark.provenance),
     }
-    own = bool(args.requests) or ":" in args.dataset
-    told = {"preset": args.preset, "seq": None if own else args.seq}
+    told = {"preset": args.preset, "seq": table_4_seq(args)}
     told["remarks"] = list(benchmark.remarks)
     when = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "argv": sys.argv[1:]}
     return {"fingerprint": fingerprint(decided), **told, **decided, **when}
