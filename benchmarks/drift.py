@@ -31,7 +31,7 @@ from uncle_jax import layout as layouts
 from uncle_jax import resnet
 from uncle_jax.config import Config
 from uncle_jax.data.benchmark import InputSpec
-from uncle_jax.methods import uncle
+from uncle_jax.methods.uncle import uncle
 from uncle_jax.state import LEARNED
 from uncle_jax.steps import Network, input_shape, make_steps
 

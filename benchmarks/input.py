@@ -23,7 +23,8 @@ import numpy as np
 from uncle_jax import resnet
 from uncle_jax.config import preset
 from uncle_jax.data.benchmark import InputSpec
-from uncle_jax.methods.uncle import epoch_order, uncle
+from uncle_jax.epochs import epoch_order
+from uncle_jax.methods.uncle import uncle
 from uncle_jax.steps import Network, batches_of, fit_images, input_shape, make_steps, task_input
 
 SIZES = {  # image shape and training images of a task

@@ -105,7 +105,7 @@ def init(args: argparse.Namespace) -> int:
 
     from uncle_jax import opening, service
     from uncle_jax.data.benchmark import InputSpec
-    from uncle_jax.methods import uncle
+    from uncle_jax.methods.uncle import uncle
 
     half = (0.5,) * args.image_shape[2]
     spec = InputSpec(tuple(args.image_shape), args.classes, half, half)

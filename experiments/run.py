@@ -303,7 +303,7 @@ def sizes(benchmark: Any, config: Config) -> dict[str, int]:
     import jax
 
     from uncle_jax import resnet
-    from uncle_jax.methods import uncle
+    from uncle_jax.methods.uncle import uncle
     from uncle_jax.steps import input_shape
 
     spec = benchmark.spec

@@ -23,7 +23,8 @@ from uncle_jax import store as stores
 from uncle_jax.config import Config, fingerprint
 from uncle_jax.data.benchmark import Benchmark, Data
 from uncle_jax.engine import Run, run_sequence
-from uncle_jax.methods import Method, uncle
+from uncle_jax.methods.protocol import Method
+from uncle_jax.methods.uncle import uncle
 from uncle_jax.requests import parse
 from uncle_jax.store import Store
 

@@ -4,7 +4,7 @@ from conftest import TINY, Small
 
 from uncle_jax.engine import CompileClock, load_task, run_sequence
 from uncle_jax.errors import UncleError
-from uncle_jax.methods import uncle
+from uncle_jax.methods.uncle import uncle
 from uncle_jax.requests import parse
 
 

@@ -4,7 +4,7 @@ import pytest
 from conftest import TINY, Small
 
 from uncle_jax.estimate import estimate, in_words, peak_memory
-from uncle_jax.methods import uncle
+from uncle_jax.methods.uncle import uncle
 from uncle_jax.requests import parse
 
 

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from conftest import SPEC, TINY, blobs
 
-from uncle_jax.methods import uncle
+from uncle_jax.methods.uncle import uncle
 
 GOLDEN = {
     "losses": [2.058852, 1.435212, 1.101984, 7.642722, 8.954250],

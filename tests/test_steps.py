@@ -12,7 +12,7 @@ from PIL import Image
 from uncle_jax.data.benchmark import Data, InputSpec, TaskSpec
 from uncle_jax.engine import evaluate
 from uncle_jax.errors import UncleError
-from uncle_jax.methods import uncle
+from uncle_jax.methods.uncle import uncle
 from uncle_jax.steps import (
     _gather,
     batches_of,

@@ -10,10 +10,10 @@ from conftest import TINY, Small, blobs
 
 from uncle_jax import hypernet, objectives, resnet
 from uncle_jax.engine import evaluate, run_sequence
+from uncle_jax.epochs import learning_rate
 from uncle_jax.errors import UncleError
-from uncle_jax.methods import only_learning
-from uncle_jax.methods import uncle as uncle_of
-from uncle_jax.methods.uncle import burn_in_iterations, learning_rate
+from uncle_jax.methods.uncle import burn_in_iterations, only_learning
+from uncle_jax.methods.uncle import uncle as uncle_of
 from uncle_jax.requests import parse
 from uncle_jax.state import LEARNED, UNLEARNED, describe
 

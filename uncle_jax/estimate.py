@@ -13,8 +13,8 @@ import numpy as np
 
 from uncle_jax.config import Config
 from uncle_jax.data.benchmark import Benchmark, Data
+from uncle_jax.epochs import steps_per_epoch
 from uncle_jax.methods.protocol import Method
-from uncle_jax.methods.uncle import burn_in_iterations, steps_per_epoch
 from uncle_jax.requests import Request
 
 Factory = Callable[..., Method]  # (spec, n_tasks, config) -> Method

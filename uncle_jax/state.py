@@ -12,6 +12,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from uncle_jax.errors import UncleError
 from uncle_jax.hypernet import Array, Phi
 
 NEW, LEARNED, UNLEARNED = 0, 1, 2  # values of CLState.status
@@ -55,10 +56,31 @@ def erase_task(state: CLState, task: int | Array, fresh: Any) -> CLState:
     return dataclasses.replace(state, norm_stats=stats, status=status)
 
 
-def describe(state: CLState) -> dict[str, list[int]]:
+def describe(state: Any) -> dict[str, list[int]]:
     """Which task ids are learned and which unlearned, as Python lists."""
     status = jnp.asarray(state.status).tolist()
     return {
         "learned": [task for task, s in enumerate(status) if s == LEARNED],
         "unlearned": [task for task, s in enumerate(status) if s == UNLEARNED],
     }
+
+
+def in_range(state: Any, task: int) -> int:
+    """`task` as an int, if `state` has room for it. Raises UncleError."""
+    n_tasks = len(state.status)
+    if not 0 <= int(task) < n_tasks:
+        raise UncleError(f"unknown task {task} (allowed: 0 to {n_tasks - 1})")
+    return int(task)
+
+
+def checked(state: Any, task: int, learned: bool) -> int:
+    """`task` as an int, if it may be learned (or, with `learned`, unlearned). Raises UncleError."""
+    task = in_range(state, task)
+    if (int(state.status[task]) == LEARNED) == learned:
+        return task
+    have = describe(state)["learned"]
+    raise UncleError(
+        f"task {task} is not learned, so it cannot be unlearned (learned: {have})"
+        if learned
+        else f"task {task} is already learned; unlearn it first (learned: {have})"
+    )

@@ -105,21 +105,21 @@ def _fit(images: Array, shape: tuple[int, int, int]) -> Array:
     return jnp.repeat(x, shape[-1] // x.shape[-1], axis=-1)
 
 
-def batches_of(images: Array, labels: Array) -> Callable[[np.ndarray], tuple[Any, Any]]:
-    """index [B] -> (images [B, ...], labels [B]), gathered where the images are.
+def batches_of(*arrays: Array) -> Callable[[np.ndarray], tuple[Any, ...]]:
+    """index [B] -> the rows `index` of each array [N, ...], gathered where the arrays are.
 
     On a CPU by NumPy, without a copy of the whole: XLA's gather goes byte by byte there, which took
     a tenth of a small step.
     """
-    if all(device.platform == "cpu" for device in images.devices()):
-        host, host_labels = np.asarray(images), np.asarray(labels)
-        return lambda index: (host[index], host_labels[index])
-    return lambda index: _gather(images, labels, index)
+    if all(device.platform == "cpu" for device in arrays[0].devices()):
+        host = [np.asarray(array) for array in arrays]
+        return lambda index: tuple(array[index] for array in host)
+    return lambda index: _gather(arrays, index)
 
 
 @jax.jit
-def _gather(images: Array, labels: Array, index: Array) -> tuple[Array, Array]:
-    return images[index], labels[index]
+def _gather(arrays: tuple[Array, ...], index: Array) -> tuple[Array, ...]:
+    return tuple(array[index] for array in arrays)
 
 
 def normalise(images: Array, task: TaskInput) -> Array:

@@ -1,13 +1,28 @@
 """What every method offers: four pure functions over its own frozen state."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, Protocol
 
 from uncle_jax.data.benchmark import Data
 from uncle_jax.hypernet import Array
 
 OnStep = Callable[[int, int, Array], None]
 """Called as on_step(step, steps, loss) after each optimiser step; `loss` is still on the device."""
+
+Reads = Literal["none", "buffer", "forget", "forget+retain", "latest", "all retained data"]
+"""What a method reads of the past when it unlearns. The engine hands it no more than that.
+
+none: nothing. buffer: the replay buffer in its own state. forget: the forgotten task's training
+data. forget+retain: those, and of the retained tasks its replay buffer. latest: the training data
+of the retained task that was learned last. all retained data: every retained task's training data.
+"""
+
+
+class Past(NamedTuple):
+    """The training data that an unlearn request is handed, by `Reads`."""
+
+    forget: Data | None = None  # the forgotten task's
+    retained: Mapping[int, Data] = {}  # task -> its data, in the order of learning
 
 
 class Midway(Protocol):
@@ -40,16 +55,31 @@ class Learn(Protocol):
 
 
 class Unlearn(Protocol):
+    """unlearn(state, task) -> state; with a `Past` after the task if the method `reads` data."""
+
+    def __call__(
+        self, state: Any, task: int, past: Past = ..., /, *, on_step: OnStep | None = None
+    ) -> Any: ...
+
+
+class UnlearnDataFree(Protocol):
     """unlearn(state, task) -> state: it has no argument for data."""
 
-    def __call__(self, state: Any, task: int, *, on_step: OnStep | None = None) -> Any: ...
+    def __call__(self, state: Any, task: int, /, *, on_step: OnStep | None = None) -> Any: ...
 
 
 class Method(NamedTuple):
-    """A continual learner that can unlearn. States go in and come out; none is changed in place."""
+    """A continual learner that can unlearn. States go in and come out; none is changed in place.
+
+    A state is a frozen pytree of arrays with at least `status` [T] (state.py).
+    """
 
     name: str
     init: Callable[[Array], Any]  # (key) -> state
     learn: Learn  # (state, task, data) -> state
-    unlearn: Unlearn  # (state, task) -> state; takes no data
+    unlearn: Unlearn | UnlearnDataFree  # (state, task[, past]) -> state
     logits: Callable[[Any, int, Any], Array]  # (state, task, images [B, H, W, D]) -> [B, Y]
+    reads: Reads = "none"  # when it unlearns
+    settings: Any = None  # a frozen dataclass of what is its own; the rest is Config's
+    # (unlearnings so far) -> optimiser steps of the next, where they do not depend on data
+    iterations: Callable[[int], int] | None = None

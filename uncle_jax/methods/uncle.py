@@ -12,10 +12,19 @@ import numpy as np
 from uncle_jax import hypernet, resnet
 from uncle_jax.config import Config
 from uncle_jax.data.benchmark import Data, InputSpec, as_data, check_images
-from uncle_jax.errors import UncleError
+from uncle_jax.epochs import run_epochs
 from uncle_jax.hypernet import Array
 from uncle_jax.methods.protocol import Method, Midway, OnStep
-from uncle_jax.state import LEARNED, NEW, CLState, describe, erase_task, snapshot, stats_of
+from uncle_jax.state import (
+    LEARNED,
+    NEW,
+    CLState,
+    checked,
+    erase_task,
+    in_range,
+    snapshot,
+    stats_of,
+)
 from uncle_jax.steps import (
     BATCH_INDEPENDENT,
     Network,
@@ -68,14 +77,14 @@ def uncle(
         state: CLState, task: int, data: Data, *, on_step: OnStep | None = None,
         midway: Midway | None = None,
     ) -> CLState:  # fmt: skip
-        task = _checked(state, task, learned=False)
+        task = checked(state, task, learned=False)
         images, labels = as_data(data, spec, f"task {task}", task)
         fitted = Data(fit_images(images, shape), jnp.asarray(labels))
         inputs = task_input(spec, task, shape)
         return _learn(steps, config, fresh, state, task, inputs, fitted, on_step, midway)
 
     def unlearn(state: CLState, task: int, *, on_step: OnStep | None = None) -> CLState:
-        task = _checked(state, task, learned=True)
+        task = checked(state, task, learned=True)
         return _unlearn(steps, config, fresh, state, task, on_step)
 
     def logits(state: CLState, task: int, images: Any) -> Array:
@@ -83,7 +92,7 @@ def uncle(
 
         Those of classes that the task does not have are minus infinity.
         """
-        task = _in_range(state, task)
+        task = in_range(state, task)
         if not isinstance(images, jax.Array):
             images = np.asarray(images)
         check_images(images, spec)
@@ -124,31 +133,6 @@ def burn_in_iterations(config: Config, n_unlearned: int) -> int:
     return max(iterations, min(config.burn_in_floor, config.burn_in))
 
 
-def learning_rate(config: Config, step: int, steps_per_epoch: int) -> float:
-    """The learning rate of optimiser step `step` of a learn request, by `config.schedule`."""
-    if config.schedule == "constant":
-        return config.lr
-    if config.schedule == "cosine":
-        total = config.epochs * steps_per_epoch
-        return config.lr * 0.5 * (1 + math.cos(math.pi * step / total))
-    decays = step // steps_per_epoch // config.schedule_epochs
-    return config.lr * config.schedule_factor**decays
-
-
-def steps_per_epoch(n: int, batch_size: int) -> int:
-    """Batches that hold each of `n` images once, the last one filled up."""
-    return math.ceil(n / batch_size)
-
-
-def epoch_order(key: Array, epoch: int, n: int, batch_size: int) -> np.ndarray:
-    """[S, B] which images each batch of an epoch holds: every one, in an order drawn from `key`.
-
-    The last batch is filled up with the epoch's first images again, so that all have one size.
-    """
-    order = np.asarray(jax.random.permutation(jax.random.fold_in(key, epoch), n))
-    return np.resize(order, (steps_per_epoch(n, batch_size), batch_size))
-
-
 def _learn(
     steps: Steps, config: Config, fresh: Any, state: CLState, task: int, inputs: TaskInput,
     data: Data, on_step: OnStep | None, midway: Midway | None,
@@ -162,21 +146,14 @@ def _learn(
     images, labels = data
     batch_of = batches_of(images, labels)
 
-    per_epoch = steps_per_epoch(len(labels), config.batch_size)
-    done, carry = midway.resume(carry) if midway else (0, carry)
-    for epoch in range(done, config.epochs):
-        order = epoch_order(k_order, epoch, len(labels), config.batch_size)
-        for index, batch in enumerate(order, start=epoch * per_epoch):
-            lr = np.float32(learning_rate(config, index, per_epoch))
-            carry, losses = steps.learn(
-                carry, anchor, state.task_emb, train_chunks, inputs,
-                *batch_of(batch), lr,
-            )  # fmt: skip
-            if on_step:
-                on_step(index + 1, config.epochs * per_epoch, losses.total)
-        if midway and epoch + 1 < config.epochs:
-            midway.after_epoch(epoch + 1, carry)
+    def step(carry: Any, index: int, batch: np.ndarray, lr: np.float32) -> tuple[Any, Array]:
+        del index
+        carry, losses = steps.learn(
+            carry, anchor, state.task_emb, train_chunks, inputs, *batch_of(batch), lr
+        )
+        return carry, losses.total
 
+    carry = run_epochs(config, k_order, len(labels), carry, step, on_step, midway)
     # theta moved faster than its running statistics: let them settle on the final theta.
     own = carry.stats
     if config.norm_calibration and config.norm_stats == BATCH_INDEPENDENT and jax.tree.leaves(own):
@@ -232,24 +209,4 @@ def _unlearn(
             n_requests=state.n_requests + 1,
             n_unlearned=state.n_unlearned + 1,
         )
-    )
-
-
-def _in_range(state: CLState, task: int) -> int:
-    n_tasks = len(state.status)
-    if not 0 <= int(task) < n_tasks:
-        raise UncleError(f"unknown task {task} (allowed: 0 to {n_tasks - 1})")
-    return int(task)
-
-
-def _checked(state: CLState, task: int, learned: bool) -> int:
-    """`task` as an int, if it may be learned (or, with `learned`, unlearned)."""
-    task = _in_range(state, task)
-    if (int(state.status[task]) == LEARNED) == learned:
-        return task
-    have = describe(state)["learned"]
-    raise UncleError(
-        f"task {task} is not learned, so it cannot be unlearned (learned: {have})"
-        if learned
-        else f"task {task} is already learned; unlearn it first (learned: {have})"
     )
