@@ -70,7 +70,7 @@ def overhead(folder: Path) -> dict[str, Any]:
 
     def on_request(answer: engine.Answer, state: Any) -> None:
         commit = clock.wrap("commit", kept.commit)
-        commit(state, sequence.facts_of(kept, config, answer))
+        commit(state, sequence.facts_of(kept, method, config, answer))
 
     with kept:
         run = engine.run_sequence(

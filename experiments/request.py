@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a clone runs without installing
 
 from uncle_jax.config import PRESETS, preset, replace
-from uncle_jax.errors import UncleError, allowed
+from uncle_jax.errors import UncleError
 
 OPS: Any = {"learn": "L", "unlearn": "U"}
 
@@ -247,12 +247,10 @@ def learner(store: Any) -> tuple[Any, Any]:
     from uncle_jax import service
     from uncle_jax.checkpoint import compare
     from uncle_jax.config import Config
-    from uncle_jax.methods import METHODS
+    from uncle_jax.methods import registry
 
     told, name = store.identity["config"], store.identity["method"]
     read: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in told.items()}
-    if name not in METHODS:
-        raise allowed("method", name, METHODS)
     try:
         config = Config(**read)
     except TypeError as error:
@@ -260,8 +258,12 @@ def learner(store: Any) -> tuple[Any, Any]:
             f"{store.folder} has settings this version does not know ({error})"
         ) from None
     spec, n_tasks = service.input_spec(store), store.identity["n_tasks"]
-    compare(store.identity, service.identity(name, spec, n_tasks, config), f"{store.folder}")
-    return METHODS[name](spec, n_tasks, config), config
+    own = registry.settings_of(name, registry.find(name), {})
+    if "settings" in store.identity:
+        own = type(own)(**store.identity["settings"])
+    identity = service.identity(name, spec, n_tasks, config, settings=own)
+    compare(store.identity, identity, f"{store.folder}")
+    return registry.build(name, spec, n_tasks, config, own), config
 
 
 def prepare_cache(folder: str, store: Path) -> None:

@@ -29,9 +29,9 @@ from uncle_jax.config import (
     replace,
 )
 from uncle_jax.errors import UncleError, allowed
+from uncle_jax.methods import registry
 from uncle_jax.requests import Request, parse, table_4, validate
 
-METHODS = ("uncle", "only-learning")
 SHORTCUTS = ("backbone", "epochs", "batch_size", "lr", "beta", "gamma", "burn_in", "noise")
 SHORTCUTS += ("noise_samples", "norm_stats")
 
@@ -49,7 +49,10 @@ def parser() -> Parser:
     p.add_argument("--dataset", default="permuted-digits", help=f"{', '.join(PRESETS)}; {own}")
     p.add_argument("--seq", type=int, default=1, help="request sequence of Table 4: 1, 2 or 3")
     p.add_argument("--requests", help='your own sequence instead, such as "L0 L1 U0"')
-    p.add_argument("--method", default="uncle", help=", ".join(METHODS))
+    p.add_argument(
+        "--method", default="uncle",
+        help=", ".join(registry.METHODS) + "; your own: FILE.py:FUNCTION",
+    )  # fmt: skip
     p.add_argument("--preset", help="paper (a GPU; the default where there is one) or laptop")
     p.add_argument("--seeds", type=int, nargs="+", default=[0], help="one run each")
     p.add_argument("--workdir", type=Path, help="default: runs/<dataset>-seq<k>-<method>")
@@ -86,7 +89,9 @@ def parser() -> Parser:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="any setting: " + ", ".join(field.name for field in dataclasses.fields(Config)),
+        help="any setting: "
+        + ", ".join(field.name for field in dataclasses.fields(Config))
+        + "; a method's own as METHOD.KEY=VALUE (--dry-run prints them)",
     )
     return p
 
@@ -105,11 +110,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(args: argparse.Namespace, started: float) -> int:
-    chosen, config, requests = resolve(args)
-    dataset = args.dataset.partition(":")[0]
-    seq = table_4_seq(args)
-    name = f"{dataset}-{f'seq{seq}' if seq else 'own'}-{args.method}"
-    workdir = args.workdir or Path("runs") / name
+    chosen, config, requests, own = resolve(args)
     bar = Download()
     choice = data_choice(args, config, bar)
 
@@ -117,21 +118,29 @@ def run(args: argparse.Namespace, started: float) -> int:
 
     from uncle_jax import engine, report, runlog, sequence, service
     from uncle_jax.data.load import load_benchmark
-    from uncle_jax.methods import METHODS as factories
 
+    found = registry.find(args.method)
+    method_settings = registry.settings_of(args.method, found, own)
+    changes = changed(chosen.config, config)
+    if method_settings is not None:
+        changes |= changed(registry.settings_of(args.method, found, {}), method_settings)
+    workdir = args.workdir or Path("runs") / run_name(args, changes)
     with bar:
         benchmarks = {seed: load_benchmark(args.dataset, seed, choice) for seed in args.seeds}
     first = benchmarks[args.seeds[0]]
     requests = requests or parse(" ".join(f"L{t}" for t in range(first.n_tasks)) + " U0")
     validate(requests, first.n_tasks)
     settings = {
-        seed: settings_of(args, config, requests, seed, benchmark)
+        seed: settings_of(args, config, requests, seed, benchmark, method_settings, changes)
         for seed, benchmark in benchmarks.items()
     }
-    factory = factories[args.method]
+
+    def factory(spec: Any, n_tasks: int, config: Config) -> Any:
+        return registry.build(args.method, spec, n_tasks, config, method_settings)
+
     if args.dry_run:
         told = {
-            "sizes": sizes(first, config),
+            "sizes": sizes(factory, first, config),
             "estimate": estimated(factory, first, config, requests),
         }
         print(json.dumps(settings[args.seeds[0]] | told, indent=1))
@@ -141,8 +150,11 @@ def run(args: argparse.Namespace, started: float) -> int:
         warn_of_time(estimated(factory, first, config, requests), len(args.seeds))
     method = factory(first.spec, first.n_tasks, config)
     runlog.prepare(workdir, settings, args.overwrite)
-    environment = runlog.environment()
-    print(f"{args.dataset}, {args.method}, preset {args.preset}: {' '.join(map(str, requests))}")
+    environment = runlog.environment() | {"reads": method.reads}
+    label = " ".join([method.name, *(f"{key}={value}" for key, value in changes.items())])
+    print(f"{args.dataset}, {label}, preset {args.preset}: {' '.join(map(str, requests))}")
+    if method.reads != "none":
+        print(f"note: {method.name} reads when it unlearns: {registry.READS[method.reads]}")
     for remark in first.remarks:
         print(f"note: {remark}")
     if args.keep_history:
@@ -155,7 +167,9 @@ def run(args: argparse.Namespace, started: float) -> int:
         folder = workdir / f"seed{seed}" / "store"
         if args.overwrite:
             sequence.remove(folder)
-        identity = service.identity(args.method, benchmark.spec, benchmark.n_tasks, config)
+        identity = service.identity(
+            args.method, benchmark.spec, benchmark.n_tasks, config, settings=method_settings
+        )
         store, done = sequence.open_sequence(
             folder, method, jax.random.key(seed), identity, settings[seed]["fingerprint"],
             args.keep_history,
@@ -170,7 +184,7 @@ def run(args: argparse.Namespace, started: float) -> int:
             bar.next_request()
 
         def on_request(answer: Any, state: Any, store: Any = store, tell: Any = tell) -> None:
-            store.commit(state, sequence.facts_of(store, config, answer))
+            store.commit(state, sequence.facts_of(store, method, config, answer))
             tell(answer)
 
         with store, bar:
@@ -184,10 +198,10 @@ def run(args: argparse.Namespace, started: float) -> int:
             )  # fmt: skip
 
     summary = runlog.summarise(runs, time.perf_counter() - started)
-    title = f"{args.dataset}, {args.method}, seeds {', '.join(map(str, args.seeds))}"
+    title = f"{args.dataset}, {label}, seeds {', '.join(map(str, args.seeds))}"
     chance = chance_of(first)
     report.plot_accuracy(workdir / "accuracy.png", runs.values(), chance, title, first.remarks)
-    summary |= {"chance": chance, "remarks": list(first.remarks)}
+    summary |= {"chance": chance, "remarks": list(first.remarks), "reads": method.reads}
     runlog.write_summary(workdir, summary)
     same = args.method == "uncle" and not args.requests and config == chosen.config
     paper = chosen.paper.get(args.seq) if same else None
@@ -196,20 +210,28 @@ def run(args: argparse.Namespace, started: float) -> int:
     return 0
 
 
-def resolve(args: argparse.Namespace) -> tuple[Preset, Config, tuple[Request, ...]]:
-    """Preset, settings and requests that the arguments ask for. Raises UncleError."""
+def resolve(
+    args: argparse.Namespace,
+) -> tuple[Preset, Config, tuple[Request, ...], dict[str, str]]:
+    """(preset, settings, requests, the method's own settings as text) that the arguments ask for.
+
+    Raises UncleError.
+    """
     args.preset = args.preset or next(iter(presets(args.dataset)))
     chosen = preset(args.dataset, args.preset)
     if args.save_every < 1:
         raise UncleError(f"--save-every must be at least 1 epoch, not {args.save_every}")
-    if args.method not in METHODS:
-        raise allowed("method", args.method, METHODS)
+    registry.check(args.method)
+    own: dict[str, str] = {}
     changes = {key: getattr(args, key) for key in SHORTCUTS if getattr(args, key) is not None}
     for item in args.set:
         key, equals, value = item.partition("=")
         if not equals:
             raise UncleError(f"--set {item!r} is not KEY=VALUE, such as --set chunks=100")
-        changes[key.strip().replace("-", "_")] = value.strip()
+        name, dot, key = key.strip().rpartition(".")
+        if dot and name != registry.short(args.method):
+            raise UncleError(f"--set {item!r} is of method {name}, not of {args.method}")
+        (own if dot else changes)[key.replace("-", "_")] = value.strip()
     if len(set(args.seeds)) < len(args.seeds) or min(args.seeds) < 0:
         raise UncleError(f"--seeds must differ and not be negative, not {args.seeds}")
     if args.requests is not None:
@@ -218,7 +240,21 @@ def resolve(args: argparse.Namespace) -> tuple[Preset, Config, tuple[Request, ..
         requests = ()  # one's own data: every task, once their number is known, then U0
     else:
         requests = table_4(args.dataset, args.seq)
-    return chosen, replace(chosen.config, changes), requests
+    return chosen, replace(chosen.config, changes), requests, own
+
+
+def changed(usual: Any, settings: Any) -> dict[str, Any]:
+    """The settings in which a run differs from the preset, or from a method's defaults."""
+    before, after = as_dict(usual), as_dict(settings)
+    return {key: value for key, value in after.items() if before[key] != value}
+
+
+def run_name(args: argparse.Namespace, changes: dict[str, Any]) -> str:
+    """The default work directory: data, sequence, method and whatever is not the preset's."""
+    seq = table_4_seq(args)
+    place = [args.dataset.partition(":")[0], f"seq{seq}" if seq else "own"]
+    told = [f"{key}={value}".replace("/", "_").replace(" ", "") for key, value in changes.items()]
+    return "-".join([*place, registry.short(args.method), *told])
 
 
 def data_choice(args: argparse.Namespace, config: Config, bar: "Download") -> Any:
@@ -282,6 +318,8 @@ def settings_of(
     requests: tuple[Request, ...],
     seed: int,
     benchmark: Any,
+    own: Any,
+    changes: dict[str, Any],
 ) -> dict[str, Any]:
     """What config.json says of a run, its environment apart; `fingerprint` covers the rest."""
     decided = {
@@ -291,27 +329,30 @@ def settings_of(
         "seed": seed,
         "config": as_dict(config),
         "data": dict(benchmark.provenance),
+        **({} if own is None else {"settings": as_dict(own)}),
     }
     told = {"preset": args.preset, "seq": table_4_seq(args)}
-    told["remarks"] = list(benchmark.remarks)
+    told |= {"remarks": list(benchmark.remarks), "changes": changes}
     when = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "argv": sys.argv[1:]}
     return {"fingerprint": fingerprint(decided), **told, **decided, **when}
 
 
-def sizes(benchmark: Any, config: Config) -> dict[str, int]:
-    """Parameters of the main network and of the hypernetwork that generates it."""
+def sizes(factory: Any, benchmark: Any, config: Config) -> dict[str, int]:
+    """Parameters of UnCLe's main network, and of what the method learns (phi, or params)."""
     import jax
 
     from uncle_jax import resnet
-    from uncle_jax.methods.uncle import uncle
     from uncle_jax.steps import input_shape
 
     spec = benchmark.spec
     net = resnet.from_config(config, spec.n_classes)
     layout, _ = resnet.plan(net, input_shape(spec, config.image_size), config.chunks)
-    state = jax.eval_shape(uncle(spec, benchmark.n_tasks, config).init, jax.random.key(0))
-    n_phi = sum(leaf.size for leaf in jax.tree.leaves(state.phi))
-    return {"phi_parameters": n_phi, "main_network_parameters": layout.size}
+    state = jax.eval_shape(factory(spec, benchmark.n_tasks, config).init, jax.random.key(0))
+    told = {"main_network_parameters": layout.size}
+    for name in ("phi", "params"):
+        leaves = jax.tree.leaves(getattr(state, name, None))
+        told |= {f"{name}_parameters": sum(leaf.size for leaf in leaves)} if leaves else {}
+    return told
 
 
 class Download:

@@ -68,7 +68,7 @@ def answer_sequence(workdir: Path, on_request=lambda entry: None, keep_history=F
     )
 
     def commit(answer, state):
-        on_request(store.commit(state, sequence.facts_of(store, CONFIG, answer)))
+        on_request(store.commit(state, sequence.facts_of(store, method, CONFIG, answer)))
 
     with store:
         return run_sequence(

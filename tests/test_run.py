@@ -142,14 +142,6 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_written(tmp_path, args, m
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_knows_every_method():
-    from uncle_jax.methods import METHODS
-
-    names = re.search(r"^METHODS = \((.*)\)$", RUN.read_text(), flags=re.MULTILINE)
-    assert names
-    assert names[1].replace('"', "").split(", ") == list(METHODS)
-
-
 def test_dry_run_writes_nothing(tmp_path):
     done = quick("--dry-run", "--set", "chunks=30", cwd=tmp_path)
     assert done.returncode == 0

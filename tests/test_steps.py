@@ -107,6 +107,6 @@ def test_batches_are_the_images_asked_for_wherever_they_are():
     images = jnp.asarray(np.random.RandomState(0).randint(0, 256, (9, 4, 4, 1), np.uint8))
     labels = jnp.arange(9)
     index = np.array([3, 3, 8, 0])
-    for x, y in (batches_of(images, labels)(index), _gather(images, labels, index)):
+    for x, y in (batches_of(images, labels)(index), _gather((images, labels), index)):
         np.testing.assert_array_equal(x, np.asarray(images)[index])
         np.testing.assert_array_equal(y, index)

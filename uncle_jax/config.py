@@ -94,13 +94,18 @@ def replace(config: Config, changes: Mapping[str, str | int | float | None]) -> 
 
     Raises UncleError for an unknown key (with the nearest one) or a value of the wrong type.
     """
-    kinds = get_type_hints(Config)
+    return read_into(config, changes, "setting")
+
+
+def read_into(settings: Any, changes: Mapping[str, str | int | float | None], what: str) -> Any:
+    """`settings`, a frozen dataclass, with `changes`, as in `replace`. Raises UncleError."""
+    kinds = get_type_hints(type(settings))
     read: dict[str, Any] = {}
     for key, value in changes.items():
         if key not in kinds:
-            raise allowed("setting", key, kinds)
+            raise allowed(what, key, kinds)
         read[key] = _read(key, kinds[key], value) if isinstance(value, str) else value
-    return dataclasses.replace(config, **read)
+    return dataclasses.replace(settings, **read)
 
 
 def _read(key: str, kind: Any, text: str) -> Any:
@@ -113,6 +118,10 @@ def _read(key: str, kind: Any, text: str) -> Any:
         if text.lower() == "none":
             return None
         (kind,) = (arm for arm in get_args(kind) if arm is not NoneType)
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise UncleError(f"{key} must be true or false, not {text!r}")
+        return text.lower() == "true"
     try:
         if get_origin(kind) is tuple:
             return tuple(int(part) for part in text.split(","))
@@ -251,8 +260,8 @@ def preset(dataset: str, name: str | None = None) -> Preset:
     return found[name]
 
 
-def as_dict(config: Config) -> dict[str, Any]:
-    """`config` as JSON has it: tuples are lists."""
+def as_dict(config: Any) -> dict[str, Any]:
+    """A settings dataclass as JSON has it: tuples are lists."""
     return json.loads(json.dumps(dataclasses.asdict(config)))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import numpy as np
@@ -13,8 +13,8 @@ import numpy as np
 from uncle_jax.data.benchmark import Benchmark, Data, holdout
 from uncle_jax.errors import UncleError
 from uncle_jax.hypernet import Array
-from uncle_jax.methods.protocol import Method, Midway, OnStep
-from uncle_jax.metrics import all_metrics
+from uncle_jax.methods.protocol import Method, Midway, OnStep, Past, Unlearn, UnlearnDataFree
+from uncle_jax.metrics import all_metrics, retained
 from uncle_jax.requests import Request, validate
 
 LoadTask = Callable[[int], tuple[Data, Data]]  # task -> (train, evaluation)
@@ -64,7 +64,8 @@ def run_sequence(
 ) -> Run:
     """Answer `requests` in order, evaluating every task seen so far after each.
 
-    A learn request sees its own task's training data, an unlearn request none. `on_step(step,
+    A learn request sees its own task's training data, an unlearn request what its method declares
+    that it `reads` (methods/protocol.py), and nothing else. `on_step(step,
     steps, loss)` follows each optimiser step, `on_request(answer, state)` each request.
     `eval_split` "validation" evaluates on a tenth of the training data, held out from learning.
     `done`: the run of the first requests, after which to go on. `midway(index, request)`: what
@@ -88,8 +89,9 @@ def run_sequence(
                 kept = {"midway": midway(index, Request(op, task))} if midway else {}
                 state = method.learn(state, task, train, on_step=on_step, **kept)
             else:
+                past = gather(method, benchmark, requests[: index + 1], eval_split, holdout_seed)
                 started, compiled = time.perf_counter(), clock.seconds
-                state = method.unlearn(state, task, on_step=on_step)
+                state = unlearn(method, state, task, past, on_step)
             jax.block_until_ready(state)
             seconds = time.perf_counter() - started - (clock.seconds - compiled)
             accuracy = {seen: evaluate(method, state, seen, data) for seen, data in held.items()}
@@ -97,6 +99,39 @@ def run_sequence(
         if on_request:
             on_request(answers[-1], state)
     return Run(state, tuple(answers))
+
+
+def gather(
+    method: Method, benchmark: Benchmark, requests: Sequence[Request],
+    eval_split: str = "test", holdout_seed: int = 0,
+) -> Past | None:  # fmt: skip
+    """The training data that `method` may read for the unlearn request that `requests` end in.
+
+    None for a method that reads none (or its own buffer alone): nothing is loaded.
+    """
+    task = requests[-1].task
+    learned_at = {t: index for index, (op, t) in enumerate(requests) if op == "L"}
+    order = sorted(retained(requests), key=lambda t: learned_at[t])
+
+    def train(t: int) -> Data:
+        return load_task(benchmark, t, eval_split, holdout_seed)[0]
+
+    if method.reads in ("forget", "forget+retain"):
+        return Past(forget=train(task))
+    if method.reads == "latest":
+        return Past(retained={t: train(t) for t in order[-1:]})
+    if method.reads == "all retained data":
+        return Past(retained={t: train(t) for t in order})
+    return None
+
+
+def unlearn(
+    method: Method, state: Any, task: int, past: Past | None, on_step: OnStep | None = None
+) -> Any:
+    """`state` without `task`: `method.unlearn`, which is handed `past` only if there is any."""
+    if past is None:
+        return cast(UnlearnDataFree, method.unlearn)(state, task, on_step=on_step)
+    return cast(Unlearn, method.unlearn)(state, task, past, on_step=on_step)
 
 
 def load_task(

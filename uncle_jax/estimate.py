@@ -1,5 +1,6 @@
 """How long a run will take and what it needs, from steps measured on this machine."""
 
+import contextlib
 import dataclasses
 import math
 import resource
@@ -13,8 +14,10 @@ import numpy as np
 
 from uncle_jax.config import Config
 from uncle_jax.data.benchmark import Benchmark, Data
+from uncle_jax.engine import gather, unlearn
 from uncle_jax.epochs import steps_per_epoch
 from uncle_jax.methods.protocol import Method
+from uncle_jax.metrics import retained
 from uncle_jax.requests import Request
 
 Factory = Callable[..., Method]  # (spec, n_tasks, config) -> Method
@@ -46,27 +49,29 @@ def estimate(
 
     started = time.perf_counter()
     state = method.learn(method.init(jax.random.key(0)), task, batch, on_step=note)
-    compile_seconds = times[0] - started
-    learn_step = times[-1] - times[-2]
-    n_learned = len(times)
-    method.unlearn(state, task, on_step=note)
-    unlearned = times[n_learned:]
-    unlearn_step = unlearned[-1] - unlearned[-2] if len(unlearned) > 1 else 0.0
+    first = time.perf_counter()
+    compile_seconds = (times[0] if times else first) - started
+    learn_step = times[-1] - times[-2] if len(times) > 1 else 0.0
+    unlearn_step, unlearn_steps = _unlearning(method, benchmark, config, state, Request("L", task))
     eval_images = np.asarray(images)[np.arange(config.eval_batch_size) % len(labels)]
     jax.block_until_ready(method.logits(state, task, eval_images))  # compiles
     started = time.perf_counter()
     jax.block_until_ready(method.logits(state, task, eval_images))
     eval_batch = time.perf_counter() - started
 
+    method_steps = factory(benchmark.spec, benchmark.n_tasks, config).iterations
     counts = {t: len(benchmark.load(t, "train").labels) for t in {t for _, t in requests}}
     tests = {t: len(benchmark.load(t, "test").labels) for t in counts}
     total, seen, n_unlearned = 0.0, set(), 0
-    for op, t in requests:
+    for index, (op, t) in enumerate(requests):
         seen.add(t)
         if op == "L":
             total += learn_step * config.epochs * steps_per_epoch(counts[t], config.batch_size)
         else:
-            total += unlearn_step * burn_in_iterations(config, n_unlearned)
+            steps = method_steps(n_unlearned) if method_steps else unlearn_steps
+            if method.reads == "all retained data":  # it goes over each of them
+                steps *= len(retained(requests[: index + 1]))
+            total += unlearn_step * steps
             n_unlearned += 1
         total += eval_batch * sum(math.ceil(tests[s] / config.eval_batch_size) for s in seen)
     return {
@@ -77,6 +82,43 @@ def estimate(
         "total_seconds": total,
         "peak_memory_bytes": peak_memory(),
     }
+
+
+class _Enough(Exception):
+    """Ends a request that was only begun to be timed."""
+
+
+def _unlearning(
+    method: Method, benchmark: Benchmark, config: Config, state: Any, first: Request
+) -> tuple[float, int]:
+    """(seconds of an optimiser step, steps) of unlearning the only task that `state` has learned.
+
+    With methods that read retained tasks, a second task is learned in the state's place. Whatever
+    an algorithm computes before its first step is not counted.
+    """
+    task, times, told = first.task, [], []
+
+    def note(step: int, steps: int, loss: Any) -> None:
+        jax.block_until_ready(loss)
+        times.append(time.perf_counter())
+        told.append(steps)
+        if step >= STEPS:
+            raise _Enough
+
+    requests = [first, Request("U", task)]
+    if method.reads in ("all retained data", "latest", "forget+retain"):
+        other = (task + 1) % benchmark.n_tasks
+        data = benchmark.load(other, "train")
+        index = np.arange(config.batch_size) % len(data.labels)
+        batch = Data(np.asarray(data.images)[index], np.asarray(data.labels)[index])
+        state = method.learn(state, other, batch)
+        requests = [first, Request("L", other), Request("U", task)]
+    past = gather(method, benchmark, requests)
+    with contextlib.suppress(_Enough):
+        unlearn(method, state, task, past, note)
+    if len(times) < STEPS:
+        return 0.0, 0
+    return times[-1] - times[-2], told[-1]
 
 
 def peak_memory() -> int:

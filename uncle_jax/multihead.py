@@ -71,7 +71,7 @@ def multihead(
     shape = input_shape(spec, config.image_size)
     told = [spec.task(task) for task in range(n_tasks)]
     mean, std = (
-        np.stack([np.broadcast_to(np.float32(v), shape[-1:]) for v in column])
+        np.stack([np.broadcast_to(np.asarray(v, np.float32), shape[-1:]) for v in column])
         for column in ([t.mean for t in told], [t.std for t in told])
     )
     valid = np.arange(spec.n_classes) < np.array([[t.n_classes] for t in told])

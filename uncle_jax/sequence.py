@@ -60,10 +60,10 @@ def saves(store: Store, every: int, index: int, request: Request) -> Saves:
     return Saves(store, {"id": f"{index}-{request}"}, every)
 
 
-def facts_of(store: Store, config: Config, found: Answer) -> dict[str, Any]:
+def facts_of(store: Store, method: Method, config: Config, found: Answer) -> dict[str, Any]:
     """A sequence's answer as the facts of its ledger entry; `run_of` reads it back."""
     unlearned = sum(entry["op"] == "U" for entry in store.requests)
-    forget = procedure(store.identity["method"], config, unlearned)
+    forget = procedure(method, config, unlearned)
     return {
         "id": f"{found.index}-{found.request}",
         "op": found.request.op,

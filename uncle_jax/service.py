@@ -18,11 +18,10 @@ import numpy as np
 from uncle_jax import durable, resnet
 from uncle_jax.config import Config, as_dict
 from uncle_jax.data.benchmark import Data, InputSpec, TaskSpec, as_data
-from uncle_jax.engine import CompileClock, evaluate
+from uncle_jax.engine import CompileClock, evaluate, unlearn
 from uncle_jax.errors import UncleError
 from uncle_jax.ledger import Entry
 from uncle_jax.methods.protocol import Method, OnStep
-from uncle_jax.methods.uncle import burn_in_iterations
 from uncle_jax.midway import Saves
 from uncle_jax.steps import input_shape
 from uncle_jax.store import DATA, Store, now
@@ -44,8 +43,9 @@ class Order:
 
 
 def identity(
-    method: str, spec: InputSpec, n_tasks: int, config: Config, main_net: nn.Module | None = None
-) -> dict[str, Any]:
+    method: str, spec: InputSpec, n_tasks: int, config: Config, main_net: nn.Module | None = None,
+    settings: Any = None,
+) -> dict[str, Any]:  # fmt: skip
     """What a stored state must share with the method that uses it (JSON)."""
     net = main_net or resnet.from_config(config, spec.n_classes)
     layout, _ = resnet.plan(net, input_shape(spec, config.image_size), config.chunks)
@@ -55,6 +55,7 @@ def identity(
         "n_tasks": n_tasks,
         "spec": dataclasses.asdict(spec),
         "config": as_dict(config),
+        **({} if settings is None else {"settings": as_dict(settings)}),
     }
 
 
@@ -118,7 +119,11 @@ def answer(
             before = known_accuracy(store)
             if task in tests and (order.test is not None or str(task) not in before):
                 before[str(task)] = evaluate(method, state, task, tests[task])
-            after = method.unlearn(state, task, on_step=on_step)
+            if method.reads not in ("none", "buffer"):
+                raise UncleError(
+                    f"{method.name} reads past data to unlearn ({method.reads}); a store holds none"
+                )
+            after = unlearn(method, state, task, None, on_step)
         jax.block_until_ready(after)
         optimised, compiled = time.perf_counter(), clock.seconds
         accuracy = {str(t): evaluate(method, after, t, tests[t]) for t in sorted(tests)}
@@ -138,7 +143,7 @@ def answer(
         "test": kept,
         "started": started,
         "procedure": (
-            procedure(method.name, config, int(state.n_unlearned)) if order.op == "U" else None
+            procedure(method, config, int(state.n_unlearned)) if order.op == "U" else None
         ),
         "accuracy_before": before,
         "accuracy": accuracy,
@@ -154,12 +159,16 @@ def known_accuracy(store: Store) -> dict[str, float]:
     return dict(store.requests[-1]["accuracy"]) if store.step else {}
 
 
-def procedure(name: str, config: Config, n_unlearned: int) -> dict[str, Any]:
+def procedure(method: Method, config: Config, n_unlearned: int) -> dict[str, Any]:
     """How unlearn request number `n_unlearned` (from 0) is answered: the settings that matter."""
-    fields = ("noise", "noise_samples", "gamma", "unlearn_lr", "clip_norm", "embedding_after")
-    iterations = burn_in_iterations(config, n_unlearned)
-    told = {field: getattr(config, field) for field in fields}
-    return {"method": name, "iterations": iterations, **told}
+    told: dict[str, Any] = {"method": method.name, "reads": method.reads}
+    if method.settings is not None:
+        told |= as_dict(method.settings)
+    if method.iterations is not None:
+        fields = ("noise", "noise_samples", "gamma", "unlearn_lr", "clip_norm", "embedding_after")
+        told |= {"iterations": method.iterations(n_unlearned)}
+        told |= {field: getattr(config, field) for field in fields}
+    return told
 
 
 def read_npz(path: Path, spec: InputSpec) -> tuple[Data, str]:

@@ -76,7 +76,7 @@ class Learning(NamedTuple):
     params: Any
     stats: Any
     optimiser: Any
-    index: Array  # [M] which of the task's images the reservoir holds
+    source: Array  # [M] which of the task's images the reservoir holds
     logits: Array  # [M, Y] theirs, when they were drawn
 
 
@@ -146,7 +146,7 @@ def on_derpp(
         return _learn(net, settings, step, state, task, rows, on_step, midway)
 
     def unlearn(
-        state: ReplayState, task: int, past: Past = Past(), /, *, on_step: OnStep | None = None
+        state: ReplayState, task: int, past: Past | None = None, /, *, on_step: OnStep | None = None
     ) -> ReplayState:
         task = checked(state, task, learned=True)
         retained = tuple(t for t, s in enumerate(state.status.tolist()) if s == LEARNED)
@@ -155,14 +155,14 @@ def on_derpp(
         if kind in ("forget", "forget+retain"):
             if reads == "buffer":
                 forget = buffers.rows(state.buffer, (task,))
-            elif past.forget is None:
+            elif past is None or past.forget is None:
                 raise UncleError(f"{name} reads the forgotten task's data to unlearn task {task}")
             else:
                 forget = fitted(net, spec, task, past.forget)
         if kind == "forget+retain" and retained:
             retain = buffers.rows(state.buffer, retained)
         if kind == "all retained data" and retained:
-            if set(past.retained) != set(retained):
+            if past is None or set(past.retained) != set(retained):
                 raise UncleError(f"{name} reads all retained tasks' data to unlearn task {task}")
             retain = multihead.join(
                 *(fitted(net, spec, t, data) for t, data in past.retained.items())
@@ -241,7 +241,7 @@ def make_step(net: MultiHead, settings: Derpp) -> Any:
         (total, (logits, stats)), grad = jax.value_and_grad(loss, has_aux=True)(carry.params)
         update, optimiser = adam.update(grad, carry.optimiser)
         params = jax.tree.map(lambda p, u: p - lr * u, carry.params, update)
-        kept = carry.index.at[slots].set(index, mode="drop")
+        kept = carry.source.at[slots].set(index, mode="drop")
         kept_logits = carry.logits.at[slots].set(logits, mode="drop")
         return Learning(params, stats, optimiser, kept, kept_logits), total
 
@@ -282,7 +282,7 @@ def _learn(
 
     carry = run_epochs(config, k_order, len(rows.labels), carry, one, on_step, midway)
     seen = config.epochs * math.ceil(len(rows.labels) / config.batch_size) * config.batch_size
-    kept = np.asarray(carry.index)
+    kept = np.asarray(carry.source)
     return dataclasses.replace(
         state,
         params=carry.params,
@@ -309,8 +309,10 @@ def _refreshed(
     evaluate: Any, config: Config, model: Model, buffer: Buffer, retained: tuple[int, ...]
 ) -> Buffer:
     """`buffer` with the logits of `model`."""
+    size = config.eval_batch_size
     for task in retained:
-        tasks = np.full(buffer.labels.shape[1], task, np.int32)
-        found = _batched(evaluate, config.eval_batch_size, *model, buffer.images[task], tasks)
+        images = buffer.images[task]
+        tasks = np.full(len(images), task, np.int32)
+        found = _batched(evaluate, size, model.params, model.stats, images, tasks)
         buffer = dataclasses.replace(buffer, logits=buffer.logits.at[task].set(found))
     return buffer

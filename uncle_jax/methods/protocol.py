@@ -58,7 +58,7 @@ class Unlearn(Protocol):
     """unlearn(state, task) -> state; with a `Past` after the task if the method `reads` data."""
 
     def __call__(
-        self, state: Any, task: int, past: Past = ..., /, *, on_step: OnStep | None = None
+        self, state: Any, task: int, past: Past | None = ..., /, *, on_step: OnStep | None = None
     ) -> Any: ...
 
 

@@ -109,7 +109,10 @@ def uncle(
         ]
         return jnp.concatenate(parts)[: len(images)]
 
-    return Method("uncle", init, learn, unlearn, logits)
+    return Method(
+        "uncle", init, learn, unlearn, logits,
+        iterations=lambda n: 0 if config.noise == "discard" else burn_in_iterations(config, n),
+    )  # fmt: skip
 
 
 def only_learning(
@@ -122,7 +125,7 @@ def only_learning(
         return state
 
     learner = uncle(spec, n_tasks, config, main_net)
-    return learner._replace(name="only-learning", unlearn=unlearn)
+    return learner._replace(name="only-learning", unlearn=unlearn, iterations=lambda n: 0)
 
 
 def burn_in_iterations(config: Config, n_unlearned: int) -> int:

@@ -1,0 +1,265 @@
+"""Methods compared: finished runs are read, merged over seeds into rows, the best marked, rendered.
+
+No jax, and nothing is written. Metrics are computed anew from metrics.csv; times are summary.json's.
+"""
+
+import csv
+import io
+import json
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from uncle_jax.config import as_dict, preset
+from uncle_jax.errors import UncleError
+from uncle_jax.methods.registry import short
+from uncle_jax.metrics import all_metrics
+from uncle_jax.paper import Numbers, numbers
+from uncle_jax.requests import TABLE_4, parse
+
+KNOWN = [
+    "ft",
+    "rt",
+    "badteacher",
+    "scrub",
+    "salun",
+    "jit",
+    "gkt",
+    "ssd",
+    "uniclun",
+    "derpp",
+    "lwsf",
+    "clpu",
+    "rt-hnet",
+    "hnet",
+    "jit-hnet",
+    "gkt-hnet",
+    "only-learning",
+]  # in the order of rows; then a user's own, then uncle
+REFERENCES = ("ft", "rt", "rt-hnet", "clpu", "hnet", "only-learning", "derpp")
+UNDEFINED = {"clpu": ("FA", "relapse", "relapse_signed")}  # it has no network of a forgotten task
+SHOWN = ("RA", "FA", "spill", "relapse")
+READS = {
+    "none": "nothing",
+    "buffer": "its buffer",
+    "forget": "forgotten task",
+    "forget+retain": "forgotten task, buffer",
+    "latest": "latest task",
+    "all retained data": "all retained data",
+}
+OLD_READS = {"uncle": "none", "only-learning": "none"}  # of runs before config.json said it
+
+
+class SeedRun(NamedTuple):
+    """One finished seed of one work directory."""
+
+    folder: Path  # WORKDIR/seed<k>
+    seed: int
+    told: Mapping[str, Any]  # config.json
+    metrics: Mapping[str, float]
+    summary: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method with one choice of settings, over its seeds."""
+
+    method: str
+    changes: Mapping[str, str]  # from the preset
+    runs: tuple[SeedRun, ...]  # by seed
+    paper: Numbers | None  # what the paper prints of it
+    same: bool  # whether it ran in the paper's setting
+
+    @property
+    def label(self) -> str:
+        return " ".join([short(self.method), *(f"{k}={v}" for k, v in self.changes.items())])
+
+    @property
+    def reads(self) -> str:
+        reads = self.runs[0].told.get("reads") or OLD_READS.get(self.method, "-")
+        return READS.get(reads, reads)
+
+    @property
+    def seeds(self) -> str:
+        return " ".join(str(run.seed) for run in self.runs)
+
+    def mean_std(self, metric: str) -> tuple[float | None, float | None]:
+        """Over seeds, std the sample's; None: undefined."""
+        values = [run.metrics[metric] for run in self.runs]
+        if metric in UNDEFINED.get(self.method, ()) or any(map(math.isnan, values)):
+            return None, None
+        return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
+
+    def time(self, key: str, per_seed: bool = False) -> float | None:
+        """summary.json's `key` in seconds, a work directory weighing as many seeds as it has."""
+        values = [
+            run.summary[key] / (len(run.summary["RA"]["per_seed"]) if per_seed else 1)
+            for run in self.runs
+            if run.summary.get(key) is not None
+        ]
+        return statistics.fmean(values) if values else None
+
+
+class Group(NamedTuple):
+    """Rows that can be compared: the same data and requests, the same preset."""
+
+    dataset: str
+    preset: str
+    requests: str
+    remarks: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def chance(self) -> float | None:
+        told = (run.summary.get("chance") for row in self.rows for run in row.runs)
+        return next((chance for chance in told if chance is not None), None)
+
+
+def read_run(folder: Path) -> tuple[list[SeedRun], list[str]]:
+    """The finished seeds of a work directory, and a line on each part that is not finished.
+
+    Raises UncleError where it is no work directory of experiments/run.py, or damaged.
+    """
+    if not folder.is_dir():
+        raise UncleError(f"there is no folder {folder}")
+    seeds = {int(p.name[4:]): p for p in folder.glob("seed*") if p.name[4:].isdecimal()}
+    if not seeds:
+        raise UncleError(f"{folder} is not a run: no seed<k> in it (give --workdir's of run.py)")
+    summary = _json(folder / "summary.json")
+    if summary is None:
+        return [], [f"{folder} is not finished: it has no summary.json"]
+    runs, skipped = [], []
+    for seed, path in sorted(seeds.items()):
+        try:
+            told = _json(path / "config.json")
+            text = (path / "metrics.csv").read_text(encoding="utf-8") if told else ""
+            accuracy = read_accuracy(text, told["requests"]) if told else None
+            if told is None or accuracy is None or str(seed) not in summary["RA"]["per_seed"]:
+                skipped.append(f"{path} is not finished")
+                continue
+            metrics = all_metrics(parse(told["requests"]), accuracy)
+            _ = told["dataset"], told["method"], told["config"].items()
+        except FileNotFoundError:
+            skipped.append(f"{path} is not finished: it has no metrics.csv")
+            continue
+        except UncleError:
+            raise
+        except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
+            raise UncleError(f"{path} is damaged ({type(error).__name__}: {error})") from None
+        runs.append(SeedRun(path, seed, told, metrics, summary))
+    return runs, skipped
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise UncleError(f"cannot read {path} ({error})") from None
+
+
+def read_accuracy(text: str, requests: str) -> list[dict[int, float]] | None:
+    """`accuracy[i][t]` from metrics.csv's text; None if the last request is not answered yet."""
+    asked = parse(requests)
+    accuracy: list[dict[int, float]] = [{} for _ in asked]
+    for row in csv.DictReader(io.StringIO(text)):
+        if row["metric"] == "accuracy":
+            if f"{row['op']}{row['task']}" != str(asked[int(row["request"])]):
+                raise ValueError(f"metrics.csv's request {row['request']} is not config.json's")
+            accuracy[int(row["request"])][int(row["evaluated_task"])] = float(row["value"])
+    return accuracy if accuracy[-1] else None
+
+
+def groups(runs: Iterable[SeedRun]) -> list[Group]:
+    """Runs as rows under their groups. Raises UncleError where a row has a seed twice."""
+    found: dict[tuple, dict[tuple, dict[int, SeedRun]]] = {}
+    for run in runs:
+        told = run.told
+        remarks = tuple(told.get("remarks", run.summary.get("remarks", ())))
+        place = (told["dataset"], told.get("preset") or "none", told["requests"], remarks)
+        row = (told["method"], tuple(changes(told).items()), _key(told.get("settings")))
+        seeds = found.setdefault(place, {}).setdefault((*row, _key(told["config"])), {})
+        if run.seed in seeds:
+            raise UncleError(f"the same seed twice: {seeds[run.seed].folder} and {run.folder}")
+        seeds[run.seed] = run
+    result = []
+    for place, rows in found.items():
+        made = [
+            Row(method, dict(changed), tuple(r for _, r in sorted(seeds.items())), *paper_of(seeds))
+            for (method, changed, *_), seeds in rows.items()
+        ]
+        result.append(Group(*place, tuple(sorted(_told_apart(made), key=_order))))
+    names = list(TABLE_4)
+    return sorted(result, key=lambda g: (names.index(g[0]) if g[0] in names else 99, g[:4]))
+
+
+def _key(settings: Any) -> str:
+    return json.dumps(settings, sort_keys=True)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(map(_text, value))
+    return f"{value:g}" if isinstance(value, float) else str(value).lower()
+
+
+def _order(row: Row) -> tuple:
+    known = {name: i for i, name in enumerate(KNOWN)} | {"uncle": len(KNOWN) + 1}
+    return known.get(row.method, len(KNOWN)), row.label
+
+
+def changes(told: Mapping[str, Any]) -> dict[str, str]:
+    """config.json's settings that differ from the preset; of older runs, from today's preset."""
+    changed = told.get("changes")
+    if changed is None:
+        try:
+            base = as_dict(preset(told["dataset"], told.get("preset")).config)
+        except UncleError:
+            base = {}
+        changed = {k: v for k, v in told["config"].items() if k in base and v != base[k]}
+    return {key: _text(changed[key]) for key in sorted(changed)}
+
+
+def _told_apart(rows: Sequence[Row]) -> list[Row]:
+    """`rows`, those of one label with what tells them apart added to their changes."""
+    result = []
+    for row in rows:
+        alike = [
+            {"method": r.method} | r.runs[0].told["config"] | (r.runs[0].told.get("settings") or {})
+            for r in [row, *(r for r in rows if r is not row and r.label == row.label)]
+        ]
+        more = {
+            key: _text(alike[0].get(key, "absent"))
+            for key in sorted(set().union(*alike))
+            if any(_key(a.get(key)) != _key(alike[0].get(key)) for a in alike)
+        }
+        result.append(replace(row, changes={**row.changes, **more}))
+    return result
+
+
+def paper_of(seeds: Mapping[int, SeedRun]) -> tuple[Numbers | None, bool]:
+    """What the paper prints of a row, and whether it ran in the paper's setting.
+
+    That is a sequence of Table 4, the publishers' data and the preset "paper", unchanged but for
+    what the paper has numbers of: UnCLe's `noise` (Table 8), a ResNet-18 (Tables 11-13).
+    """
+    run = next(iter(seeds.values()))
+    told, config = run.told, run.told["config"]
+    sequences = TABLE_4.get(told["dataset"], ())
+    if told["requests"] not in sequences or told["dataset"] == "permuted-digits":
+        return None, False
+    base = as_dict(preset(told["dataset"], "paper").config)
+    differs = {k for k in base.keys() | config.keys() if base.get(k, ()) != config.get(k, ())}
+    resnet18 = config.get("backbone") == "resnet18" != base["backbone"]
+    may = {"noise"} if told["method"] == "uncle" else set()
+    may |= {"backbone"} if resnet18 else set()
+    same = differs | set(changes(told) if told.get("changes") else ()) <= may
+    noise = config.get("noise", "gaussian")
+    seq = sequences.index(told["requests"]) + 1
+    remarks = told.get("remarks", run.summary.get("remarks"))
+    printed = numbers(told["dataset"], seq, told["method"], noise, resnet18)
+    return printed, same and not remarks

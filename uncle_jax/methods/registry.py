@@ -1,0 +1,123 @@
+"""Methods by name: this package's, and anyone's own. Importing this module imports no jax.
+
+Own methods: "path/to/file.py:function" or "package.module:function", or a name that an installed
+package gives its factory as an entry point of the group "uncle_jax.methods".
+"""
+
+import dataclasses
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from uncle_jax.config import read_into
+from uncle_jax.errors import UncleError, allowed
+
+Factory = Callable[..., Any]
+"""(spec, n_tasks, config, main_net=None[, settings=Settings()]) -> Method."""
+
+GROUP = "uncle_jax.methods"
+METHODS = {
+    "uncle": "uncle:uncle",
+    "badteacher": "badteacher:badteacher",
+    "scrub": "scrub:scrub",
+    "salun": "salun:salun",
+    "jit": "jit:jit_unlearning",
+    "gkt": "gkt:gkt",
+    "ssd": "ssd:ssd",
+    "uniclun": "badteacher:uniclun",
+    "derpp": "derpp:derpp",
+    "lwsf": "lwsf:lwsf",
+    "ft": "retraining:ft",
+    "rt": "retraining:rt",
+    "clpu": "clpu:clpu",
+    "hnet": "hnet:hnet",
+    "jit-hnet": "jit_hnet:jit_hnet",
+    "gkt-hnet": "gkt_hnet:gkt_hnet",
+    "rt-hnet": "rt_hnet:rt_hnet",
+    "only-learning": "uncle:only_learning",
+}
+
+READS = {
+    "none": "nothing",
+    "buffer": "its own replay buffer",
+    "forget": "the forgotten task's training data",
+    "forget+retain": "the forgotten task's training data, and its own replay buffer",
+    "latest": "the training data of the retained task learned last",
+    "all retained data": "all retained tasks' training data",
+}
+"""`protocol.Reads` in words."""
+
+
+def check(name: str) -> None:
+    """Raise UncleError unless `name` is a method of this package or has the form of one's own."""
+    if name in METHODS or name in entry_points(group=GROUP).names:
+        return
+    home, colon, function = name.rpartition(":")
+    if not colon:
+        raise allowed("method", name, (*METHODS, "FILE.py:FUNCTION"))
+    if not function.isidentifier():
+        raise UncleError(f"method {name!r} is not FILE.py:FUNCTION or MODULE:FUNCTION")
+    if home.endswith(".py") and not Path(home).is_file():
+        raise UncleError(f"method {name!r}: there is no file {home}")
+
+
+def short(name: str) -> str:
+    """`name` as tables, folders and `--set NAME.KEY=VALUE` have it: of one's own, the function."""
+    return name.rpartition(":")[2]
+
+
+def find(name: str) -> Factory:
+    """The factory called `name`. Raises UncleError."""
+    check(name)
+    if name in METHODS:
+        module, function = METHODS[name].split(":")
+        return getattr(importlib.import_module(f"uncle_jax.methods.{module}"), function)
+    for entry in entry_points(group=GROUP):
+        if entry.name == name:
+            return entry.load()
+    home, _, function = name.rpartition(":")
+    try:
+        module = _from_file(Path(home)) if home.endswith(".py") else importlib.import_module(home)
+    except Exception as error:
+        raise UncleError(f"method {name!r}: cannot import {home} ({error})") from error
+    found = getattr(module, function, None)
+    if not callable(found):
+        raise UncleError(f"method {name!r}: {home} has no function {function}")
+    return found
+
+
+def _from_file(path: Path) -> Any:
+    name = f"_uncle_jax_own_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def settings_of(name: str, factory: Factory, changes: Mapping[str, str]) -> Any:
+    """`factory`'s settings with `changes` (text values by field); None if it has none.
+
+    Raises UncleError for changes that it does not have.
+    """
+    parameter = inspect.signature(factory).parameters.get("settings")
+    if parameter is None or not dataclasses.is_dataclass(parameter.default):
+        if changes:
+            raise UncleError(f"{short(name)} has no settings of its own, so no {min(changes)}")
+        return None
+    return read_into(parameter.default, changes, f"setting of {short(name)}")
+
+
+def build(
+    name: str, spec: Any, n_tasks: int, config: Any, settings: Any = None, main_net: Any = None
+) -> Any:
+    """The `Method` called `name`. Raises UncleError."""
+    more = {} if settings is None else {"settings": settings}
+    return find(name)(spec, n_tasks, config, main_net, **more)
