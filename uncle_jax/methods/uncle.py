@@ -1,41 +1,16 @@
-"""UnCLe: Algorithm 1 of the paper, one request at a time."""
+"""UnCLe: Algorithm 1 of the paper. Learning is hnet.py's; this is unlearning, without data."""
 
 import dataclasses
-import math
-from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from uncle_jax import hypernet, resnet
 from uncle_jax.config import Config
-from uncle_jax.data.benchmark import Data, InputSpec, as_data, check_images
-from uncle_jax.epochs import run_epochs
-from uncle_jax.hypernet import Array
-from uncle_jax.methods.protocol import Method, Midway, OnStep
-from uncle_jax.state import (
-    LEARNED,
-    NEW,
-    CLState,
-    checked,
-    erase_task,
-    in_range,
-    snapshot,
-    stats_of,
-)
-from uncle_jax.steps import (
-    BATCH_INDEPENDENT,
-    Network,
-    Steps,
-    TaskInput,
-    batches_of,
-    fit_images,
-    input_shape,
-    make_steps,
-    task_input,
-)
+from uncle_jax.data.benchmark import InputSpec
+from uncle_jax.methods.hnet import Learner, hypernetwork
+from uncle_jax.methods.protocol import Method, OnStep
+from uncle_jax.state import UNLEARNED, CLState, checked, erase_task, snapshot
 
 
 def uncle(
@@ -47,72 +22,18 @@ def uncle(
     default the ResNet that `config.backbone` names. Weights are generated, so it needs none.
     """
     config = config or Config()
-    main_net = main_net or resnet.from_config(config, spec.n_classes)
-    shape = input_shape(spec, config.image_size)
-    layout, fresh = resnet.plan(main_net, shape, config.chunks)
-    steps = make_steps(Network(main_net, layout, config))
+    learner = hypernetwork(spec, n_tasks, config, main_net)
 
-    @jax.jit
-    def init(key: Array) -> CLState:
-        key, noise_key, k_task, k_chunk, k_phi = jax.random.split(key, 5)
-        task_emb = jax.random.normal(k_task, (n_tasks, config.embedding))
-        chunk_emb = jax.random.normal(k_chunk, (config.chunks, config.embedding))
-        phi = hypernet.init(
-            k_phi, layout, task_emb, chunk_emb, config.trunk, config.parametrisation
-        )
-        return CLState(
-            phi=phi,
-            task_emb=task_emb,
-            chunk_emb=chunk_emb,
-            status=jnp.full(n_tasks, NEW),
-            norm_stats=jax.tree.map(lambda a: jnp.broadcast_to(a, (n_tasks, *a.shape)), fresh),
-            phi_star=phi,
-            key=key,
-            noise_key=noise_key,
-            n_requests=jnp.zeros((), jnp.int32),
-            n_unlearned=jnp.zeros((), jnp.int32),
-        )
-
-    def learn(
-        state: CLState, task: int, data: Data, *, on_step: OnStep | None = None,
-        midway: Midway | None = None,
-    ) -> CLState:  # fmt: skip
-        task = checked(state, task, learned=False)
-        images, labels = as_data(data, spec, f"task {task}", task)
-        fitted = Data(fit_images(images, shape), jnp.asarray(labels))
-        inputs = task_input(spec, task, shape)
-        return _learn(steps, config, fresh, state, task, inputs, fitted, on_step, midway)
-
-    def unlearn(state: CLState, task: int, *, on_step: OnStep | None = None) -> CLState:
+    def unlearn(state: CLState, task: int, /, *, on_step: OnStep | None = None) -> CLState:
         task = checked(state, task, learned=True)
-        return _unlearn(steps, config, fresh, state, task, on_step)
+        if config.noise == "discard":
+            return _discard(learner, state, task)
+        return _unlearn(learner, state, task, on_step)
 
-    def logits(state: CLState, task: int, images: Any) -> Array:
-        """Logits [B, Y] of `task`'s generated network for images [B, H, W, D].
+    def iterations(n_unlearned: int) -> int:
+        return 0 if config.noise == "discard" else burn_in_iterations(config, n_unlearned)
 
-        Those of classes that the task does not have are minus infinity.
-        """
-        task = in_range(state, task)
-        if not isinstance(images, jax.Array):
-            images = np.asarray(images)
-        check_images(images, spec)
-        if not len(images):
-            return jnp.zeros((0, spec.n_classes))
-        theta = steps.theta(state.phi, state.task_emb[task], state.chunk_emb)
-        stats, inputs = stats_of(state, task), task_input(spec, task, shape)
-        images = fit_images(images, shape)
-        size = config.eval_batch_size
-        # The last batch is filled up with the first images again: one shape, one trace.
-        order = np.arange(math.ceil(len(images) / size) * size) % len(images)
-        parts = [
-            steps.logits(theta, stats, inputs, images[index]) for index in order.reshape(-1, size)
-        ]
-        return jnp.concatenate(parts)[: len(images)]
-
-    return Method(
-        "uncle", init, learn, unlearn, logits,
-        iterations=lambda n: 0 if config.noise == "discard" else burn_in_iterations(config, n),
-    )  # fmt: skip
+    return learner.method._replace(name="uncle", unlearn=unlearn, iterations=iterations)
 
 
 def only_learning(
@@ -120,12 +41,12 @@ def only_learning(
 ) -> Method:
     """UnCLe that answers no unlearning request: the reference of Table 3 and Figures 5 and 7."""
 
-    def unlearn(state: CLState, task: int, *, on_step: OnStep | None = None) -> CLState:
+    def unlearn(state: CLState, task: int, /, *, on_step: OnStep | None = None) -> CLState:
         del task, on_step
         return state
 
-    learner = uncle(spec, n_tasks, config, main_net)
-    return learner._replace(name="only-learning", unlearn=unlearn, iterations=lambda n: 0)
+    learner = hypernetwork(spec, n_tasks, config, main_net)
+    return learner.method._replace(name="only-learning", unlearn=unlearn)
 
 
 def burn_in_iterations(config: Config, n_unlearned: int) -> int:
@@ -136,78 +57,49 @@ def burn_in_iterations(config: Config, n_unlearned: int) -> int:
     return max(iterations, min(config.burn_in_floor, config.burn_in))
 
 
-def _learn(
-    steps: Steps, config: Config, fresh: Any, state: CLState, task: int, inputs: TaskInput,
-    data: Data, on_step: OnStep | None, midway: Midway | None,
-) -> CLState:  # fmt: skip
-    """`state` with `task` learned from images on the device, fitted to the network's input."""
-    key, k_emb, k_order = jax.random.split(state.key, 3)
-    emb = jax.random.normal(k_emb, (config.embedding,))  # Algorithm 1, line 1
-    carry = steps.start_learning(state, emb, fresh)
-    anchor = steps.anchor(state)
-    train_chunks = jnp.asarray(state.n_requests == 0, jnp.float32)
-    images, labels = data
-    batch_of = batches_of(images, labels)
-
-    def step(carry: Any, index: int, batch: np.ndarray, lr: np.float32) -> tuple[Any, Array]:
-        del index
-        carry, losses = steps.learn(
-            carry, anchor, state.task_emb, train_chunks, inputs, *batch_of(batch), lr
-        )
-        return carry, losses.total
-
-    carry = run_epochs(config, k_order, len(labels), carry, step, on_step, midway)
-    # theta moved faster than its running statistics: let them settle on the final theta.
-    own = carry.stats
-    if config.norm_calibration and config.norm_stats == BATCH_INDEPENDENT and jax.tree.leaves(own):
-        theta = steps.theta(carry.phi, carry.emb, carry.chunk_emb)
-        order = jax.random.permutation(jax.random.fold_in(k_order, config.epochs), len(labels))
-        order = np.resize(np.asarray(order), (config.norm_calibration, config.batch_size))
-        for batch in order:
-            own = steps.calibrate(theta, own, inputs, batch_of(batch)[0])
-
-    stats = jax.tree.map(lambda a, one: a.at[task].set(one), state.norm_stats, own)
-    return snapshot(
-        dataclasses.replace(
-            state,
-            phi=carry.phi,
-            task_emb=state.task_emb.at[task].set(carry.emb),
-            chunk_emb=carry.chunk_emb,
-            status=state.status.at[task].set(LEARNED),
-            norm_stats=stats,
-            key=key,
-            n_requests=state.n_requests + 1,
-        )
-    )
-
-
-def _unlearn(
-    steps: Steps, config: Config, fresh: Any, state: CLState, task: int, on_step: OnStep | None
-) -> CLState:
+def _unlearn(learner: Learner, state: CLState, task: int, on_step: OnStep | None) -> CLState:
+    steps, config = learner.steps, learner.network.config
     key, k_emb, k_noise = jax.random.split(state.key, 3)
-    state = erase_task(state, task, fresh)  # first, so that drift no longer holds the task
-    phi, task_emb = state.phi, state.task_emb
-    if config.noise != "discard":
-        carry = steps.start_unlearning(state)
-        anchor = steps.anchor(state)
-        iterations = burn_in_iterations(config, int(state.n_unlearned))
-        fixed = config.noise == "fixed"
-        for index in range(iterations):
-            k_step = state.noise_key if fixed else jax.random.fold_in(k_noise, index)
-            carry, losses = steps.unlearn(
-                carry, anchor, task_emb, state.chunk_emb, task, k_step,
-                np.float32(config.unlearn_lr),
-            )  # fmt: skip
-            if on_step:
-                on_step(index + 1, iterations, losses.total)
-        phi = carry.phi
-    if config.noise == "discard" or config.embedding_after == "redraw":
+    state = erase_task(state, task, learner.fresh)  # first, so that drift no longer holds the task
+    carry = steps.start_unlearning(state)
+    anchor = steps.anchor(state)
+    iterations = burn_in_iterations(config, int(state.n_unlearned))
+    fixed = config.noise == "fixed"
+    for index in range(iterations):
+        k_step = state.noise_key if fixed else jax.random.fold_in(k_noise, index)
+        carry, losses = steps.unlearn(
+            carry, anchor, state.task_emb, state.chunk_emb, task, k_step,
+            np.float32(config.unlearn_lr),
+        )  # fmt: skip
+        if on_step:
+            on_step(index + 1, iterations, losses.total)
+    task_emb = state.task_emb
+    if config.embedding_after == "redraw":
         task_emb = task_emb.at[task].set(jax.random.normal(k_emb, (config.embedding,)))
     return snapshot(
         dataclasses.replace(
             state,
-            phi=phi,
+            phi=carry.phi,
             task_emb=task_emb,
+            key=key,
+            n_requests=state.n_requests + 1,
+            n_unlearned=state.n_unlearned + 1,
+        )
+    )
+
+
+def _discard(learner: Learner, state: CLState, task: int) -> CLState:
+    """`noise=discard`: e_f is replaced by a random embedding (Appendix E), and nothing else.
+
+    Its norm statistics stay, since whoever asks for the task still has the network they belong to.
+    """
+    key, k_emb, _ = jax.random.split(state.key, 3)
+    emb = jax.random.normal(k_emb, (learner.network.config.embedding,))
+    return snapshot(
+        dataclasses.replace(
+            state,
+            task_emb=state.task_emb.at[task].set(emb),
+            status=state.status.at[task].set(UNLEARNED),
             key=key,
             n_requests=state.n_requests + 1,
             n_unlearned=state.n_unlearned + 1,
