@@ -1,6 +1,7 @@
-"""Methods compared: finished runs are read, merged over seeds into rows, the best marked, rendered.
+"""Methods compared: finished runs are read, merged over seeds into rows, the best marked.
 
-No jax, and nothing is written. Metrics are computed anew from metrics.csv; times are summary.json's.
+No jax, and nothing is written. Metrics are computed anew from metrics.csv, times are those of
+summary.json. experiments/table.py renders a `Table`.
 """
 
 import csv
@@ -17,28 +18,13 @@ from uncle_jax.config import as_dict, preset
 from uncle_jax.errors import UncleError
 from uncle_jax.methods.registry import short
 from uncle_jax.metrics import all_metrics
-from uncle_jax.paper import Numbers, numbers
+from uncle_jax.paper import Numbers, printed
 from uncle_jax.requests import TABLE_4, parse
 
-KNOWN = [
-    "ft",
-    "rt",
-    "badteacher",
-    "scrub",
-    "salun",
-    "jit",
-    "gkt",
-    "ssd",
-    "uniclun",
-    "derpp",
-    "lwsf",
-    "clpu",
-    "rt-hnet",
-    "hnet",
-    "jit-hnet",
-    "gkt-hnet",
-    "only-learning",
-]  # in the order of rows; then a user's own, then uncle
+KNOWN = (  # in the order of rows; then a user's own, then uncle
+    "ft", "rt", "badteacher", "scrub", "salun", "jit", "gkt", "ssd", "uniclun", "derpp", "lwsf",
+    "clpu", "rt-hnet", "hnet", "jit-hnet", "gkt-hnet", "only-learning",
+)  # fmt: skip
 REFERENCES = ("ft", "rt", "rt-hnet", "clpu", "hnet", "only-learning", "derpp")
 UNDEFINED = {"clpu": ("FA", "relapse", "relapse_signed")}  # it has no network of a forgotten task
 SHOWN = ("RA", "FA", "spill", "relapse")
@@ -133,21 +119,19 @@ def read_run(folder: Path) -> tuple[list[SeedRun], list[str]]:
         return [], [f"{folder} is not finished: it has no summary.json"]
     runs, skipped = [], []
     for seed, path in sorted(seeds.items()):
+        told = _json(path / "config.json")
         try:
-            told = _json(path / "config.json")
-            text = (path / "metrics.csv").read_text(encoding="utf-8") if told else ""
+            text = (path / "metrics.csv").read_text(encoding="utf-8")
             accuracy = read_accuracy(text, told["requests"]) if told else None
-            if told is None or accuracy is None or str(seed) not in summary["RA"]["per_seed"]:
+            if accuracy is None or str(seed) not in summary["RA"]["per_seed"]:
                 skipped.append(f"{path} is not finished")
                 continue
-            metrics = all_metrics(parse(told["requests"]), accuracy)
             _ = told["dataset"], told["method"], told["config"].items()
+            metrics = all_metrics(parse(told["requests"]), accuracy)
         except FileNotFoundError:
             skipped.append(f"{path} is not finished: it has no metrics.csv")
             continue
-        except UncleError:
-            raise
-        except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
+        except (OSError, LookupError, TypeError, AttributeError, ValueError) as error:
             raise UncleError(f"{path} is damaged ({type(error).__name__}: {error})") from None
         runs.append(SeedRun(path, seed, told, metrics, summary))
     return runs, skipped
@@ -180,19 +164,22 @@ def groups(runs: Iterable[SeedRun]) -> list[Group]:
     for run in runs:
         told = run.told
         remarks = tuple(told.get("remarks", run.summary.get("remarks", ())))
-        place = (told["dataset"], told.get("preset") or "none", told["requests"], remarks)
+        place = (told["dataset"], str(told.get("preset")).lower(), told["requests"], remarks)
         row = (told["method"], tuple(changes(told).items()), _key(told.get("settings")))
         seeds = found.setdefault(place, {}).setdefault((*row, _key(told["config"])), {})
         if run.seed in seeds:
             raise UncleError(f"the same seed twice: {seeds[run.seed].folder} and {run.folder}")
         seeds[run.seed] = run
     result = []
-    for place, rows in found.items():
-        made = [
-            Row(method, dict(changed), tuple(r for _, r in sorted(seeds.items())), *paper_of(seeds))
-            for (method, changed, *_), seeds in rows.items()
-        ]
-        result.append(Group(*place, tuple(sorted(_told_apart(made), key=_order))))
+    for (dataset, name, requests, remarks), rows in found.items():
+        made = []
+        for (method, changed, *_), seeds in rows.items():
+            ordered = tuple(run for _, run in sorted(seeds.items()))
+            config, names = ordered[0].told["config"], [name for name, _ in changed]
+            theirs, same = printed(dataset, requests, method, config, names)
+            made.append(Row(method, dict(changed), ordered, theirs, same and not remarks))
+        sorted_rows = tuple(sorted(_told_apart(made), key=_order))
+        result.append(Group(dataset, name, requests, remarks, sorted_rows))
     names = list(TABLE_4)
     return sorted(result, key=lambda g: (names.index(g[0]) if g[0] in names else 99, g[:4]))
 
@@ -241,25 +228,83 @@ def _told_apart(rows: Sequence[Row]) -> list[Row]:
     return result
 
 
-def paper_of(seeds: Mapping[int, SeedRun]) -> tuple[Numbers | None, bool]:
-    """What the paper prints of a row, and whether it ran in the paper's setting.
+def best(group: Group, metrics: Iterable[str]) -> set[tuple[str, str]]:
+    """(label, metric) of each best value among two or more; equal as printed is equally good."""
+    goals = {"RA": lambda mean: -mean, "spill": abs, "spill_sum": abs, "relapse": abs}
+    if group.chance is not None:
+        goals["FA"] = lambda mean: abs(mean - group.chance)
+    marked = set()
+    for metric in set(metrics) & goals.keys():
+        means = {r.label: r.mean_std(metric)[0] for r in group.rows if r.method not in REFERENCES}
+        worth = {k: round(goals[metric](round(m, 2)), 2) for k, m in means.items() if m is not None}
+        if len(worth) > 1:
+            marked |= {(k, metric) for k, value in worth.items() if value == min(worth.values())}
+    return marked
 
-    That is a sequence of Table 4, the publishers' data and the preset "paper", unchanged but for
-    what the paper has numbers of: UnCLe's `noise` (Table 8), a ResNet-18 (Tables 11-13).
-    """
-    run = next(iter(seeds.values()))
-    told, config = run.told, run.told["config"]
-    sequences = TABLE_4.get(told["dataset"], ())
-    if told["requests"] not in sequences or told["dataset"] == "permuted-digits":
-        return None, False
-    base = as_dict(preset(told["dataset"], "paper").config)
-    differs = {k for k in base.keys() | config.keys() if base.get(k, ()) != config.get(k, ())}
-    resnet18 = config.get("backbone") == "resnet18" != base["backbone"]
-    may = {"noise"} if told["method"] == "uncle" else set()
-    may |= {"backbone"} if resnet18 else set()
-    same = differs | set(changes(told) if told.get("changes") else ()) <= may
-    noise = config.get("noise", "gaussian")
-    seq = sequences.index(told["requests"]) + 1
-    remarks = told.get("remarks", run.summary.get("remarks"))
-    printed = numbers(told["dataset"], seq, told["method"], noise, resnet18)
-    return printed, same and not remarks
+
+def _number(mean: float | None, std: float | None = None) -> str:
+    return "-" if mean is None else f"{mean:.2f}" + ("" if std is None else f" ± {std:.2f}")
+
+
+class Table(NamedTuple):
+    """A group as text, still in no format: the first two columns are words."""
+
+    title: str
+    head: list[str]
+    body: list[list[str]]
+    marked: set[tuple[int, int]]  # (line, column) of the best
+    notes: list[str]
+
+
+def table_of(group: Group, metrics: Sequence[str], paper_anyway: bool = False) -> Table:
+    """The table of a group; the paper's numbers stand by a row in its setting, or `anyway`."""
+    rows, marks = group.rows, best(group, metrics)
+    paper = [row.paper if row.same or paper_anyway else None for row in rows]
+    columns = [("method", [r.label for r in rows]), ("reads", [r.reads for r in rows])]
+    marked = set()
+    for name in (*metrics, "seconds"):
+        if name == "seconds":
+            columns.append(("s/unlearning", [_number(r.time("unlearn_seconds")) for r in rows]))
+        else:
+            marked |= {(i, len(columns)) for i, r in enumerate(rows) if (r.label, name) in marks}
+            columns.append((name, [_number(*row.mean_std(name)) for row in rows]))
+        cells = [_number(getattr(p, name, None), getattr(p, f"{name}_std", None)) for p in paper]
+        if set(cells) != {"-"}:
+            columns.append((f"{columns[-1][0]} (paper)", cells))
+    minutes = [row.time("wall_seconds", per_seed=True) for row in rows]
+    columns.append(("min/seed", [_number(m and m / 60) for m in minutes]))
+    columns.append(("seeds", [row.seeds for row in rows]))
+    sequences = TABLE_4.get(group.dataset, ())
+    known = group.requests in sequences
+    seq = f"sequence {sequences.index(group.requests) + 1}: " if known else ""
+    title = f"{group.dataset}, preset {group.preset}, {seq}{group.requests}"
+    head = [name for name, _ in columns]
+    body = [list(line) for line in zip(*(cells for _, cells in columns), strict=True)]
+    return Table(title, head, body, marked, _notes(group, head, marked, paper))
+
+
+def _notes(group: Group, head: list[str], marked: set, paper: list[Numbers | None]) -> list[str]:
+    notes = [f"data: {remark}" for remark in group.remarks]
+    chance = "not known" if group.chance is None else f"{group.chance:.1f}"
+    what = "best marked: RA highest, FA nearest to chance, spill and relapse lowest; "
+    notes.append((what if marked else "") + f"chance {chance}")
+    names = list(dict.fromkeys(r.method for r in group.rows if r.method in REFERENCES))
+    if names:
+        why = "they do not unlearn, see all retained data, or keep a network a task"
+        notes.append(f"references, never marked best ({why}): {', '.join(names)}")
+    if any(row.method == "clpu" for row in group.rows):
+        notes.append("clpu: the forgotten task's network is gone, so FA and relapse are undefined")
+    devices = sorted({_device(run.told) for row in group.rows for run in row.runs})
+    if len(devices) > 1:
+        notes.append(f"times are from different machines: {', '.join(devices)}")
+    if any(p and not row.same for p, row in zip(paper, group.rows, strict=True)):
+        notes.append("(paper): another setting than these runs' (ResNet, images, epochs)")
+    if "s/unlearning (paper)" in head:
+        notes.append("s/unlearning (paper): on a V100")
+    return notes
+
+
+def _device(told: Mapping[str, Any]) -> str:
+    device = told.get("device") or {}
+    cpus = f" x{device.get('cpus')}" if device.get("platform") == "cpu" else ""
+    return f"{device.get('kind', 'unknown')}{cpus}"

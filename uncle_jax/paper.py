@@ -5,8 +5,12 @@ discarded (CLPU; "-" in Table 1) or is not there to be tested (LWSF). All accura
 means over three seeds with the sample's std; spill and relapse are percentage points.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from uncle_jax.config import as_dict, preset
+from uncle_jax.requests import TABLE_4
 
 SEES_RETAIN = ("ft", "rt", "rt-hnet")  # marked *: they see the complete retain data
 NATURAL_FORGETTING = ("lwsf", "hnet")  # marked +: they unlearn only by learning other tasks
@@ -328,3 +332,22 @@ def numbers(
     if seq == 1 and method in TABLE_10:
         seconds = TABLE_10[method][_TABLE_10_ORDER.index(dataset)]
     return Numbers(*row, spill, relapse, seconds)
+
+
+def printed(
+    dataset: str, requests: str, method: str, config: Mapping[str, Any], changes: Iterable[str]
+) -> tuple[Numbers | None, bool]:
+    """What the paper prints of a run, and whether the run has the paper's setting.
+
+    That is a sequence of Table 4 and the preset "paper", with no `changes` (their keys) but those
+    that the paper has numbers of: UnCLe's `noise`, and a ResNet-18 for a ResNet-50.
+    """
+    sequences = TABLE_4.get(dataset, ())
+    if dataset not in DATASETS or requests not in sequences:
+        return None, False
+    base = as_dict(preset(dataset, "paper").config)
+    differs = {k for k in base.keys() | config.keys() if base.get(k, ()) != config.get(k, ())}
+    resnet18 = config.get("backbone") == "resnet18" != base["backbone"]
+    may = ({"noise"} if method == "uncle" else set()) | ({"backbone"} if resnet18 else set())
+    noise, seq = config.get("noise", "gaussian"), sequences.index(requests) + 1
+    return numbers(dataset, seq, method, noise, resnet18), differs | set(changes) <= may

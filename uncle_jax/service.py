@@ -132,6 +132,7 @@ def answer(
         "compile": round(clock.seconds, 4),
         "evaluate": round(time.perf_counter() - optimised - (clock.seconds - compiled), 4),
     }
+    unlearned = sum(entry["op"] == "U" for entry in store.requests)
     kept = None
     if order.op == "L" and order.test is not None:
         kept = write_test(store, task, order.test)
@@ -142,9 +143,7 @@ def answer(
         "data": order.data_sha,
         "test": kept,
         "started": started,
-        "procedure": (
-            procedure(method, config, int(state.n_unlearned)) if order.op == "U" else None
-        ),
+        "procedure": (procedure(method, config, unlearned) if order.op == "U" else None),
         "accuracy_before": before,
         "accuracy": accuracy,
         "not_measured": damaged,

@@ -1,0 +1,185 @@
+"""Compare methods: a table of finished runs, a row for each method over its seeds.
+
+python experiments/table.py runs/*                         in the terminal, * marks the best
+python experiments/table.py runs/* --format markdown --output TABLE.md
+python experiments/table.py runs/* --format csv --all      for other programs
+"""
+
+import argparse
+import csv
+import io
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a clone runs without installing
+
+from uncle_jax.comparison import SHOWN, Group, Table, groups, read_run, table_of
+from uncle_jax.errors import UncleError, allowed
+from uncle_jax.metrics import METRICS
+
+FORMATS = ("terminal", "markdown", "latex", "csv")
+
+
+class Parser(argparse.ArgumentParser):
+    """Errors in one line, exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message} (see --help)\n")
+
+
+def parser() -> Parser:
+    p = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("workdirs", type=Path, nargs="+", metavar="WORKDIR", help="run.py's --workdir")
+    p.add_argument("--format", default="terminal", help=", ".join(FORMATS))
+    p.add_argument("--output", type=Path, metavar="FILE", help="write there, not to the terminal")
+    p.add_argument("--all", action="store_true", help="spill_sum and relapse_signed too")
+    p.add_argument(
+        "--paper",
+        action="store_true",
+        help="the paper's numbers even beside runs of other settings",
+    )
+    return p
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    try:
+        text = compare(args)
+        if args.output is None:
+            print(text, end="", flush=True)
+        else:
+            args.output.write_text(text, encoding="utf-8")
+    except UncleError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # whoever reads, such as head, wants no more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        print(f"error: cannot write {args.output} ({error.strerror})", file=sys.stderr)
+        return 2
+    return 0
+
+
+def compare(args: argparse.Namespace) -> str:
+    """The text that the arguments ask for; tells stderr what is not finished. Raises UncleError."""
+    if args.format not in FORMATS:
+        raise allowed("--format", args.format, FORMATS)
+    runs = []
+    for folder in args.workdirs:
+        finished, skipped = read_run(folder)
+        runs += finished
+        for line in skipped:
+            print(f"skipped: {line}", file=sys.stderr)
+    if not runs:
+        raise UncleError("no run is finished yet")
+    metrics = tuple(METRICS) if args.all else SHOWN
+    if args.format == "csv":
+        return as_csv(groups(runs), metrics, args.paper)
+    form = {"terminal": as_terminal, "markdown": as_markdown, "latex": as_latex}[args.format]
+    return "\n".join(form(table_of(group, metrics, args.paper)) for group in groups(runs))
+
+
+def as_terminal(table: Table) -> str:
+    """Aligned columns, the best followed by *."""
+    starred = {column for _, column in table.marked}
+    body = [
+        [
+            cell + ("*" if (i, j) in table.marked else " " if j in starred else "")
+            for j, cell in enumerate(line)
+        ]
+        for i, line in enumerate(table.body)
+    ]
+    head = [name + (" " if j in starred else "") for j, name in enumerate(table.head)]
+    widths = [max(map(len, column)) for column in zip(head, *body, strict=True)]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if j < 2 else cell.rjust(width)
+            for j, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in [head, *body]
+    ]
+    return "\n".join([table.title, *lines, *(f"  {note}" for note in table.notes), ""])
+
+
+def as_markdown(table: Table) -> str:
+    """A pipe table under a heading, the best in bold."""
+
+    def line(cells: Sequence[str]) -> str:
+        return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+    body = [
+        line([f"**{cell}**" if (i, j) in table.marked else cell for j, cell in enumerate(cells)])
+        for i, cells in enumerate(table.body)
+    ]
+    rule = line(["---" if j < 2 else "---:" for j in range(len(table.head))])
+    notes = [f"- {note}" for note in table.notes]
+    return "\n".join([f"### {table.title}", "", line(table.head), rule, *body, "", *notes, ""])
+
+
+def as_latex(table: Table) -> str:
+    r"""A tabular that needs no package, the best in \textbf."""
+    body = [
+        [
+            rf"\textbf{{{escaped(cell)}}}" if (i, j) in table.marked else escaped(cell)
+            for j, cell in enumerate(line)
+        ]
+        for i, line in enumerate(table.body)
+    ]
+    head = [escaped(name) for name in table.head]
+    lines = [" & ".join(line) + r" \\" for line in [head, *body]]
+    return "\n".join(
+        [
+            rf"\noindent {escaped(table.title)}\par",
+            rf"\begin{{tabular}}{{ll{'r' * (len(head) - 2)}}}",
+            r"\hline",
+            lines[0],
+            r"\hline",
+            *lines[1:],
+            r"\hline",
+            r"\end{tabular}\par",
+            *(rf"{{\footnotesize {escaped(note)}\par}}" for note in table.notes),
+            "",
+        ]
+    )
+
+
+def escaped(text: str) -> str:
+    """`text` as LaTeX prints it."""
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    special |= {"±": r"$\pm$", "-": "--" if text == "-" else "-"}
+    return re.sub(r"[\\~^±#$%&_{}-]", lambda m: special.get(m[0], "\\" + m[0]), text)
+
+
+def as_csv(groups: Sequence[Group], metrics: Sequence[str], paper_anyway: bool) -> str:
+    """One line a row and one number a column; empty: undefined, or not printed by the paper."""
+    paper_names = ("RA", "RA_std", "FA", "FA_std", "spill", "relapse", "seconds")
+    numbers = [name for metric in metrics for name in (metric, f"{metric}_std")]
+    times = ["unlearn_seconds", "minutes_per_seed"]
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    words = ["dataset", "preset", "requests", "remarks", "method", "changes", "reads"]
+    rows.writerow(
+        [*words, *numbers, *times, "chance", "seeds", *(f"paper_{name}" for name in paper_names)]
+    )
+    for group in groups:
+        for row in group.rows:
+            changed = " ".join(f"{key}={value}" for key, value in row.changes.items())
+            told = [group.dataset, group.preset, group.requests, "; ".join(group.remarks)]
+            told += [row.method, changed, row.reads]
+            minutes = row.time("wall_seconds", per_seed=True)
+            values = [value for metric in metrics for value in row.mean_std(metric)]
+            values += [row.time("unlearn_seconds"), minutes and minutes / 60, group.chance]
+            paper = row.paper if row.same or paper_anyway else None
+            theirs = [getattr(paper, name, None) for name in paper_names]
+            told += ["" if value is None else f"{value:.4f}" for value in values]
+            rows.writerow([*told, row.seeds, *("" if v is None else v for v in theirs)])
+    return text.getvalue()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
