@@ -58,6 +58,19 @@ class Small(nn.Module):
         return nn.Dense(self.n_classes)(nn.relu(x))
 
 
+class Heads(nn.Module):
+    """A main network with a head for each of four tasks, and nothing else that wide."""
+
+    normed: bool = True
+
+    @nn.compact
+    def __call__(self, x, train):
+        x = nn.Dense(10)(x.reshape(len(x), -1))
+        if self.normed:
+            x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
+        return nn.Dense(4 * 3)(nn.relu(x))
+
+
 @pytest.fixture(scope="session")
 def tiny_layout() -> layouts.Layout:
     """A small layout with whole and ragged columns in all three heads."""

@@ -157,12 +157,15 @@ def test_the_student_follows_the_random_teacher_where_it_forgets_only(spec):
     assert len(losses) == 40
 
     both = multihead.join(forget, retain)  # one batch, as the steps normalised it
-    outputs = jax.jit(lambda m: multihead.forward(net, *m, both.images, both.tasks, True)[0])
-    old, new = (softmax(np.asarray(outputs(m))) for m in (model, after))
+    told, found = (
+        multihead.forward(net, *m, both.images, both.tasks, train=train)[0]
+        for m, train in ((model, False), (after, True))
+    )
+    old, new = softmax(np.asarray(told)), softmax(np.asarray(found))
     moved = (old * (np.log(old) - np.log(new))).sum(-1)
     assert losses[-1] < 0.1 * losses[0]
     assert moved[:32].mean() > 0.5
-    assert moved[32:].mean() < 0.05 * moved[:32].mean()
+    assert moved[32:].mean() < 0.1 * moved[:32].mean()
 
 
 @pytest.mark.parametrize(("make", "settings"), [(badteacher, BadTeacher), (uniclun, Uniclun)])

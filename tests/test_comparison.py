@@ -120,6 +120,7 @@ def test_the_same_seed_twice_names_both_folders(tmp_path):
         ({"settings": {"alpha": 2}}, {}),
         ({"changes": {"alpha": 2}}, {}),
         ({}, {"beta": 5.0}),
+        ({"changes": {}}, {"beta": 5.0}),  # the preset was another then
     ],
 )
 def test_other_settings_are_other_rows(tmp_path, told, config):

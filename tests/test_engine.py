@@ -1,9 +1,11 @@
 import jax
+import numpy as np
 import pytest
 from conftest import TINY, Small
 
-from uncle_jax.engine import CompileClock, load_task, run_sequence
+from uncle_jax.engine import CompileClock, gather, load_task, run_sequence
 from uncle_jax.errors import UncleError
+from uncle_jax.methods.protocol import Method
 from uncle_jax.methods.uncle import uncle
 from uncle_jax.requests import parse
 
@@ -52,6 +54,55 @@ def test_an_unlearn_request_reads_no_data(spec, blob_benchmark, monkeypatch):
     method = uncle(spec, 4, TINY, Small())
     run_sequence(method, blob_benchmark, parse("L0 L1 U0"), jax.random.key(0))
     assert loaded == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("reads", "forget", "retained"),
+    [
+        ("none", None, None),
+        ("buffer", None, None),
+        ("forget", 1, []),
+        ("forget+retain", 1, []),
+        ("latest", None, [0]),
+        ("all retained data", None, [2, 0]),
+    ],
+)
+def test_a_method_is_handed_what_it_declares_and_nothing_else(
+    blob_benchmark, reads, forget, retained
+):
+    handed = []
+
+    def learn(state, task, data, *, on_step=None, midway=None):
+        return state
+
+    def unlearn(state, task, *past, on_step=None):
+        handed.append(past)
+        return state
+
+    method = Method(
+        "spy", lambda key: 0, learn, unlearn, lambda s, t, x: np.zeros((len(x), 3)), reads
+    )
+    run_sequence(method, blob_benchmark, parse("L0 L1 L2 L3 U0 L0 U3 U1"), jax.random.key(0))
+    *_, last = handed
+    if retained is None:
+        assert handed == [(), (), ()]
+        return
+    (past,) = last
+    if forget is None:
+        assert past.forget is None
+    else:
+        np.testing.assert_array_equal(past.forget.labels, blob_benchmark.load(1, "train").labels)
+    assert list(past.retained) == retained
+    for task, data in past.retained.items():
+        np.testing.assert_array_equal(data.images, blob_benchmark.load(task, "train").images)
+
+
+def test_past_data_excludes_what_is_held_out(blob_benchmark):
+    method = Method("spy", *[lambda *_: None] * 4, "forget")  # type: ignore[list-item]
+    past = gather(method, blob_benchmark, parse("L0 U0"), "validation", 5)
+    rest, _ = load_task(blob_benchmark, 0, "validation", 5)
+    assert past is not None
+    np.testing.assert_array_equal(past.forget.images, rest.images)
 
 
 def test_validation_data_is_held_out_of_training(blob_benchmark):

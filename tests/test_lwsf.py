@@ -15,7 +15,6 @@ from uncle_jax.errors import UncleError
 from uncle_jax.methods import lwsf as module
 from uncle_jax.methods.lwsf import Learning, Lwsf, lwsf
 from uncle_jax.methods.protocol import Past
-from uncle_jax.multihead import Model
 from uncle_jax.state import LEARNED, NEW, UNLEARNED
 
 SMALL = dataclasses.replace(TINY, lr=0.01, schedule="constant")
@@ -61,9 +60,13 @@ def data():
 
 
 @pytest.fixture(scope="module")
-def two_learned(method, data):
-    state = method.learn(method.init(jax.random.key(0)), 2, data[2])
-    return method.learn(state, 0, data[0])
+def one_learned(method, data):
+    return method.learn(method.init(jax.random.key(0)), 2, data[2])
+
+
+@pytest.fixture(scope="module")
+def two_learned(method, one_learned, data):
+    return method.learn(one_learned, 0, data[0])
 
 
 def random_state(net, status):
@@ -199,9 +202,9 @@ def test_the_heads_alone_train_before_the_rest(net):
     narrow = net._replace(module=Hidden())
     params, stats = multihead.init(narrow, jax.random.key(1))
     heads, _ = module.split_heads(narrow, params)
-    empty = jax.tree.map(jnp.copy, (params, stats))
     adam = optax.scale_by_adam()
-    carry = Learning(*empty, adam.init(params), adam.init(heads))
+    copy = jax.tree.map(jnp.copy, params)  # the step donates its carry
+    carry = Learning(copy, stats, adam.init(params), adam.init(heads))
     after, _ = module.make_head_step(narrow)(carry, rows, np.float32(0.1))
     assert same(after.params["body"], params["body"])
     moved = np.any(after.params["heads"]["kernel"] != params["heads"]["kernel"], axis=0)
@@ -215,7 +218,15 @@ class Hidden(nn.Module):
         return nn.Dense(9, name="heads")(x)
 
 
-def test_learning_fills_the_tasks_slots_alone(method, two_learned, data, net):
+def test_the_first_task_has_nothing_to_hold(one_learned):
+    assert one_learned.status.tolist() == [NEW, NEW, LEARNED]
+    assert one_learned.learned_at.tolist() == [0, 0, 1]
+    for leaf in jax.tree.leaves((one_learned.codes, one_learned.anchors, one_learned.fisher)):
+        assert not np.any(leaf[:2])
+        assert np.any(leaf[2])
+
+
+def test_learning_fills_the_tasks_slots_alone(method, two_learned, data):
     told = []
     after = method.learn(two_learned, 1, data[1], on_step=lambda s, n, loss: told.append((s, n)))
     assert told == [(1, 3), (2, 3), (3, 3)]  # one epoch of the heads, two of all
@@ -228,8 +239,30 @@ def test_learning_fills_the_tasks_slots_alone(method, two_learned, data, net):
         assert np.any(now[1])
     assert same(jax.tree.map(lambda a: a[1], after.anchors), after.params)
     assert abs(float(after.codes[1].std()) - 1) < 0.2
-    first = method.learn(method.init(jax.random.key(0)), 2, data[2])
-    assert not same(first.params, two_learned.params)
+
+
+class Kept:
+    """A Midway that keeps the carry after the first epoch, of the heads."""
+
+    def __init__(self):
+        self.done, self.carry, self.told = 0, None, []
+
+    def resume(self, carry):
+        return (self.done, jax.tree.map(jnp.copy, self.carry)) if self.done else (0, carry)
+
+    def after_epoch(self, done, carry):
+        self.told.append(done)
+        if not self.done:
+            self.done, self.carry = done, jax.tree.map(jnp.copy, carry)
+
+
+def test_a_request_that_was_cut_off_goes_on_to_the_same_bits(method, two_learned, data):
+    midway = Kept()
+    whole = method.learn(two_learned, 1, data[1], midway=midway)
+    assert midway.told == [1, 2]
+    resumed = method.learn(two_learned, 1, data[1], midway=midway)
+    assert midway.told == [1, 2, 2]
+    assert same((whole.params, whole.fisher), (resumed.params, resumed.fisher))
 
 
 def test_unlearning_trains_on_the_task_learned_last(method, two_learned, data):
@@ -247,7 +280,12 @@ def test_unlearning_trains_on_the_task_learned_last(method, two_learned, data):
     held = [jax.tree.map(lambda a: a[2], (s.anchors, s.fisher)) for s in (after, two_learned)]
     assert same(*held)
     assert not same(after.params, two_learned.params)
-    for past in (None, Past(), Past(retained={0: data[0]}), Past(retained={2: data[2], 1: 0})):
+    for past in (
+        None,
+        Past(),
+        Past(retained={0: data[0]}),
+        Past(retained={2: data[2], 1: data[1]}),
+    ):
         with pytest.raises(UncleError, match="task 2's data"):
             method.unlearn(two_learned, 0, past)
     # With nothing retained nothing is trained.
@@ -259,9 +297,9 @@ def test_unlearning_trains_on_the_task_learned_last(method, two_learned, data):
 def test_logits_are_those_of_the_tasks_head(method, two_learned, data, spec):
     images = data[0].images[:5]
     found = method.logits(two_learned, 0, images)
-    model = Model(two_learned.params, two_learned.stats)
+    model = two_learned.params, two_learned.stats
     net = multihead.multihead(spec, 3, SMALL, Linear(normed=True))
-    wanted, _ = multihead.forward(net, *model, images, np.zeros(5, np.int32), train=False)
+    wanted, _ = multihead.forward(net, *model, images, jnp.zeros(5, jnp.int32), train=False)
     np.testing.assert_allclose(found, wanted, atol=1e-5)
     assert method.logits(two_learned, 0, images[:0]).shape == (0, 3)
 

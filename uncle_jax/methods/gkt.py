@@ -167,6 +167,10 @@ def stages(intermediates: Any) -> list[Array]:
     return ends + blocks[-1:]
 
 
+def _numbered(name: str) -> list[str | int]:
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+
+
 def look(net: MultiHead, model: Model, x: Array, train: bool) -> tuple[Array, Any, list[Array]]:
     """(outputs [B, T * Y], norm statistics after, stage outputs) of normalised input [B, H, W, D].
 
