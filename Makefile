@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test soak test-all test-lowest lint bench clean
+.PHONY: run test soak signatures test-all test-lowest lint bench clean
 
 run: $(VENV)/.installed  ## learn and unlearn ten tasks of real digits; table and picture in runs/
 	$(BIN)/python experiments/run.py
@@ -13,6 +13,9 @@ test: $(VENV)/.installed  ## unit tests, small and fast
 
 soak: $(VENV)/.installed  ## 200 kills and 300 damaged stores, half an hour or so; prints the counts
 	$(BIN)/python -m pytest -m soak -s
+
+signatures: $(VENV)/.installed  ## every method on permuted digits, and what it is known for; an hour
+	$(BIN)/python -m pytest -m signatures
 
 test-all: $(VENV)/.installed  ## also those that need UNCLE_DATA_DIR or a GPU
 	$(BIN)/python -m pytest -m ""

@@ -48,11 +48,13 @@ class Tiny(nn.Module):
 
 
 class Blocks(nn.Module):
-    """Two stages, the first of two blocks."""
+    """Blocks of these (features, stride): two stages, the first of two blocks."""
+
+    blocks: tuple[tuple[int, int], ...] = ((2, 1), (2, 1), (3, 2))
 
     @nn.compact
     def __call__(self, x, train):
-        for features, stride in ((2, 1), (2, 1), (3, 2)):
+        for features, stride in self.blocks:
             x = Block(features, stride, 0.9)(x, train)
         return nn.Dense(6)(x.mean((1, 2)))
 
@@ -118,8 +120,9 @@ def test_distillation_brings_the_student_to_the_teacher_on_retained_heads_only(n
     teacher.params["Dense_1"]["bias"] = jnp.array([0.0, 0, 0, 3, -3, 0])
     many = dataclasses.replace(SETTINGS, student_steps=100, generator_iters=0, beta_at=0.0)
     key, request = jax.random.key(2), Request(0, (1,), None, None)
-    fresh = algorithm(net, many)(teacher, request._replace(retained=()), key, None)
-    found = algorithm(net, many)(teacher, request, key, None)
+    run = algorithm(net, many)
+    fresh = run(teacher, request._replace(retained=()), key, None)
+    found = run(teacher, request, key, None)
     for leaf in ("kernel", "bias"):
         now, then = (model.params["Dense_1"][leaf] for model in (found, fresh))
         np.testing.assert_array_equal(now[..., :3], then[..., :3])
@@ -129,11 +132,10 @@ def test_distillation_brings_the_student_to_the_teacher_on_retained_heads_only(n
     assert not same(fresh.params, teacher.params)
 
 
-@pytest.mark.parametrize(("iters", "rises"), [((40, 1), True), ((1, 40), False)])
-def test_the_generator_climbs_the_divergence_that_the_student_descends(net, iters, rises):
-    """On one z: over steps of one player alone the divergence goes its way."""
+def test_the_generator_climbs_the_divergence_that_the_student_descends(net):
+    """On one z: over the steps of one player alone the divergence goes its way."""
     settings = dataclasses.replace(
-        SETTINGS, generator_iters=iters[0], student_iters=iters[1], student_steps=1, beta_at=0.0
+        SETTINGS, generator_iters=40, student_iters=40, student_steps=1, beta_at=0.0
     )
     teacher = drawn(net, jax.random.key(1))
     seen = []
@@ -141,10 +143,10 @@ def test_the_generator_climbs_the_divergence_that_the_student_descends(net, iter
         teacher, Request(0, (1,), None, None), jax.random.key(2),
         lambda step, steps, loss: seen.append(float(loss)),
     )  # fmt: skip
-    divergence = [-loss for loss in seen[: iters[0]]] + seen[iters[0] :]
-    first, last = (divergence[0], divergence[39]) if rises else (divergence[1], divergence[-1])
-    assert min(divergence) > 0
-    assert last > 1.2 * first if rises else last < 0.8 * first
+    climbed, descended = [-loss for loss in seen[:40]], seen[40:]
+    assert min(climbed + descended) > 0
+    assert climbed[-1] > 1.2 * climbed[0]
+    assert descended[-1] < 0.8 * descended[0]
 
 
 def test_attention_transfer_against_numpy():
@@ -183,7 +185,7 @@ def test_gate_drops_what_the_forgotten_head_is_sure_of():
 
 
 def test_a_gate_that_drops_everything_leaves_the_student_as_drawn(net):
-    settings = dataclasses.replace(SETTINGS, gate=0.01)  # three classes: some has a third
+    settings = dataclasses.replace(SETTINGS, gate=0.01, generator_iters=0)  # no image passes
     teacher, key = drawn(net, jax.random.key(1)), jax.random.key(2)
     run = algorithm(net, settings)
     found = run(teacher, Request(0, (1,), None, None), key, None)
@@ -209,7 +211,7 @@ def test_stage_outputs_are_the_last_of_each_size(spec):
 
 
 def test_attention_transfer_reaches_the_student(spec):
-    net = multihead.multihead(spec, 2, TINY, Blocks())
+    net = multihead.multihead(spec, 2, TINY, Blocks(((1, 1),)))
     teacher, losses = drawn(net, jax.random.key(0)), []
     for beta in (0.0, 50.0):
         settings = dataclasses.replace(

@@ -121,7 +121,10 @@ def test_model_is_dampened_by_squared_batch_gradients(linear, against):
     alpha, lam = 1.5, 0.7
     settings = dataclasses.replace(SETTINGS, against=against, alpha=alpha, lam=lam)
     found = algorithm(net, settings)(
-        model, Request(0, (1,), forget, retain), key, lambda *step: seen.append(step[:2])
+        model,
+        Request(0, (1,), forget, retain),
+        key,
+        lambda step, steps, loss: seen.append((step, steps)),
     )
 
     def importance(rows, key):
@@ -171,7 +174,7 @@ def test_gradients_are_those_of_eval_mode(method, two_learned, spec):
 def test_a_request_leaves_the_callers_state(spec, two_learned):
     method = ssd(spec, 2, TINY, Tiny(), dataclasses.replace(SETTINGS, against="retained"))
     before = jax.tree.map(np.array, (two_learned.params, two_learned.stats))
-    after = method.unlearn(two_learned, 0, Past(forget=blobs(0)))
+    after = method.unlearn(two_learned, 0, Past(blobs(0)))  # pyright: ignore[reportCallIssue]
     assert after.status.tolist() == [UNLEARNED, LEARNED]
     assert same((two_learned.params, two_learned.stats), before)
     assert same(after.stats, before[1])

@@ -45,14 +45,17 @@ class Gkt(Derpp):
     clip_norm: float = 5.0  # of either gradient (both codes)
     beta_at: float = 5.0  # of the attention transfer (JiT's code; GKT's: 250)
     latent: int = 128  # size of z (both codes)
+    generator_width: int | None = None  # channels; None: twice the main network's width, which is
+    # both codes' 128 for the paper's networks
     gate: float | None = None  # the largest probability that the forgotten head may have on a used
     # image; None: any. Both codes: 0.01 for the forgotten class; inferred: no gate between heads
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("student_iters", "student_steps", "batch", "latent"):
-            if getattr(self, name) < 1:
-                raise UncleError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("student_iters", "student_steps", "batch", "latent", "generator_width"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UncleError(f"{name} must be at least 1, not {value}")
         for name in ("generator_iters", "generator_lr", "student_lr", "beta_at"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UncleError(f"{name} must not be negative, not {getattr(self, name)}")
@@ -87,14 +90,15 @@ class Generator(nn.Module):
     """
 
     shape: tuple[int, int, int]
+    width: int = 128  # channels, half of them last (both codes: 128)
 
     @nn.compact
     def __call__(self, z: Array) -> Array:
         height, width, channels = self.shape
         start = (math.ceil(height / 4), math.ceil(width / 4))
-        x = nn.Dense(start[0] * start[1] * 128)(z).reshape(-1, *start, 128)
+        x = nn.Dense(start[0] * start[1] * self.width)(z).reshape(-1, *start, self.width)
         x = _norm()(x)
-        for features in (128, 64):
+        for features in (self.width, math.ceil(self.width / 2)):
             x = jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
             x = nn.Conv(features, (3, 3))(x)
             x = nn.leaky_relu(_norm()(x), 0.2)
@@ -193,7 +197,7 @@ def look(net: MultiHead, model: Model, x: Array, train: bool) -> tuple[Array, An
 
 def algorithm(net: MultiHead, settings: Gkt) -> Algorithm:
     """What answers an unlearn request; the heads of tasks not retained stay freshly drawn."""
-    generator = Generator(net.shape)
+    generator = Generator(net.shape, settings.generator_width or 2 * net.config.width)
     direction = optax.chain(
         optax.clip_by_global_norm(settings.clip_norm), optax.scale_by_adam()
     )  # fmt: skip
@@ -248,9 +252,8 @@ def algorithm(net: MultiHead, settings: Gkt) -> Algorithm:
         return unless_empty(used, new, carry), value
 
     def teach(
-        carry: Transfer, teacher: Model, z: Array, task: Array, forgotten: Array
+        carry: Transfer, teacher: Model, x: Array, task: Array, forgotten: Array
     ) -> tuple[Transfer, Array]:  # a step of the student
-        x = generate(generator, carry.generator, z)
 
         def loss(params: Any) -> tuple[Array, Any]:
             student = Model(params, carry.stats)
@@ -264,7 +267,8 @@ def algorithm(net: MultiHead, settings: Gkt) -> Algorithm:
 
     worsen = jax.jit(worsen, donate_argnums=0)
     teach = jax.jit(teach, donate_argnums=0)
-    plan = [worsen] * settings.generator_iters + [teach] * settings.student_iters
+    imagine = jax.jit(lambda made, z: generate(generator, made, z))
+    each = settings.generator_iters + settings.student_iters
 
     def unlearn(model: Model, request: Request, key: Array, on_step: OnStep | None) -> Model:
         k_start, k_task, k_z = jax.random.split(key, 3)
@@ -279,10 +283,16 @@ def algorithm(net: MultiHead, settings: Gkt) -> Algorithm:
             z = jax.random.normal(
                 jax.random.fold_in(k_z, index), (settings.batch, settings.latent)
             )  # fmt: skip
-            for number, step in enumerate(plan, start=index * len(plan) + 1):
-                carry, loss = step(carry, model, z, task, forgotten)
+            images = None
+            for number in range(each):
+                if number < settings.generator_iters:
+                    carry, loss = worsen(carry, model, z, task, forgotten)
+                else:
+                    # The generator stands still from here on, so the images stay the same.
+                    images = imagine(carry.generator, z) if images is None else images
+                    carry, loss = teach(carry, model, images, task, forgotten)
                 if on_step:
-                    on_step(number, count * len(plan), loss)
+                    on_step(index * each + number + 1, count * each, loss)
         return Model(carry.params, carry.stats)
 
     return unlearn
