@@ -34,8 +34,8 @@ class Ssd(Derpp):
     alpha: float = 10.0  # a weight is dampened if I_f > alpha * I (authors' code)
     lam: float = 1.0  # by lam * I / I_f, at most 1 (authors' code)
     batch: int = 64  # authors' code; importances depend on it, as batch gradients are squared
-    against: Literal["all", "retained"] = "all"  # whose I: the retained and the forgotten data's
-    # (authors' code), or the retained alone; inferred: see `algorithm`
+    against: Literal["all", "retained"] = "retained"  # whose I: the retained data's, or those and
+    # the forgotten (authors' code, whose D_f is a small share of D; inferred: see `algorithm`)
 
     def __post_init__(self) -> None:
         super().__post_init__()
