@@ -1,6 +1,6 @@
 """Every method answers the first sequence of permuted digits, and behaves as it is known to.
 
-An hour or so: `make signatures`. Settings are the preset's, so these are the runs of README's table.
+An hour or so (`make signatures`). Settings are the preset's: these are the runs of README's table.
 """
 
 import jax

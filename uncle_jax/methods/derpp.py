@@ -277,7 +277,8 @@ def _learn(
         if earlier:
             wanted = settings.replay_batch or config.batch_size
             tasks, items, weights = buffers.draw(rng, count, earlier, wanted)
-            replay = Replay(*replayed(tasks * size + items), tasks, weights)
+            images, labels, logits = replayed(tasks * size + items)
+            replay = Replay(images, labels, logits, tasks, weights)
         return step(carry, batch_of(batch), slots, batch.astype(np.int32), replay, lr)
 
     carry = run_epochs(config, k_order, len(rows.labels), carry, one, on_step, midway)

@@ -26,7 +26,7 @@ from uncle_jax.methods.derpp import Algorithm, Derpp, on_derpp
 from uncle_jax.methods.protocol import Method, OnStep, Reads
 from uncle_jax.multihead import Model, MultiHead, Request
 from uncle_jax.resnet import Block, Bottleneck
-from uncle_jax.steps import BATCH_INDEPENDENT
+from uncle_jax.steps import BATCH_INDEPENDENT, Network
 
 READS: Reads = "none"
 
@@ -175,7 +175,9 @@ def _numbered(name: str) -> list[str | int]:
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
-def look(net: MultiHead, model: Model, x: Array, train: bool) -> tuple[Array, Any, list[Array]]:
+def look(
+    net: MultiHead | Network, model: Model, x: Array, train: bool
+) -> tuple[Array, Any, list[Array]]:
     """(outputs [B, T * Y], norm statistics after, stage outputs) of normalised input [B, H, W, D].
 
     As resnet.apply. A module without Block or Bottleneck has no stages.
@@ -265,8 +267,8 @@ def algorithm(net: MultiHead, settings: Gkt) -> Algorithm:
         new = carry._replace(params=params, stats=stats, optimiser=optimiser)
         return unless_empty(used, new, carry), value
 
-    worsen = jax.jit(worsen, donate_argnums=0)
-    teach = jax.jit(teach, donate_argnums=0)
+    step_generator: Any = jax.jit(worsen, donate_argnums=0)
+    step_student: Any = jax.jit(teach, donate_argnums=0)
     imagine = jax.jit(lambda made, z: generate(generator, made, z))
     each = settings.generator_iters + settings.student_iters
 
@@ -286,11 +288,11 @@ def algorithm(net: MultiHead, settings: Gkt) -> Algorithm:
             images = None
             for number in range(each):
                 if number < settings.generator_iters:
-                    carry, loss = worsen(carry, model, z, task, forgotten)
+                    carry, loss = step_generator(carry, model, z, task, forgotten)
                 else:
                     # The generator stands still from here on, so the images stay the same.
                     images = imagine(carry.generator, z) if images is None else images
-                    carry, loss = teach(carry, model, images, task, forgotten)
+                    carry, loss = step_student(carry, model, images, task, forgotten)
                 if on_step:
                     on_step(index * each + number + 1, count * each, loss)
         return Model(carry.params, carry.stats)

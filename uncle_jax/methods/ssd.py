@@ -85,8 +85,9 @@ def algorithm(net: MultiHead, settings: Ssd) -> Algorithm:
     In the original the forgotten data are a small part of all. Where they are a part q of them, a
     weight that only they use has I near q^2 I_f (q^2 <= 1/alpha is needed to choose it): with
     forget_source=full and a small buffer, `against=all` chooses next to nothing. If nothing is
-    retained, I is I_f and the model stays (`all`), or 0 (`retained`).
+    retained the model is drawn anew: dampening all of it to 0 would leave one that never learns.
     """
+    fresh = jax.jit(lambda key: multihead.init(net, key))
 
     def add(
         total: Any, model: Model, rows: Rows, weights: Array
@@ -108,24 +109,19 @@ def algorithm(net: MultiHead, settings: Ssd) -> Algorithm:
 
     def unlearn(model: Model, request: Request, key: Array, on_step: OnStep | None) -> Model:
         assert request.forget is not None
-        if settings.against == "retained":
-            parts = [request.forget, request.retain]
-        elif request.retain is None:
-            parts = [request.forget]
-        else:
-            parts = [request.forget, multihead.join(request.retain, request.forget)]
+        if request.retain is None:
+            return fresh(key)
+        parts = [request.forget, request.retain]
+        if settings.against == "all":
+            parts[1] = multihead.join(request.retain, request.forget)
         todo = []
-        for part, k_order in zip(parts, jax.random.split(key), strict=False):
-            n = 0 if part is None else len(part.labels)
-            order = epoch_order(k_order, 0, n, settings.batch) if n else []
-            todo.append((order, n))
+        for part, k_order in zip(parts, jax.random.split(key), strict=True):
+            n = len(part.labels)
+            todo.append((epoch_order(k_order, 0, n, settings.batch), n))
         steps = sum(len(order) for order, _ in todo)
         found, done = [], 0
         for part, (order, n) in zip(parts, todo, strict=True):
             total = jax.tree.map(jnp.zeros_like, model.params)
-            if part is None:
-                found.append(total)
-                continue
             get = multihead.rows_of(part)
             for index, batch in enumerate(order):
                 first = index * settings.batch
@@ -135,6 +131,6 @@ def algorithm(net: MultiHead, settings: Ssd) -> Algorithm:
                 if on_step:
                     on_step(done, steps, loss)
             found.append(jax.tree.map(functools.partial(_share, len(order)), total))
-        return Model(dampened(model.params, found[-1], found[0]), model.stats)
+        return Model(dampened(model.params, found[1], found[0]), model.stats)
 
     return unlearn
