@@ -83,11 +83,11 @@ class Learning(NamedTuple):
 class Replay(NamedTuple):
     """A replay batch."""
 
-    images: Array  # [R, H, W, D]
-    labels: Array  # [R]
-    logits: Array  # [R, Y] stored
-    tasks: Array  # [R]
-    weights: Array  # [R]
+    images: Any  # [R, H, W, D]
+    labels: Any  # [R]
+    logits: Any  # [R, Y] stored
+    tasks: Any  # [R]
+    weights: Any  # [R]
 
 
 def derpp(
