@@ -349,9 +349,9 @@ def sizes(factory: Any, benchmark: Any, config: Config) -> dict[str, int]:
     layout, _ = resnet.plan(net, input_shape(spec, config.image_size), config.chunks)
     state = jax.eval_shape(factory(spec, benchmark.n_tasks, config).init, jax.random.key(0))
     told = {"main_network_parameters": layout.size}
-    for name in ("phi", "params"):
-        leaves = jax.tree.leaves(getattr(state, name, None))
-        told |= {f"{name}_parameters": sum(leaf.size for leaf in leaves)} if leaves else {}
+    for name, field in (("phi_parameters", "phi"), ("parameters", "params")):
+        leaves = jax.tree.leaves(getattr(state, field, None))
+        told |= {name: sum(leaf.size for leaf in leaves)} if leaves else {}
     return told
 
 
