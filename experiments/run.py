@@ -254,6 +254,8 @@ def run_name(args: argparse.Namespace, changes: dict[str, Any]) -> str:
     seq = table_4_seq(args)
     place = [args.dataset.partition(":")[0], f"seq{seq}" if seq else "own"]
     told = [f"{key}={value}".replace("/", "_").replace(" ", "") for key, value in changes.items()]
+    if len(told) > 3:
+        told = [f"changed-{fingerprint(changes)[:6]}"]
     return "-".join([*place, registry.short(args.method), *told])
 
 

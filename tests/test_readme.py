@@ -9,6 +9,7 @@ import pytest
 import uncle_jax
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+BASES = (".", "uncle_jax", "uncle_jax/methods")
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
@@ -35,7 +36,7 @@ def test_files_named_in_the_picture_exist():
     names = set(re.findall(r"[a-z_/]+\.py", picture))
     assert len(names) > 10
     for name in names:
-        assert any((root / base / name).is_file() for base in (".", "uncle_jax")), name
+        assert any((root / base / name).is_file() for base in BASES), name
 
 
 def test_every_public_name_can_be_imported():
