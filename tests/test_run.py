@@ -65,7 +65,7 @@ def test_a_run_leaves_its_files(finished):
 def test_another_run_is_not_written_over(finished):
     workdir, _ = finished
     before = (workdir / "summary.json").read_bytes()
-    other = quick("--beta", "0.5", cwd=workdir.parents[1])
+    other = quick("--beta", "0.5", "--workdir", str(workdir), cwd=workdir.parents[1])
     assert other.returncode == 2
     assert "beta 0.1, now 0.5" in other.stderr
     assert "--overwrite" in other.stderr
