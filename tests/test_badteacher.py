@@ -1,15 +1,12 @@
 """BadTeacher and UniCLUN: whose targets a sample gets, and how its divergence is averaged."""
 
-import dataclasses
-
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import TINY, blobs
+from replaying import Wide, in_buffer, same, softmax
 
-from uncle_jax import buffer as buffers
 from uncle_jax import multihead
 from uncle_jax.errors import UncleError
 from uncle_jax.methods import badteacher as module
@@ -27,39 +24,6 @@ from uncle_jax.methods.badteacher import (
 from uncle_jax.methods.protocol import Past
 from uncle_jax.multihead import Request
 from uncle_jax.state import LEARNED, UNLEARNED
-
-
-class Wide(nn.Module):
-    """A main network with norm statistics whose only layer as wide as its heads is the last."""
-
-    n_outputs: int = 12
-
-    @nn.compact
-    def __call__(self, x, train):
-        x = nn.Dense(10)(x.reshape(len(x), -1))
-        x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
-        return nn.Dense(self.n_outputs)(nn.relu(x))
-
-
-def softmax(z):
-    e = np.exp(z - z.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
-
-
-def same(a, b) -> bool:
-    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    return all(np.array_equal(x, y) for x, y in pairs)
-
-
-def two_learned(method):
-    """A state with tasks 0 and 2 in its buffer, without the time that learning compiles."""
-    state = method.init(jax.random.key(0))
-    buffer = state.buffer
-    for task in (0, 2):
-        data = blobs(2 * task, 32)
-        buffer = buffers.store(buffer, task, *data, jnp.zeros((32, 3)), 32)
-    status = jnp.array([LEARNED, 0, LEARNED, 0])
-    return dataclasses.replace(state, status=status, buffer=buffer)
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +142,7 @@ def test_a_request_of_its_own(spec, make, settings):
 
     method = make(spec, 4, TINY, Wide(), settings(buffer_per_task=32))
     assert (method.name, method.reads) == (make.__name__, "forget+retain")
-    state = two_learned(method)
+    state = in_buffer(method)
     before = jax.tree.map(np.array, (state.params, state.stats, state.buffer))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "unlearning_loss", counted)

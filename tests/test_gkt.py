@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import TINY, blobs
+from conftest import TINY
+from replaying import Tiny, in_buffer, same
 
 from uncle_jax import multihead
 from uncle_jax.engine import run_sequence
@@ -37,16 +38,6 @@ SETTINGS = Gkt(
 )  # fmt: skip
 
 
-class Tiny(nn.Module):
-    """Two heads of three classes; no blocks, so no attention transfer."""
-
-    @nn.compact
-    def __call__(self, x, train):
-        x = nn.Dense(5)(x.reshape(len(x), -1))
-        x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
-        return nn.Dense(6)(nn.tanh(x))
-
-
 class Blocks(nn.Module):
     """Blocks of these (features, stride): two stages, the first of two blocks."""
 
@@ -66,8 +57,7 @@ def method(spec):
 
 @pytest.fixture(scope="module")
 def two_learned(method):
-    state = method.learn(method.init(jax.random.key(0)), 0, blobs(0))
-    return method.learn(state, 1, blobs(2))
+    return in_buffer(method, (0, 1), 20)
 
 
 @pytest.fixture(scope="module")
@@ -81,11 +71,6 @@ def drawn(net, key):
 
 def arrays(*shape):
     return jnp.asarray(np.random.RandomState(len(shape)).normal(size=shape), jnp.float32)
-
-
-def same(a, b) -> bool:
-    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    return all(np.array_equal(x, y) for x, y in pairs)
 
 
 def test_it_sees_no_image_and_no_stored_logits(method, two_learned):

@@ -2,12 +2,12 @@
 
 import dataclasses
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import TINY, blobs
+from replaying import Tiny, in_buffer
 
 from uncle_jax import multihead
 from uncle_jax.engine import run_sequence
@@ -29,16 +29,6 @@ from uncle_jax.state import LEARNED, UNLEARNED
 SETTINGS = Jit(buffer_per_task=20, lr=0.01, batch=20, copies=3)
 
 
-class Tiny(nn.Module):
-    """Two heads of three classes."""
-
-    @nn.compact
-    def __call__(self, x, train):
-        x = nn.Dense(5)(x.reshape(len(x), -1))
-        x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
-        return nn.Dense(6)(nn.tanh(x))
-
-
 @pytest.fixture(scope="module")
 def method(spec):
     return jit_unlearning(spec, 2, TINY, Tiny(), SETTINGS)
@@ -46,8 +36,7 @@ def method(spec):
 
 @pytest.fixture(scope="module")
 def two_learned(method):
-    state = method.learn(method.init(jax.random.key(0)), 0, blobs(0))
-    return method.learn(state, 1, blobs(2))
+    return in_buffer(method, (0, 1), 20)
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,13 @@
 """SalUn: which weights are salient, which samples get which labels, and what stays as it is."""
 
-import dataclasses
-
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 from conftest import TINY, blobs
+from replaying import Linear, Wide, in_buffer, same
 
-from uncle_jax import buffer as buffers
 from uncle_jax import multihead
 from uncle_jax.errors import UncleError
 from uncle_jax.methods import salun as module
@@ -29,46 +26,8 @@ from uncle_jax.multihead import Request
 from uncle_jax.state import LEARNED, UNLEARNED
 
 
-class Wide(nn.Module):
-    """A main network with norm statistics whose only layer as wide as its heads is the last."""
-
-    n_outputs: int = 12
-
-    @nn.compact
-    def __call__(self, x, train):
-        x = nn.Dense(10)(x.reshape(len(x), -1))
-        x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
-        return nn.Dense(self.n_outputs)(nn.relu(x))
-
-
-class Linear(nn.Module):
-    """A linear main network: its gradients are known."""
-
-    n_outputs: int
-
-    @nn.compact
-    def __call__(self, x, train):
-        return nn.Dense(self.n_outputs)(x.reshape(len(x), -1))
-
-
-def same(a, b) -> bool:
-    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    return all(np.array_equal(x, y) for x, y in pairs)
-
-
 def flat(tree):
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
-
-
-def two_learned(method):
-    """A state with tasks 0 and 2 in its buffer, without the time that learning compiles."""
-    state = method.init(jax.random.key(0))
-    buffer = state.buffer
-    for task in (0, 2):
-        data = blobs(2 * task, 32)
-        buffer = buffers.store(buffer, task, *data, jnp.zeros((32, 3)), 32)
-    status = jnp.array([LEARNED, 0, LEARNED, 0])
-    return dataclasses.replace(state, status=status, buffer=buffer)
 
 
 def test_the_mask_is_the_top_of_the_whole_tree():
@@ -223,7 +182,7 @@ def test_a_request_of_its_own(spec):
 
     method = salun(spec, 4, TINY, Wide(), Salun(buffer_per_task=32, lr=0.1, batch_size=32))
     assert (method.name, method.reads) == ("salun", "forget+retain")
-    state = two_learned(method)
+    state = in_buffer(method)
     before = jax.tree.map(np.array, (state.params, state.stats, state.buffer))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "masked_update", counted)

@@ -1,15 +1,12 @@
 """SCRUB: which passes an epoch has, and which way each of them goes."""
 
-import dataclasses
-
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import TINY, blobs
+from replaying import Linear, in_buffer, same, softmax
 
-from uncle_jax import buffer as buffers
 from uncle_jax import multihead
 from uncle_jax.errors import UncleError
 from uncle_jax.methods import scrub as module
@@ -25,37 +22,6 @@ from uncle_jax.methods.scrub import (
 )
 from uncle_jax.multihead import Request
 from uncle_jax.state import LEARNED, UNLEARNED
-
-
-class Linear(nn.Module):
-    """A linear main network: its gradients are known."""
-
-    n_outputs: int
-
-    @nn.compact
-    def __call__(self, x, train):
-        return nn.Dense(self.n_outputs)(x.reshape(len(x), -1))
-
-
-def softmax(z):
-    e = np.exp(z - z.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
-
-
-def same(a, b) -> bool:
-    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    return all(np.array_equal(x, y) for x, y in pairs)
-
-
-def two_learned(method):
-    """A state with tasks 0 and 2 in its buffer, without the time that learning compiles."""
-    state = method.init(jax.random.key(0))
-    buffer = state.buffer
-    for task in (0, 2):
-        data = blobs(2 * task, 32)
-        buffer = buffers.store(buffer, task, *data, jnp.zeros((32, 3)), 32)
-    status = jnp.array([LEARNED, 0, LEARNED, 0])
-    return dataclasses.replace(state, status=status, buffer=buffer)
 
 
 def kd(teacher, logits, t):
@@ -200,7 +166,7 @@ def test_a_request_of_its_own(spec, more):
 
     method = scrub(spec, 4, TINY, Linear(12), settings)
     assert (method.name, method.reads) == ("scrub", "forget+retain")
-    state = two_learned(method)
+    state = in_buffer(method)
     before = jax.tree.map(np.array, (state.params, state.stats, state.buffer))
     with pytest.MonkeyPatch.context() as patch:
         for name in traces:

@@ -2,12 +2,12 @@
 
 import dataclasses
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import TINY, blobs
+from replaying import Linear, Tiny, in_buffer, same
 
 from uncle_jax import buffer as buffers
 from uncle_jax import multihead
@@ -22,24 +22,6 @@ from uncle_jax.state import LEARNED, UNLEARNED
 SETTINGS = Ssd(buffer_per_task=20, batch=20)
 
 
-class Tiny(nn.Module):
-    """Two heads of three classes."""
-
-    @nn.compact
-    def __call__(self, x, train):
-        x = nn.Dense(5)(x.reshape(len(x), -1))
-        x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
-        return nn.Dense(6)(nn.tanh(x))
-
-
-class Linear(nn.Module):
-    """Two heads of three classes on the pixels, whose gradients NumPy knows."""
-
-    @nn.compact
-    def __call__(self, x, train):
-        return nn.Dense(6)(x.reshape(len(x), -1))
-
-
 @pytest.fixture(scope="module")
 def method(spec):
     return ssd(spec, 2, TINY, Tiny(), SETTINGS)
@@ -47,8 +29,7 @@ def method(spec):
 
 @pytest.fixture(scope="module")
 def two_learned(method):
-    state = method.learn(method.init(jax.random.key(0)), 0, blobs(0))
-    return method.learn(state, 1, blobs(2))
+    return in_buffer(method, (0, 1), 20)
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +40,6 @@ def linear(spec):
 
 def rows_of(data, task):
     return multihead.one_task(jnp.asarray(data.images), data.labels, task)
-
-
-def same(a, b) -> bool:
-    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    return all(np.array_equal(x, y) for x, y in pairs)
 
 
 @pytest.mark.parametrize(

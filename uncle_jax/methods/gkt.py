@@ -32,8 +32,8 @@ READS: Reads = "none"
 
 
 @dataclass(frozen=True)
-class Gkt(Derpp):
-    """GKT's settings: those of JiT's code for a CNN where not said otherwise."""
+class Generated:
+    """How a student learns from generated images: JiT's code for a CNN where not said otherwise."""
 
     generator_iters: int = 2  # steps of the generator a pseudo-batch (JiT's code; GKT's: 1)
     student_iters: int = 15  # of the student, on the same z (JiT's code; GKT's: 10)
@@ -47,11 +47,8 @@ class Gkt(Derpp):
     latent: int = 128  # size of z (both codes)
     generator_width: int | None = None  # channels; None: twice the main network's width, which is
     # both codes' 128 for the paper's networks
-    gate: float | None = None  # the largest probability that the forgotten head may have on a used
-    # image; None: any. Both codes: 0.01 for the forgotten class; inferred: no gate between heads
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         for name in ("student_iters", "student_steps", "batch", "latent", "generator_width"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -61,6 +58,18 @@ class Gkt(Derpp):
                 raise UncleError(f"{name} must not be negative, not {getattr(self, name)}")
         if not 0 < self.clip_norm < math.inf:
             raise UncleError(f"clip_norm must be above 0, not {self.clip_norm}")
+
+
+@dataclass(frozen=True)
+class Gkt(Generated, Derpp):
+    """GKT's settings, beside DER++'s."""
+
+    gate: float | None = None  # the largest probability that the forgotten head may have on a used
+    # image; None: any. Both codes: 0.01 for the forgotten class; inferred: no gate between heads
+
+    def __post_init__(self) -> None:
+        Generated.__post_init__(self)
+        Derpp.__post_init__(self)
         if self.gate is not None and not 0 < self.gate <= 1:
             raise UncleError(f"gate must be above 0 and at most 1, not {self.gate}")
 
@@ -152,7 +161,7 @@ def gated(logits: Array, gate: float | None) -> Array:
     return (largest <= gate).astype(jnp.float32)
 
 
-def pseudo_batches(settings: Gkt) -> int:
+def pseudo_batches(settings: Generated) -> int:
     """Pseudo-batches of a request: enough for `student_steps`."""
     return math.ceil(settings.student_steps / settings.student_iters)
 

@@ -1,7 +1,6 @@
 """GKT-Hnet (Appendix F): a new hypernetwork learns from the old one on generated images alone."""
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,9 +13,16 @@ import optax
 from uncle_jax import hypernet
 from uncle_jax.config import Config
 from uncle_jax.data.benchmark import InputSpec
-from uncle_jax.errors import UncleError
 from uncle_jax.hypernet import Array
-from uncle_jax.methods.gkt import Generator, attention_transfer, generate, look, mean_kl
+from uncle_jax.methods.gkt import (
+    Generated,
+    Generator,
+    attention_transfer,
+    generate,
+    look,
+    mean_kl,
+    pseudo_batches,
+)
 from uncle_jax.methods.hnet import hypernetwork
 from uncle_jax.methods.protocol import Method, OnStep
 from uncle_jax.multihead import ABSENT, Model
@@ -24,30 +30,8 @@ from uncle_jax.state import LEARNED, UNLEARNED, CLState, checked, snapshot
 
 
 @dataclass(frozen=True)
-class GktHnet:
-    """GKT-Hnet's settings: GKT's (methods/gkt.py), on phi and embeddings; inferred."""
-
-    generator_iters: int = 2  # steps of the generator a pseudo-batch
-    student_iters: int = 15  # of the student, on the same images
-    student_steps: int = 1000  # of the student a request, to the next whole pseudo-batch
-    batch: int = 128
-    generator_lr: float = 1e-3  # of Adam
-    student_lr: float = 1e-3  # of Adam
-    clip_norm: float = 5.0  # of either gradient
-    beta_at: float = 5.0  # of the attention transfer
-    latent: int = 128  # size of z
-    generator_width: int | None = None  # channels; None: twice the main network's width
-
-    def __post_init__(self) -> None:
-        for name in ("student_iters", "student_steps", "batch", "latent", "generator_width"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UncleError(f"{name} must be at least 1, not {value}")
-        for name in ("generator_iters", "generator_lr", "student_lr", "beta_at"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UncleError(f"{name} must not be negative, not {getattr(self, name)}")
-        if not 0 < self.clip_norm < math.inf:
-            raise UncleError(f"clip_norm must be above 0, not {self.clip_norm}")
+class GktHnet(Generated):
+    """GKT's, on phi and embeddings; all of it inferred."""
 
 
 class Student(NamedTuple):
@@ -147,7 +131,7 @@ def gkt_hnet(
         retained = [t for t, s in enumerate(state.status.tolist()) if s == LEARNED and t != task]
         key, k_init, k_generator, k_task, k_z = jax.random.split(state.key, 5)
         carry = start(learner.method.init(k_init), k_generator)
-        count = math.ceil(settings.student_steps / settings.student_iters) if retained else 0
+        count = pseudo_batches(settings) if retained else 0
         each = settings.generator_iters + settings.student_iters
         before = (state.phi, state.task_emb, state.chunk_emb)
         chosen = np.asarray(jax.random.randint(k_task, (count,), 0, max(len(retained), 1)))

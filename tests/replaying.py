@@ -1,0 +1,66 @@
+"""What the tests of methods on DER++ share: small networks, and states that skip learning."""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from conftest import blobs
+
+from uncle_jax import buffer as buffers
+from uncle_jax.state import LEARNED
+
+
+class Wide(nn.Module):
+    """A main network with norm statistics whose only layer as wide as its heads is the last."""
+
+    n_outputs: int = 12
+
+    @nn.compact
+    def __call__(self, x, train):
+        x = nn.Dense(10)(x.reshape(len(x), -1))
+        x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
+        return nn.Dense(self.n_outputs)(nn.relu(x))
+
+
+class Tiny(nn.Module):
+    """Two heads of three classes."""
+
+    @nn.compact
+    def __call__(self, x, train):
+        x = nn.Dense(5)(x.reshape(len(x), -1))
+        x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
+        return nn.Dense(6)(nn.tanh(x))
+
+
+class Linear(nn.Module):
+    """A linear main network: its gradients are known."""
+
+    n_outputs: int = 6
+
+    @nn.compact
+    def __call__(self, x, train):
+        return nn.Dense(self.n_outputs)(x.reshape(len(x), -1))
+
+
+def softmax(z):
+    e = np.exp(z - z.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def same(a, b) -> bool:
+    """Whether two trees are alike bit by bit."""
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return all(np.array_equal(x, y) for x, y in pairs)
+
+
+def in_buffer(method, tasks=(0, 2), size=32):
+    """A state with `tasks` in its buffer, without the time that learning compiles."""
+    state = method.init(jax.random.key(0))
+    buffer, status = state.buffer, state.status
+    for task in tasks:
+        data = blobs(2 * task, size)
+        buffer = buffers.store(buffer, task, *data, jnp.zeros((size, 3)), size)
+        status = status.at[task].set(LEARNED)
+    return dataclasses.replace(state, status=status, buffer=buffer)
