@@ -8,8 +8,8 @@ BIN := $(VENV)/bin
 run: $(VENV)/.installed  ## learn and unlearn ten tasks of real digits; table and picture in runs/
 	$(BIN)/python experiments/run.py
 
-test: $(VENV)/.installed  ## unit tests, small and fast
-	$(BIN)/python -m pytest
+test: $(VENV)/.installed  ## unit tests, small and fast, two at a time
+	$(BIN)/python -m pytest -n 2
 
 soak: $(VENV)/.installed  ## 200 kills and 300 damaged stores, half an hour or so; prints the counts
 	$(BIN)/python -m pytest -m soak -s
