@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a clone runs without installing
 
 from uncle_jax.config import PRESETS, preset, replace
-from uncle_jax.errors import UncleError
+from uncle_jax.errors import UncleError, allowed
 
 OPS: Any = {"learn": "L", "unlearn": "U"}
 
@@ -249,21 +249,27 @@ def learner(store: Any) -> tuple[Any, Any]:
     from uncle_jax.config import Config
     from uncle_jax.methods import registry
 
-    told, name = store.identity["config"], store.identity["method"]
-    read: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in told.items()}
+    name = store.identity["method"]
+    if name not in registry.METHODS:  # a store can come from elsewhere: it names no code to run
+        raise allowed("method", name, registry.METHODS)
+    usual = registry.settings_of(name, registry.find(name), {})
+    told, own = store.identity["config"], store.identity.get("settings")
     try:
-        config = Config(**read)
+        config = Config(**_tuples(told))
+        settings = None if usual is None else type(usual)(**_tuples(own))
     except TypeError as error:
         raise UncleError(
             f"{store.folder} has settings this version does not know ({error})"
         ) from None
     spec, n_tasks = service.input_spec(store), store.identity["n_tasks"]
-    own = registry.settings_of(name, registry.find(name), {})
-    if "settings" in store.identity:
-        own = type(own)(**store.identity["settings"])
-    identity = service.identity(name, spec, n_tasks, config, settings=own)
+    identity = service.identity(name, spec, n_tasks, config, settings=settings)
     compare(store.identity, identity, f"{store.folder}")
-    return registry.build(name, spec, n_tasks, config, own), config
+    return registry.build(name, spec, n_tasks, config, settings), config
+
+
+def _tuples(told: Any) -> dict[str, Any]:
+    """Settings as their dataclass has them: JSON knows no tuples."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in told.items()}
 
 
 def prepare_cache(folder: str, store: Path) -> None:

@@ -5,10 +5,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from conftest import blobs
+
+from uncle_jax.errors import UncleError
 
 SCRIPT = Path(__file__).resolve().parents[1] / "experiments" / "request.py"
 QUICK = ["epochs=1", "batch_size=16", "width=4", "trunk=8,16", "embedding=4", "chunks=7"]
@@ -120,3 +123,10 @@ def test_help_and_unknown_words_in_a_process_of_its_own(tmp_path):
         assert done.returncode == status
     assert "error: argument command: invalid choice: 'forget'" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_names_no_code_to_run(command, tmp_path):
+    (tmp_path / "evil.py").write_text("raise SystemExit('it ran')")
+    identity = {"method": f"{tmp_path / 'evil.py'}:mine"}
+    with pytest.raises(UncleError, match="unknown method"):
+        command.learner(SimpleNamespace(identity=identity, folder=tmp_path))
