@@ -40,7 +40,7 @@ def test_known_behaviour(name):
     metrics = found.metrics
     assert all(np.isfinite(list(answer.accuracy.values())).all() for answer in found.answers)
     learned = [a.accuracy[a.request.task] for a in found.answers if a.request.op == "L"]
-    if name != "lwsf":  # which holds every weight where it was
+    if name not in ("lwsf", "jit-hnet"):  # one holds every weight; the other wrecks phi, as printed
         assert min(learned) > 80, "a task that was just learned is known"
     RA, FA, spill = metrics["RA"], metrics["FA"], metrics["spill"]
     if name in ("uncle", "rt", "rt-hnet", "clpu"):
