@@ -29,7 +29,7 @@ def roughness(method, state, task):
 
 
 def test_the_forgotten_network_becomes_smooth_by_way_of_phi_alone(learned):
-    settings = JitHnet(lr=1e-2, copies=4, batch=16)
+    settings = JitHnet(lr=1e-2, copies=4, batch=16, clip_norm=None)
     method = jit_hnet(SPEC, 3, TINY, Small(), settings)
     losses = []
     after = method.unlearn(
@@ -50,7 +50,8 @@ def test_l_reg_is_off_unless_asked_for(learned):
     config = dataclasses.replace(TINY, beta=1.0)
     moved = {}
     for reg in (False, True):
-        method = jit_hnet(SPEC, 3, config, Small(), JitHnet(lr=1e-3, copies=2, batch=16, reg=reg))
+        settings = JitHnet(lr=1e-3, copies=2, batch=16, reg=reg, clip_norm=None)
+        method = jit_hnet(SPEC, 3, config, Small(), settings)
         after = method.unlearn(learned, 0, Past(forget=blobs(0)))
         before = method.logits(learned, 1, blobs(2).images)
         moved[reg] = float(jnp.abs(method.logits(after, 1, blobs(2).images) - before).mean())
@@ -65,3 +66,13 @@ def test_it_needs_the_forgotten_tasks_data(learned):
             method.unlearn(learned, 0, past)
     with pytest.raises(UncleError, match="sigma must be above 0"):
         JitHnet(sigma=0.0)
+
+
+def test_a_step_is_no_longer_than_its_bound(learned):
+    images, labels = blobs(0)
+    one = Past(forget=(images[:16], labels[:16]))  # type: ignore[arg-type]
+    method = jit_hnet(SPEC, 3, TINY, Small(), JitHnet(lr=0.5, copies=2, batch=16, clip_norm=0.2))
+    after = method.unlearn(learned, 0, one)
+    pairs = zip(jax.tree.leaves(after.phi), jax.tree.leaves(learned.phi), strict=True)
+    length = np.sqrt(sum(float(jnp.sum((a - b) ** 2)) for a, b in pairs))
+    assert length == pytest.approx(0.5 * 0.2, rel=1e-3)
