@@ -228,7 +228,10 @@ def test_budget():
 
 
 def test_runs_in_a_sequence(method, blob_benchmark):
-    run_sequence(method, blob_benchmark, parse("L0 L1 U0 U1"), jax.random.key(0))
+    run = run_sequence(method, blob_benchmark, parse("L0 L1 U0 U1"), jax.random.key(0))
+    assert run.state.status.tolist() == [UNLEARNED, UNLEARNED]
+    assert run.state.buffer.count.tolist() == [0, 0]
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(run.state.params))
 
 
 @pytest.mark.parametrize(

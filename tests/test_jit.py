@@ -183,7 +183,10 @@ def test_reads_the_forgotten_task_only(method, two_learned, spec):
 
 
 def test_runs_in_a_sequence(method, blob_benchmark):
-    run_sequence(method, blob_benchmark, parse("L0 L1 U0"), jax.random.key(0))
+    run = run_sequence(method, blob_benchmark, parse("L0 L1 U0"), jax.random.key(0))
+    assert run.state.status.tolist() == [UNLEARNED, LEARNED]
+    assert run.state.buffer.count.tolist() == [0, 20]
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(run.state.params))
 
 
 @pytest.mark.parametrize(
