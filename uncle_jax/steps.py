@@ -19,7 +19,7 @@ import optax
 
 from uncle_jax import hypernet, objectives, resnet
 from uncle_jax.config import Config
-from uncle_jax.data.benchmark import InputSpec
+from uncle_jax.data.benchmark import InputSpec, check_images
 from uncle_jax.hypernet import Array, Phi
 from uncle_jax.layout import Layout
 from uncle_jax.objectives import Anchor
@@ -93,6 +93,26 @@ def fit_images(images: Any, shape: tuple[int, int, int], block: int = 1024) -> A
     block = min(block, len(images))
     index = np.arange(math.ceil(len(images) / block) * block) % len(images)
     parts = [_fit(images[part], tuple(shape)) for part in index.reshape(-1, block)]
+    return jnp.concatenate(parts)[: len(images)]
+
+
+def logits_of(
+    function: Callable[[Array], Array], images: Any, spec: InputSpec, shape: tuple[int, int, int],
+    size: int,
+) -> Array:  # fmt: skip
+    """Logits [N, Y] by `function` ([size, *shape] -> [size, Y]) of any images that fit `spec`.
+
+    Raises UncleError for images that do not.
+    """
+    if not isinstance(images, jax.Array):
+        images = np.asarray(images)
+    check_images(images, spec)
+    if not len(images):
+        return jnp.zeros((0, spec.n_classes))
+    images = fit_images(images, shape)
+    # The last batch is filled up with the first images again: one shape, one trace.
+    order = np.arange(math.ceil(len(images) / size) * size) % len(images)
+    parts = [function(images[index]) for index in order.reshape(-1, size)]
     return jnp.concatenate(parts)[: len(images)]
 
 

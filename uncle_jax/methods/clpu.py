@@ -4,7 +4,6 @@ Forgetting is exact: what a task leaves is its status and the counters. T networ
 """
 
 import dataclasses
-import math
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -28,6 +27,7 @@ from uncle_jax.steps import (
     batches_of,
     fit_images,
     input_shape,
+    logits_of,
     mask_logits,
     normalise,
     task_input,
@@ -137,18 +137,15 @@ def clpu(
         All others are 0 if the task has no network.
         """
         task = in_range(state, task)
-        if not isinstance(images, jax.Array):
-            images = np.asarray(images)
-        check_images(images, spec)
         inputs = task_input(spec, task, shape)
-        if not len(images) or int(state.status[task]) != LEARNED:
+        if int(state.status[task]) != LEARNED:
+            check_images(np.asarray(images), spec)
             return mask_logits(jnp.zeros((len(images), spec.n_classes)), inputs)
         params, stats = (jax.tree.map(lambda a: a[task], t) for t in (state.params, state.stats))
-        images, size = fit_images(images, shape), config.eval_batch_size
-        # The last batch is filled up with the first images again: one shape, one trace.
-        order = np.arange(math.ceil(len(images) / size) * size) % len(images)
-        parts = [evaluate(params, stats, inputs, images[i]) for i in order.reshape(-1, size)]
-        return jnp.concatenate(parts)[: len(images)]
+        return logits_of(
+            lambda x: evaluate(params, stats, inputs, x), images, spec, shape,
+            config.eval_batch_size,
+        )  # fmt: skip
 
     return Method("clpu", init, learn, unlearn, logits)
 

@@ -5,6 +5,7 @@ Everything else (learning, replay, status, which data it may read) is here, the 
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,15 +22,15 @@ from uncle_jax import buffer as buffers
 from uncle_jax import multihead
 from uncle_jax.buffer import Buffer
 from uncle_jax.config import Config
-from uncle_jax.data.benchmark import Data, InputSpec, as_data, check_images
+from uncle_jax.data.benchmark import Data, InputSpec, as_data
 from uncle_jax.distances import cross_entropy
 from uncle_jax.epochs import run_epochs
 from uncle_jax.errors import UncleError
 from uncle_jax.hypernet import Array
 from uncle_jax.methods.protocol import Method, Midway, OnStep, Past, Reads
 from uncle_jax.multihead import Model, MultiHead, Request, Rows
-from uncle_jax.state import LEARNED, NEW, UNLEARNED, checked, in_range
-from uncle_jax.steps import batches_of, fit_images
+from uncle_jax.state import LEARNED, NEW, UNLEARNED, checked, describe, in_range
+from uncle_jax.steps import batches_of, fit_images, logits_of
 
 
 @dataclass(frozen=True)
@@ -149,8 +150,7 @@ def on_derpp(
         state: ReplayState, task: int, past: Past | None = None, /, *, on_step: OnStep | None = None
     ) -> ReplayState:
         task = checked(state, task, learned=True)
-        retained = tuple(t for t, s in enumerate(state.status.tolist()) if s == LEARNED)
-        retained = tuple(t for t in retained if t != task)
+        retained = tuple(t for t in describe(state)["learned"] if t != task)
         forget = retain = None
         if kind in ("forget", "forget+retain"):
             if reads == "buffer":
@@ -172,7 +172,7 @@ def on_derpp(
         model = algorithm(Model(state.params, state.stats), request, k_unlearn, on_step)
         buffer = buffers.remove(state.buffer, task)
         if restart:
-            buffer = _refreshed(evaluate, config, model, buffer, retained)
+            buffer = _refreshed(evaluate, spec, net, model, buffer, retained)
         return dataclasses.replace(
             state,
             params=model.params,
@@ -187,14 +187,10 @@ def on_derpp(
     def logits(state: ReplayState, task: int, images: Any) -> Array:
         """Logits [B, Y] of `task`'s head; minus infinity for classes that it does not have."""
         task = in_range(state, task)
-        if not isinstance(images, jax.Array):
-            images = np.asarray(images)
-        check_images(images, spec)
-        if not len(images):
-            return jnp.zeros((0, spec.n_classes))
-        found = _batched(
-            evaluate, config.eval_batch_size, state.params, state.stats,
-            fit_images(images, net.shape), np.full(len(images), task, np.int32),
+        tasks = np.full(config.eval_batch_size, task, np.int32)
+        found = logits_of(
+            lambda x: evaluate(state.params, state.stats, x, tasks), images, spec, net.shape,
+            config.eval_batch_size,
         )  # fmt: skip
         return jnp.where(jnp.asarray(net.valid[task]), found, -jnp.inf)
 
@@ -263,7 +259,7 @@ def _learn(
     )  # fmt: skip
     batch_of = multihead.rows_of(rows)
     count = np.asarray(state.buffer.count)
-    earlier = [t for t, s in enumerate(state.status.tolist()) if s == LEARNED and count[t]]
+    earlier = [t for t in describe(state)["learned"] if count[t]]
     flat = [
         array.reshape(-1, *array.shape[2:])
         for array in (state.buffer.images, state.buffer.labels, state.buffer.logits)
@@ -297,23 +293,18 @@ def _learn(
     )
 
 
-def _batched(
-    function: Any, size: int, params: Any, stats: Any, images: Any, tasks: np.ndarray
-) -> Array:
-    """Logits [N, Y] in batches of one size, the last filled up with the first images again."""
-    order = np.arange(math.ceil(len(images) / size) * size) % len(images)
-    parts = [function(params, stats, images[i], tasks[i]) for i in order.reshape(-1, size)]
-    return jnp.concatenate(parts)[: len(images)]
-
-
 def _refreshed(
-    evaluate: Any, config: Config, model: Model, buffer: Buffer, retained: tuple[int, ...]
-) -> Buffer:
+    evaluate: Any, spec: InputSpec, net: MultiHead, model: Model, buffer: Buffer,
+    retained: tuple[int, ...],
+) -> Buffer:  # fmt: skip
     """`buffer` with the logits of `model`."""
-    size = config.eval_batch_size
+    size = net.config.eval_batch_size
     for task in retained:
-        images = buffer.images[task]
-        tasks = np.full(len(images), task, np.int32)
-        found = _batched(evaluate, size, model.params, model.stats, images, tasks)
+        predict = functools.partial(_answer, evaluate, model, np.full(size, task, np.int32))
+        found = logits_of(predict, buffer.images[task], spec, net.shape, size)
         buffer = dataclasses.replace(buffer, logits=buffer.logits.at[task].set(found))
     return buffer
+
+
+def _answer(evaluate: Any, model: Model, tasks: np.ndarray, images: Array) -> Array:
+    return evaluate(model.params, model.stats, images, tasks)

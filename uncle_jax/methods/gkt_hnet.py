@@ -26,7 +26,7 @@ from uncle_jax.methods.gkt import (
 from uncle_jax.methods.hnet import hypernetwork
 from uncle_jax.methods.protocol import Method, OnStep
 from uncle_jax.multihead import ABSENT, Model
-from uncle_jax.state import LEARNED, UNLEARNED, CLState, checked, snapshot
+from uncle_jax.state import UNLEARNED, CLState, checked, describe, snapshot
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def gkt_hnet(
         state: CLState, task: int, /, *, on_step: OnStep | None = None
     ) -> CLState:  # fmt: skip
         task = checked(state, task, learned=True)
-        retained = [t for t, s in enumerate(state.status.tolist()) if s == LEARNED and t != task]
+        retained = [t for t in describe(state)["learned"] if t != task]
         key, k_init, k_generator, k_task, k_z = jax.random.split(state.key, 5)
         carry = start(learner.method.init(k_init), k_generator)
         count = pseudo_batches(settings) if retained else 0

@@ -2,7 +2,6 @@
 (von Oswald et al. 2020, without lookahead). What unlearns on it is in uncle.py and *_hnet.py."""
 
 import dataclasses
-import math
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -12,7 +11,7 @@ import numpy as np
 
 from uncle_jax import hypernet, resnet
 from uncle_jax.config import Config
-from uncle_jax.data.benchmark import Data, InputSpec, as_data, check_images
+from uncle_jax.data.benchmark import Data, InputSpec, as_data
 from uncle_jax.epochs import run_epochs
 from uncle_jax.hypernet import Array
 from uncle_jax.methods.protocol import Method, Midway, OnStep
@@ -34,6 +33,7 @@ from uncle_jax.steps import (
     batches_of,
     fit_images,
     input_shape,
+    logits_of,
     make_steps,
     task_input,
 )
@@ -107,21 +107,12 @@ def hypernetwork(
         Those of classes that the task does not have are minus infinity.
         """
         task = in_range(state, task)
-        if not isinstance(images, jax.Array):
-            images = np.asarray(images)
-        check_images(images, spec)
-        if not len(images):
-            return jnp.zeros((0, spec.n_classes))
         theta = steps.theta(state.phi, state.task_emb[task], state.chunk_emb)
         stats, inputs = stats_of(state, task), task_input(spec, task, shape)
-        images = fit_images(images, shape)
-        size = config.eval_batch_size
-        # The last batch is filled up with the first images again: one shape, one trace.
-        order = np.arange(math.ceil(len(images) / size) * size) % len(images)
-        parts = [
-            steps.logits(theta, stats, inputs, images[index]) for index in order.reshape(-1, size)
-        ]
-        return jnp.concatenate(parts)[: len(images)]
+        return logits_of(
+            lambda x: steps.logits(theta, stats, inputs, x), images, spec, shape,
+            config.eval_batch_size,
+        )  # fmt: skip
 
     method = Method("hnet", init, learn, unlearn, logits, iterations=lambda n: 0)
     return Learner(method, network, shape, fresh, steps)

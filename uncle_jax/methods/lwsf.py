@@ -22,7 +22,7 @@ import optax
 
 from uncle_jax import multihead, resnet
 from uncle_jax.config import Config
-from uncle_jax.data.benchmark import Data, InputSpec, check_images
+from uncle_jax.data.benchmark import Data, InputSpec
 from uncle_jax.distances import cross_entropy, kl
 from uncle_jax.epochs import learning_rate, run_epochs, steps_per_epoch
 from uncle_jax.errors import UncleError
@@ -30,8 +30,8 @@ from uncle_jax.hypernet import Array
 from uncle_jax.methods.derpp import fitted
 from uncle_jax.methods.protocol import Method, Midway, OnStep, Past
 from uncle_jax.multihead import ABSENT, Model, MultiHead, Rows
-from uncle_jax.state import LEARNED, NEW, UNLEARNED, checked, in_range
-from uncle_jax.steps import BATCH_INDEPENDENT, fit_images
+from uncle_jax.state import LEARNED, NEW, UNLEARNED, checked, describe, in_range
+from uncle_jax.steps import BATCH_INDEPENDENT, logits_of
 
 
 @dataclass(frozen=True)
@@ -180,19 +180,11 @@ def lwsf(
     def logits(state: LwsfState, task: int, images: Any) -> Array:
         """Logits [B, Y] of `task`'s head; minus infinity for classes that it does not have."""
         task = in_range(state, task)
-        if not isinstance(images, jax.Array):
-            images = np.asarray(images)
-        check_images(images, spec)
-        if not len(images):
-            return jnp.zeros((0, spec.n_classes))
-        images, size = fit_images(images, net.shape), config.eval_batch_size
-        # The last batch is filled up with the first images again: one shape, one trace.
-        order = np.arange(math.ceil(len(images) / size) * size) % len(images)
-        tasks = np.full(size, task, np.int32)
-        parts = [
-            evaluate(state.params, state.stats, images[i], tasks) for i in order.reshape(-1, size)
-        ]
-        found = jnp.concatenate(parts)[: len(images)]
+        tasks = np.full(config.eval_batch_size, task, np.int32)
+        found = logits_of(
+            lambda x: evaluate(state.params, state.stats, x, tasks), images, spec, net.shape,
+            config.eval_batch_size,
+        )  # fmt: skip
         return jnp.where(jnp.asarray(net.valid[task]), found, -jnp.inf)
 
     return Method("lwsf", init, learn, unlearn, logits, "latest", settings)
@@ -200,7 +192,7 @@ def lwsf(
 
 def retained_of(state: LwsfState) -> tuple[int, ...]:
     """The learned tasks."""
-    return tuple(t for t, s in enumerate(state.status.tolist()) if s == LEARNED)
+    return tuple(describe(state)["learned"])
 
 
 def erase(state: LwsfState, task: int) -> LwsfState:

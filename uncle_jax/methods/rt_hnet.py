@@ -12,7 +12,7 @@ from uncle_jax.errors import UncleError
 from uncle_jax.hypernet import Array
 from uncle_jax.methods.hnet import hypernetwork
 from uncle_jax.methods.protocol import Method, OnStep, Past
-from uncle_jax.state import LEARNED, UNLEARNED, CLState, checked, snapshot
+from uncle_jax.state import UNLEARNED, CLState, checked, describe, snapshot
 
 
 def rt_hnet(
@@ -26,7 +26,7 @@ def rt_hnet(
         state: CLState, task: int, past: Past | None = None, /, *, on_step: OnStep | None = None
     ) -> CLState:
         task = checked(state, task, learned=True)
-        retained = {t for t, s in enumerate(state.status.tolist()) if s == LEARNED} - {task}
+        retained = set(describe(state)["learned"]) - {task}
         tasks = dict(past.retained) if past else {}
         if set(tasks) != retained:
             raise UncleError(f"rt-hnet reads all retained tasks' data to unlearn task {task}")
