@@ -80,13 +80,17 @@ def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
 
 
 def environment() -> dict[str, Any]:
-    """Where and with what this process computes: versions, device, commit of the source tree."""
+    """Where and with what this process computes: versions, device, XLA_FLAGS, commit of the source.
+
+    XLA_FLAGS choose between kernels, which changes times, and results in their last bits.
+    """
     import jax
 
     device = jax.devices()[0]
     return {
         "versions": {name: _version(name) for name in PACKAGES},
         "device": {"platform": device.platform, "kind": device.device_kind, "cpus": os.cpu_count()},
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "commit": _commit(),
     }
 
