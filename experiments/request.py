@@ -18,25 +18,19 @@ import time
 STARTED = time.perf_counter()
 
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a clone runs without installing
 
+from uncle_jax.commandline import Parser, exit_code
 from uncle_jax.config import PRESETS, preset, replace
 from uncle_jax.errors import UncleError, allowed
 
 OPS: Any = {"learn": "L", "unlearn": "U"}
 
 
-class Parser(argparse.ArgumentParser):
-    """Errors in one line, exit code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message} (see --help)\n")
-
-
 def parser() -> Parser:
-    p = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = Parser(description=__doc__)
     p.add_argument("--store", type=Path, required=True, help="the store's folder")
     p.add_argument(
         "--compile-cache",
@@ -75,23 +69,11 @@ def parser() -> Parser:
 
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    try:
-        if args.command == "init":
-            return init(args)
-        if args.command in OPS:
-            return ask(args)
-        return {"predict": predict, "status": status, "history": history, "verify": verify}[
-            args.command
-        ](args)
-    except UncleError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # whoever reads, such as head, wants no more
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt:
-        print("interrupted: the same command goes on from here", file=sys.stderr)
-        return 130
+    commands = {
+        "init": init, "learn": ask, "unlearn": ask, "predict": predict, "status": status,
+        "history": history, "verify": verify,
+    }  # fmt: skip
+    return exit_code(lambda: commands[args.command](args), "the same command goes on from here")
 
 
 def init(args: argparse.Namespace) -> int:

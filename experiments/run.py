@@ -7,53 +7,41 @@ python experiments/run.py --dataset folder:ROOT --classes-per-task 5 --requests 
 """
 
 import argparse
-import dataclasses
 import json
 import sys
 import time
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a clone runs without installing
 
-from uncle_jax.config import (
-    PRESETS,
-    Config,
-    Preset,
-    as_dict,
-    fingerprint,
-    preset,
-    presets,
-    replace,
+from uncle_jax.commandline import (
+    Download,
+    Parser,
+    add_data,
+    add_settings,
+    chosen_preset,
+    chosen_settings,
+    data_choice,
+    exit_code,
 )
-from uncle_jax.errors import UncleError, allowed
+from uncle_jax.config import Config, Preset, as_dict, fingerprint
+from uncle_jax.errors import UncleError
 from uncle_jax.methods import registry
 from uncle_jax.requests import Request, parse, table_4, validate
 
-SHORTCUTS = ("backbone", "epochs", "batch_size", "lr", "beta", "gamma", "burn_in", "noise")
-SHORTCUTS += ("noise_samples", "norm_stats")
-
-
-class Parser(argparse.ArgumentParser):
-    """Errors in one line, exit code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message} (see --help)\n")
-
 
 def parser() -> Parser:
-    p = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    own = "folder:ROOT, npz:ROOT, tfds:NAME"
-    p.add_argument("--dataset", default="permuted-digits", help=f"{', '.join(PRESETS)}; {own}")
+    p = Parser(description=__doc__)
+    add_data(p)
     p.add_argument("--seq", type=int, default=1, help="request sequence of Table 4: 1, 2 or 3")
     p.add_argument("--requests", help='your own sequence instead, such as "L0 L1 U0"')
     p.add_argument(
         "--method", default="uncle",
         help=", ".join(registry.METHODS) + "; your own: FILE.py:FUNCTION",
     )  # fmt: skip
-    p.add_argument("--preset", help="paper (a GPU; the default where there is one) or laptop")
     p.add_argument("--seeds", type=int, nargs="+", default=[0], help="one run each")
     p.add_argument("--workdir", type=Path, help="default: runs/<dataset>-seq<k>-<method>")
     p.add_argument(
@@ -65,48 +53,14 @@ def parser() -> Parser:
     p.add_argument(
         "--dry-run", action="store_true", help="check everything, print sizes and time, stop"
     )
-    data = p.add_argument_group("data")
-    data.add_argument(
-        "--data-dir", type=Path, default=Path("data"),
-        help="the publishers' files, in DIR or DIR/NAME; missing ones are downloaded to it",
-    )  # fmt: skip
-    data.add_argument("--no-download", action="store_true", help="never fetch a missing file")
-    data.add_argument(
-        "--accept", nargs="+", default=[], metavar="NAME",
-        help="data sets that may differ from the publisher's; results say so",
-    )  # fmt: skip
-    data.add_argument(
-        "--substitute", nargs="+", default=[], metavar="TASK=NAME",
-        help="five-tasks: another data set in a task's place, as in svhn=cifar10; results say so",
-    )  # fmt: skip
-    data.add_argument("--classes-per-task", type=int, default=10, help="own data; default 10")
-    data.add_argument("--tasks", type=Path, help='own data: JSON, [["cat", "dog"], ["car", ...]]')
-    settings = p.add_argument_group("settings (default: the preset's)")
-    for name in SHORTCUTS:
-        settings.add_argument("--" + name.replace("_", "-"), metavar="VALUE")
-    settings.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="any setting: "
-        + ", ".join(field.name for field in dataclasses.fields(Config))
-        + "; a method's own as METHOD.KEY=VALUE (--dry-run prints them)",
-    )
+    add_settings(p)
     return p
 
 
 def main(argv: list[str] | None = None) -> int:
     started = time.perf_counter()
     args = parser().parse_args(argv)
-    try:
-        return run(args, started)
-    except UncleError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted: the same command goes on from here", file=sys.stderr)
-        return 130
+    return exit_code(lambda: run(args, started), "the same command goes on from here")
 
 
 def run(args: argparse.Namespace, started: float) -> int:
@@ -217,21 +171,11 @@ def resolve(
 
     Raises UncleError.
     """
-    args.preset = args.preset or next(iter(presets(args.dataset)))
-    chosen = preset(args.dataset, args.preset)
+    chosen = chosen_preset(args)
     if args.save_every < 1:
         raise UncleError(f"--save-every must be at least 1 epoch, not {args.save_every}")
     registry.check(args.method)
-    own: dict[str, str] = {}
-    changes = {key: getattr(args, key) for key in SHORTCUTS if getattr(args, key) is not None}
-    for item in args.set:
-        key, equals, value = item.partition("=")
-        if not equals:
-            raise UncleError(f"--set {item!r} is not KEY=VALUE, such as --set chunks=100")
-        name, dot, key = key.strip().rpartition(".")
-        if dot and name != registry.short(args.method):
-            raise UncleError(f"--set {item!r} is of method {name}, not of {args.method}")
-        (own if dot else changes)[key.replace("-", "_")] = value.strip()
+    config, own = chosen_settings(args, chosen.config, [args.method])
     if len(set(args.seeds)) < len(args.seeds) or min(args.seeds) < 0:
         raise UncleError(f"--seeds must differ and not be negative, not {args.seeds}")
     if args.requests is not None:
@@ -240,7 +184,7 @@ def resolve(
         requests = ()  # one's own data: every task, once their number is known, then U0
     else:
         requests = table_4(args.dataset, args.seq)
-    return chosen, replace(chosen.config, changes), requests, own
+    return chosen, config, requests, own[args.method]
 
 
 def changed(usual: Any, settings: Any) -> dict[str, Any]:
@@ -257,32 +201,6 @@ def run_name(args: argparse.Namespace, changes: dict[str, Any]) -> str:
     if len(told) > 3:
         told = [f"changed-{fingerprint(changes)[:6]}"]
     return "-".join([*place, registry.short(args.method), *told])
-
-
-def data_choice(args: argparse.Namespace, config: Config, bar: "Download") -> Any:
-    """Which data, and what may be done to get it. Raises UncleError."""
-    from uncle_jax.data.load import Choice
-    from uncle_jax.data.own import read_tasks
-    from uncle_jax.data.prepared import Options
-    from uncle_jax.data.sources import SOURCES
-
-    for name in args.accept:
-        if name not in SOURCES:
-            raise allowed("data set for --accept", name, SOURCES)
-    substitute = {}
-    for item in args.substitute:
-        task, equals, name = item.partition("=")
-        if not equals:
-            raise UncleError(f"--substitute {item!r} is not TASK=NAME, such as svhn=cifar10")
-        substitute[task] = name
-    return Choice(
-        Options(args.data_dir, tuple(args.accept), not args.no_download, bar.on_bytes),
-        config.train_images,
-        substitute,
-        args.classes_per_task,
-        read_tasks(args.tasks) if args.tasks else None,
-        config.image_size,
-    )
 
 
 def chance_of(benchmark: Any) -> float:
@@ -355,31 +273,6 @@ def sizes(factory: Any, benchmark: Any, config: Config) -> dict[str, int]:
         leaves = jax.tree.leaves(getattr(state, field, None))
         told |= {name: sum(leaf.size for leaf in leaves)} if leaves else {}
     return told
-
-
-class Download:
-    """A progress bar for each archive that is fetched."""
-
-    def __init__(self) -> None:
-        self.name, self.bar = "", None
-
-    def __enter__(self) -> "Download":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.bar is not None:
-            self.bar.close()
-
-    def on_bytes(self, name: str, done: int, total: int) -> None:
-        from tqdm import tqdm
-
-        if name != self.name or self.bar is None:
-            self.__exit__()
-            self.name = name
-            self.bar = tqdm(
-                desc=name, total=total, unit="B", unit_scale=True, leave=False, disable=None
-            )
-        self.bar.update(done - self.bar.n)
 
 
 class Progress:

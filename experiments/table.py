@@ -8,15 +8,14 @@ python experiments/table.py runs/* --format csv --all      for other programs
 import argparse
 import csv
 import io
-import os
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a clone runs without installing
 
+from uncle_jax.commandline import Parser, exit_code
 from uncle_jax.comparison import SHOWN, Group, Table, groups, read_run, table_of
 from uncle_jax.errors import UncleError, allowed
 from uncle_jax.metrics import METRICS
@@ -24,15 +23,8 @@ from uncle_jax.metrics import METRICS
 FORMATS = ("terminal", "markdown", "latex", "csv")
 
 
-class Parser(argparse.ArgumentParser):
-    """Errors in one line, exit code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message} (see --help)\n")
-
-
 def parser() -> Parser:
-    p = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = Parser(description=__doc__)
     p.add_argument("workdirs", type=Path, nargs="+", metavar="WORKDIR", help="run.py's --workdir")
     p.add_argument("--format", default="terminal", help=", ".join(FORMATS))
     p.add_argument("--output", type=Path, metavar="FILE", help="write there, not to the terminal")
@@ -47,21 +39,18 @@ def parser() -> Parser:
 
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    try:
-        text = compare(args)
-        if args.output is None:
-            print(text, end="", flush=True)
-        else:
-            args.output.write_text(text, encoding="utf-8")
-    except UncleError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # whoever reads, such as head, wants no more
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return exit_code(lambda: show(args), "nothing is written")
+
+
+def show(args: argparse.Namespace) -> int:
+    text = compare(args)
+    if args.output is None:
+        print(text, end="", flush=True)
         return 0
+    try:
+        args.output.write_text(text, encoding="utf-8")
     except OSError as error:
-        print(f"error: cannot write {args.output} ({error.strerror})", file=sys.stderr)
-        return 2
+        raise UncleError(f"cannot write {args.output} ({error.strerror})") from None
     return 0
 
 

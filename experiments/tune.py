@@ -1,0 +1,134 @@
+"""Choose unlearning settings on validation data: learn once, then unlearn under each of a grid.
+
+python experiments/tune.py --methods scrub --grid scrub.lr=1e-4,5e-4 --grid scrub.msteps=1,2
+python experiments/tune.py --dataset cifar100 --preset laptop --methods ssd uncle \
+    --grid ssd.alpha=5,10,50 --grid gamma=0.01,0.1
+
+Each method's settings as they are come first. Test data are not looked at, and the default seed is
+none of those that results are reported for. Then: run.py --method METHOD --set METHOD.KEY=VALUE
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a clone runs without installing
+
+from uncle_jax.commandline import (
+    Download,
+    Parser,
+    add_data,
+    add_settings,
+    chosen_preset,
+    chosen_settings,
+    data_choice,
+    exit_code,
+    setting,
+)
+from uncle_jax.config import as_dict
+from uncle_jax.errors import UncleError
+from uncle_jax.methods import registry
+from uncle_jax.requests import parse
+
+HEAD = ("method", "RA", "FA", "spill", "s", "score")
+
+
+def parser() -> Parser:
+    p = Parser(description=__doc__)
+    add_data(p)
+    p.add_argument(
+        "--methods", nargs="+", default=["uncle"], metavar="METHOD",
+        help=", ".join(registry.METHODS) + "; your own: FILE.py:FUNCTION",
+    )  # fmt: skip
+    p.add_argument(
+        "--grid", action="append", default=[], metavar="KEY=V1,V2",
+        help="values to try; METHOD.KEY for a method's own settings; all combinations",
+    )  # fmt: skip
+    p.add_argument(
+        "--requests", default="L0 L1 L2 L3 U1", help="the last is tried; default %(default)s"
+    )
+    p.add_argument("--seed", type=int, default=10)
+    p.add_argument("--output", type=Path, metavar="FILE.json", help="every trial, and its settings")
+    add_settings(p)
+    return p
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    return exit_code(lambda: tune(args), "nothing is written")
+
+
+def tune(args: argparse.Namespace) -> int:
+    preset = chosen_preset(args)
+    for name in args.methods:
+        registry.check(name)
+    config, own = chosen_settings(args, preset.config, args.methods)
+    requests = parse(args.requests)
+    if args.seed < 0:
+        raise UncleError(f"--seed must not be negative, not {args.seed}")
+    if args.output is not None and not args.output.parent.is_dir():
+        raise UncleError(f"there is no folder {args.output.parent} for --output")
+    grids: dict[str, dict[str, list[str]]] = {name: {} for name in args.methods}
+    for item in args.grid:
+        name, key, values = setting(
+            item, args.methods, "--grid", "KEY=V1,V2, such as gamma=0.01,0.1"
+        )
+        for owner in args.methods if name is None else [name]:
+            place = key if name is None else f"{registry.short(name)}.{key}"
+            grids[owner][place] = values.split(",")
+    bar = Download()
+    choice = data_choice(args, config, bar)
+
+    import jax
+
+    from uncle_jax import runlog, tuning
+    from uncle_jax.data.load import load_benchmark
+
+    tried = [p for n in args.methods for p in tuning.points(n, config, own[n], grids[n])]
+    with bar:
+        benchmark = load_benchmark(args.dataset, args.seed, choice)
+    tuning.check(requests, benchmark.n_tasks)
+    print(f"{args.dataset}, preset {args.preset}: {args.requests}, seed {args.seed}, validation")
+    for remark in benchmark.remarks:
+        print(f"note: {remark}")
+    labels = [" ".join([registry.short(p.name), *words(p.changes)]) for p in tried]
+    width = max(map(len, [HEAD[0], *labels]))
+    print(f"{HEAD[0]:<{width}}" + "".join(f"{name:>9}" for name in HEAD[1:]))
+    trials = []
+    for label, trial in zip(
+        labels,
+        tuning.sweep(tried, benchmark, requests, jax.random.key(args.seed), args.seed),
+        strict=True,
+    ):
+        trials.append(trial)
+        numbers = (trial.RA, trial.FA, trial.spill, trial.seconds, trial.score)
+        print(f"{label:<{width}}" + "".join(f"{x:9.2f}" for x in numbers), flush=True)
+    for name in args.methods:
+        best = max((t for t in trials if t.point.name == name), key=lambda t: t.score)
+        told = " ".join(f"--set {word}" for word in words(best.point.changes))
+        print(f"best for {registry.short(name)}: {told or 'its settings as they are'}")
+    print("score: RA less what FA is above chance")
+    if args.output is not None:
+        told = {
+            "dataset": args.dataset, "preset": args.preset, "requests": args.requests,
+            "seed": args.seed, "eval_split": "validation", "remarks": list(benchmark.remarks),
+            "config": as_dict(config), "trials": [record(trial) for trial in trials],
+        }  # fmt: skip
+        text = json.dumps(told | runlog.environment(), indent=1)
+        runlog.write_whole(args.output, text + "\n")
+    return 0
+
+
+def words(changes: Any) -> list[str]:
+    return [f"{key}={value}" for key, value in changes.items()]
+
+
+def record(trial: Any) -> dict[str, Any]:
+    numbers = {key: getattr(trial, key) for key in ("RA", "FA", "spill", "seconds", "score")}
+    return {"method": trial.point.name, "changes": dict(trial.point.changes)} | numbers
+
+
+if __name__ == "__main__":
+    sys.exit(main())
