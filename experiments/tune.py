@@ -57,7 +57,7 @@ def parser() -> Parser:
 
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    return exit_code(lambda: tune(args), "nothing is written")
+    return exit_code(lambda: tune(args), "--output holds what was tried")
 
 
 def tune(args: argparse.Namespace) -> int:
@@ -97,6 +97,11 @@ def tune(args: argparse.Namespace) -> int:
     width = max(map(len, [HEAD[0], *labels]))
     print(f"{HEAD[0]:<{width}}" + "".join(f"{name:>9}" for name in HEAD[1:]))
     trials = []
+    record = {
+        "dataset": args.dataset, "preset": args.preset, "requests": args.requests,
+        "seed": args.seed, "eval_split": "validation", "remarks": list(benchmark.remarks),
+        "config": as_dict(config), "trials": [],
+    } | runlog.environment()  # fmt: skip
     for label, trial in zip(
         labels,
         tuning.sweep(tried, benchmark, requests, jax.random.key(args.seed), args.seed),
@@ -105,29 +110,22 @@ def tune(args: argparse.Namespace) -> int:
         trials.append(trial)
         numbers = (trial.RA, trial.FA, trial.spill, trial.seconds, trial.score)
         print(f"{label:<{width}}" + "".join(f"{x:9.2f}" for x in numbers), flush=True)
+        record["trials"].append(
+            {"method": trial.point.name, "changes": dict(trial.point.changes)}
+            | dict(zip(("RA", "FA", "spill", "seconds", "score"), numbers, strict=True))
+        )
+        if args.output is not None:  # after each, for hours of a grid may be behind it
+            runlog.write_whole(args.output, json.dumps(record, indent=1) + "\n")
     for name in args.methods:
         best = max((t for t in trials if t.point.name == name), key=lambda t: t.score)
         told = " ".join(f"--set {word}" for word in words(best.point.changes))
         print(f"best for {registry.short(name)}: {told or 'its settings as they are'}")
     print("score: RA less what FA is above chance")
-    if args.output is not None:
-        told = {
-            "dataset": args.dataset, "preset": args.preset, "requests": args.requests,
-            "seed": args.seed, "eval_split": "validation", "remarks": list(benchmark.remarks),
-            "config": as_dict(config), "trials": [record(trial) for trial in trials],
-        }  # fmt: skip
-        text = json.dumps(told | runlog.environment(), indent=1)
-        runlog.write_whole(args.output, text + "\n")
     return 0
 
 
 def words(changes: Any) -> list[str]:
     return [f"{key}={value}" for key, value in changes.items()]
-
-
-def record(trial: Any) -> dict[str, Any]:
-    numbers = {key: getattr(trial, key) for key in ("RA", "FA", "spill", "seconds", "score")}
-    return {"method": trial.point.name, "changes": dict(trial.point.changes)} | numbers
 
 
 if __name__ == "__main__":
