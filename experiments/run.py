@@ -77,7 +77,9 @@ def run(args: argparse.Namespace, started: float) -> int:
     method_settings = registry.settings_of(args.method, found, own)
     changes = changed(chosen.config, config)
     if method_settings is not None:
-        changes |= changed(registry.settings_of(args.method, found, {}), method_settings)
+        usual = registry.settings_of(args.method, found, {})
+        name = registry.short(args.method)  # as in --set: `lr` alone is the learning rate
+        changes |= {f"{name}.{key}": v for key, v in changed(usual, method_settings).items()}
     workdir = args.workdir or Path("runs") / run_name(args, changes)
     with bar:
         benchmarks = {seed: load_benchmark(args.dataset, seed, choice) for seed in args.seeds}

@@ -154,3 +154,10 @@ def test_dry_run_writes_nothing(tmp_path):
     assert told["sizes"] == {"phi_parameters": 3446, "main_network_parameters": 5142}
     assert told["estimate"]["total_seconds"] > 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_methods_own_setting_is_told_apart_from_the_presets_of_the_same_name(tmp_path):
+    words = ("--dry-run", "--method", "scrub", "--set", "lr=0.5", "--set", "scrub.lr=0.25")
+    changes = json.loads(quick(*words, cwd=tmp_path).stdout)["changes"]
+    assert changes["lr"] == 0.5
+    assert changes["scrub.lr"] == 0.25
