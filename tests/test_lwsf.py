@@ -137,30 +137,6 @@ def test_nothing_of_a_forgotten_task_reaches_a_step(net):
     assert erased.status.tolist() == [UNLEARNED, UNLEARNED, NEW]
 
 
-def test_ewc_as_a_parabola_has_the_sums_value_and_gradient(net):
-    state = random_state(net, [0, 0, 0])
-    ewc = module.ewc_of(state.fisher, state.anchors, jnp.array([1.0, 0.0, 1.0]))
-
-    def plain(params):
-        part = jax.tree.map(
-            lambda p, f, a: jnp.sum((f * (p - a) ** 2)[jnp.array([0, 2])]),
-            params, state.fisher, state.anchors,
-        )  # fmt: skip
-        return sum(jax.tree.leaves(part))
-
-    found, wanted = (
-        jax.jit(jax.value_and_grad(f))(state.params)
-        for f in (lambda p: module.ewc_loss(p, ewc), plain)
-    )
-    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
-    # Parameters that matter to no task are held by nothing.
-    nothing = module.ewc_of(
-        jax.tree.map(jnp.zeros_like, state.fisher), state.anchors, jnp.ones(3)
-    )  # fmt: skip
-    assert float(module.ewc_loss(state.params, nothing)) == 0
-
-
 def test_codes_weigh_tasks_and_then_classes_alike():
     valid = np.arange(4) < np.array([[4], [2], [3]])
     tasks, labels, weights = module.code_batch((1, 2), valid)
@@ -176,25 +152,6 @@ def test_mixing():
     x, codes = np.full((2, 1, 1, 1), 4.0), np.full((2, 1, 1, 1), 8.0)
     mixed = module.mix(jnp.asarray(x), jnp.asarray(codes), jnp.array([1.0, 0.25]))
     assert mixed.ravel().tolist() == [4.0, 7.0]
-
-
-def test_fisher_is_the_mean_square_by_image_times_its_probability(net):
-    """Of 10 images in batches of 4, the last filled up: NumPy's, image by image."""
-    rows = multihead.one_task(*blobs(0, 10), 1)
-    model = multihead.init(net, jax.random.key(1))
-    fisher = module.fisher_of(net, Lwsf(fisher_images=None, fisher_batch=4))
-    found = fisher(model, rows, jax.random.key(2))["Dense_0"]
-    x = (np.asarray(rows.images, np.float64).reshape(10, -1) / 255 - 0.5) / 0.25
-    layer = {k: np.asarray(v, np.float64) for k, v in model.params["Dense_0"].items()}
-    p = np.exp(log_softmax((x @ layer["kernel"] + layer["bias"])[:, 3:6]))
-    wanted = {"kernel": np.zeros((36, 9)), "bias": np.zeros(9)}
-    for i, label in enumerate(np.asarray(rows.labels)):
-        slope = np.zeros(9)
-        slope[3:6] = np.eye(3)[label] - p[i]
-        wanted["kernel"] += p[i, label] * np.outer(x[i], slope) ** 2 / 10
-        wanted["bias"] += p[i, label] * slope**2 / 10
-    for name, one in wanted.items():
-        np.testing.assert_allclose(found[name], one, rtol=1e-4, atol=1e-7)
 
 
 def test_the_heads_alone_train_before_the_rest(net):

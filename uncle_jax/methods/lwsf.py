@@ -28,6 +28,7 @@ from uncle_jax.epochs import learning_rate, run_epochs, steps_per_epoch
 from uncle_jax.errors import UncleError
 from uncle_jax.hypernet import Array
 from uncle_jax.methods.derpp import fitted
+from uncle_jax.methods.ewc import Ewc, ewc_loss, ewc_of, fisher_of
 from uncle_jax.methods.protocol import Method, Midway, OnStep, Past
 from uncle_jax.multihead import ABSENT, Model, MultiHead, Rows
 from uncle_jax.state import LEARNED, NEW, UNLEARNED, checked, describe, in_range
@@ -78,14 +79,6 @@ class LwsfState:
     n_unlearned: Array  # int32: unlearn requests answered so far
 
 
-class Ewc(NamedTuple):
-    """sum_t F_t (theta - theta_t)^2 as one parabola a parameter: exact, and T times less work."""
-
-    importance: Any  # sum_t F_t
-    centre: Any  # sum_t F_t theta_t / sum_t F_t; 0 where nothing matters
-    rest: Array  # sum over t and parameters of F_t (centre - theta_t)^2
-
-
 class Earlier(NamedTuple):
     """What a step holds learned tasks by."""
 
@@ -115,7 +108,7 @@ def lwsf(
     config = config or Config()
     net = multihead.multihead(spec, n_tasks, config, main_net)
     train = trainer(net, settings)
-    fisher = fisher_of(net, settings)
+    fisher = fisher_of(net, settings.fisher_images, settings.fisher_batch)
     evaluate = jax.jit(
         lambda params, stats, images, tasks: multihead.forward(
             net, params, stats, images, tasks, train=False
@@ -215,29 +208,6 @@ def mix(x: Array, codes: Array, share: Array) -> Array:
     return share * x + (1 - share) * codes
 
 
-@jax.jit
-def ewc_of(fisher: Any, anchors: Any, kept: Array) -> Ewc:
-    """The Ewc of the tasks `kept` [T] (1 or 0) from trees of [T, ...]."""
-    fisher = jax.tree.map(lambda f: f * kept.reshape(-1, *[1] * (f.ndim - 1)), fisher)
-    importance = jax.tree.map(lambda f: jnp.sum(f, axis=0), fisher)
-    centre = jax.tree.map(
-        lambda f, a, total: jnp.where(
-            total > 0, jnp.sum(f * a, axis=0) / jnp.where(total > 0, total, 1), 0
-        ),
-        fisher, anchors, importance,
-    )  # fmt: skip
-    rest = jax.tree.map(lambda f, a, c: jnp.sum(f * (c - a) ** 2), fisher, anchors, centre)
-    return Ewc(importance, centre, jnp.asarray(sum(jax.tree.leaves(rest))))
-
-
-def ewc_loss(params: Any, ewc: Ewc) -> Array:
-    """sum_t sum F_t (theta - theta_t)^2."""
-    parts = jax.tree.map(
-        lambda p, f, c: jnp.sum(f * (p - c) ** 2), params, ewc.importance, ewc.centre
-    )
-    return sum(jax.tree.leaves(parts)) + ewc.rest
-
-
 def code_batch(
     tasks: Sequence[int], valid: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -273,47 +243,6 @@ def distillation_loss(old: Array, new: Array, weights: Array, temperature: float
     CLPU's code has the cross-entropy, which has the same gradient, and no factor T^2.
     """
     return jnp.sum(weights * jnp.mean(kl(old, new, temperature), axis=0))
-
-
-def fisher_sum(log_p: Array, grads: Any, weights: Array) -> Any:
-    """sum_i weights_i p_i (d log p_i)^2; log p [B] of the labels, grads a tree of [B, ...]."""
-    factors = weights * jnp.exp(log_p)
-    return jax.tree.map(lambda g: jnp.tensordot(factors, g**2, axes=1), grads)
-
-
-def fisher_of(net: MultiHead, settings: Lwsf) -> Any:
-    """The function (Model, rows, key) -> mean_i p_i (d log p_i)^2, a tree like the parameters.
-
-    Running norm statistics whatever the settings: those of one image alone say nothing.
-    """
-
-    @jax.jit
-    def add(total: Any, model: Model, rows: Rows, weights: Array) -> Any:
-        def one(image: Array, label: Array, task: Array) -> tuple[Array, Any]:
-            def log_p(params: Any) -> Array:
-                x = multihead.normalise(net, image[None], task[None])
-                outputs = resnet.apply(net.module, params, model.stats, x, train=False)[0]
-                logits = multihead.pick(net, outputs, task[None])
-                return -cross_entropy(logits, label[None])[0]
-
-            return jax.value_and_grad(log_p)(model.params)
-
-        log_p, grads = jax.vmap(one)(*rows)
-        return jax.tree.map(jnp.add, total, fisher_sum(log_p, grads, weights))
-
-    def fisher(model: Model, rows: Rows, key: Array) -> Any:
-        n = min(len(rows.labels), settings.fisher_images or len(rows.labels))
-        drawn = np.asarray(jax.random.permutation(key, len(rows.labels)))[:n]
-        batch_of = multihead.rows_of(rows)
-        size = settings.fisher_batch
-        place = np.arange(math.ceil(n / size) * size)
-        total = jax.tree.map(jnp.zeros_like, model.params)
-        for part in place.reshape(-1, size):
-            weights = ((part < n) / n).astype(np.float32)
-            total = add(total, model, batch_of(drawn[part % n]), weights)
-        return total
-
-    return fisher
 
 
 def trainer(net: MultiHead, settings: Lwsf) -> Any:
