@@ -1,11 +1,16 @@
 import sys
 
+import jax
+import jax.numpy as jnp
 import pytest
 from conftest import SPEC, TINY
 
+from uncle_jax import resnet
 from uncle_jax.errors import UncleError
 from uncle_jax.methods import registry
 from uncle_jax.methods.registry import METHODS, READS, build, check, find, settings_of, short
+from uncle_jax.state import CLState
+from uncle_jax.steps import input_shape
 
 OWN = """
 from dataclasses import dataclass
@@ -24,6 +29,20 @@ def test_every_method_has_its_name_and_declares_what_it_reads(name):
     assert method.name == name
     assert method.reads in READS
     assert settings_of(name, find(name), {}) == method.settings
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_no_methods_network_is_smaller_than_uncles(name):
+    net = resnet.from_config(TINY, SPEC.n_classes)
+    main = resnet.plan(net, input_shape(SPEC, TINY.image_size), TINY.chunks)[0].size
+    state, uncle = (
+        jax.eval_shape(build(n, SPEC, 4, TINY).init, jax.random.key(0)) for n in (name, "uncle")
+    )
+    if isinstance(state, CLState):  # its networks are generated as UnCLe's, from as large a phi
+        assert jax.tree.map(jnp.shape, state.phi) == jax.tree.map(jnp.shape, uncle.phi)
+    else:
+        size = sum(a.size for a in jax.tree.leaves(state.params))
+        assert size >= main * (4 if name == "clpu" else 1)
 
 
 def test_a_function_in_a_file_is_a_method(tmp_path):
