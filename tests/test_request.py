@@ -4,6 +4,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -28,9 +29,11 @@ def command():
     return module
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("request")
+INIT = ["init", "--tasks", "4", "--image-shape", "6", "6", "1", "--classes", "3"]
+INIT += [word for setting in QUICK for word in ("--set", setting)]
+
+
+def data_in(folder: Path) -> Path:
     for task in (1, 2):
         for split, seed in (("train", 2 * task), ("test", 2 * task + 1)):
             data = blobs(seed, 32)
@@ -39,19 +42,28 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture
-def call(command, place, capsys, monkeypatch):
-    def call(*words):
-        monkeypatch.chdir(place)
+def call(command, capsys, monkeypatch):
+    def call(where, *words):
+        monkeypatch.chdir(where)
         status = command.main(["--store", "store", "--compile-cache", "none", *words])
         return status, *capsys.readouterr()
 
     return call
 
 
-def test_a_life_of_a_store(call, place):
-    settings = [word for setting in QUICK for word in ("--set", setting)]
-    shape = ["--tasks", "4", "--image-shape", "6", "6", "1", "--classes", "3"]
-    assert call("init", *shape, *settings)[0] == 0
+@pytest.fixture(scope="module")
+def made(command, tmp_path_factory):
+    """A folder with data and a store that has answered nothing."""
+    folder = data_in(tmp_path_factory.mktemp("request"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert command.main(["--store", "store", "--compile-cache", "none", *INIT]) == 0
+    return folder
+
+
+def test_a_life_of_a_store(call, tmp_path):
+    call, place = partial(call, data_in(tmp_path)), tmp_path
+    assert call(*INIT)[0] == 0
     status, out, _ = call("learn", "1", "--data", "train1.npz", "--test", "test1.npz", "--id", "a")
     assert status == 0
     assert "a is durable and erased" in out
@@ -101,12 +113,12 @@ def test_a_life_of_a_store(call, place):
         (["--store", "nowhere", "status"], "nowhere holds no store (init makes one)"),
     ],
 )
-def test_bad_input_is_one_line_exit_code_2_and_changes_nothing(call, place, words, told):
+def test_bad_input_is_one_line_exit_code_2_and_changes_nothing(call, made, words, told):
     def files():
-        return {p: p.read_bytes() for p in place.rglob("*") if p.is_file() and p.name != "LOCK"}
+        return {p: p.read_bytes() for p in made.rglob("*") if p.is_file() and p.name != "LOCK"}
 
     before = files()
-    status, out, err = call(*words)
+    status, out, err = call(made, *words)
     assert status == 2
     assert told in err
     assert len(err.strip().splitlines()) == 1
