@@ -56,7 +56,9 @@ def test_a_run_leaves_its_files(finished):
     config = json.loads((workdir / "seed0" / "config.json").read_text())
     assert config["requests"] == "L0 L1 U0"
     assert config["config"]["chunks"] == 7
-    assert {"fingerprint", "versions", "device", "commit", "seed"} <= set(config)
+    told = {"fingerprint", "versions", "device", "processor", "xla_flags", "commit", "seed"}
+    assert told <= set(config)
+    assert config["processor"]
     assert (workdir / "accuracy.png").read_bytes().startswith(b"\x89PNG")
     assert "RA  retained tasks" in done.stdout
     assert "[3/3] U0" in done.stdout

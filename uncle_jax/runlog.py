@@ -12,6 +12,7 @@ import io
 import json
 import math
 import os
+import platform
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -82,7 +83,8 @@ def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
 def environment() -> dict[str, Any]:
     """Where and with what this process computes: versions, device, XLA_FLAGS, commit of the source.
 
-    XLA_FLAGS choose between kernels, which changes times, and results in their last bits.
+    XLA_FLAGS and the processor's instructions choose between kernels: times differ, and results in
+    their last bits, which training magnifies.
     """
     import jax
 
@@ -90,6 +92,7 @@ def environment() -> dict[str, Any]:
     return {
         "versions": {name: _version(name) for name in PACKAGES},
         "device": {"platform": device.platform, "kind": device.device_kind, "cpus": os.cpu_count()},
+        "processor": _processor(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "commit": _commit(),
     }
@@ -100,6 +103,17 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
+
+
+def _processor() -> str:
+    """Its name, and its vector instructions where Linux tells them."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        return platform.processor()
+    told = {key.strip(): value.strip() for key, _, value in (s.partition(":") for s in lines)}
+    vector = [flag for flag in told.get("flags", "").split() if flag.startswith(("avx", "amx"))]
+    return " ".join([told.get("model name") or platform.processor(), *vector])
 
 
 def _commit() -> str | None:
