@@ -32,6 +32,22 @@ TINY = Config(
 SPEC = InputSpec((6, 6, 1), 3, (0.5,), (0.25,))
 
 
+class Linear(nn.Module):
+    """A linear main network: its gradients are known."""
+
+    n_outputs: int = 6
+
+    @nn.compact
+    def __call__(self, x, train):
+        return nn.Dense(self.n_outputs)(x.reshape(len(x), -1))
+
+
+def same(a, b) -> bool:
+    """Whether two trees are alike bit by bit."""
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return all(np.array_equal(x, y) for x, y in pairs)
+
+
 @pytest.fixture(scope="session")
 def spec() -> InputSpec:
     return SPEC

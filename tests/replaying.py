@@ -34,25 +34,9 @@ class Tiny(nn.Module):
         return nn.Dense(6)(nn.tanh(x))
 
 
-class Linear(nn.Module):
-    """A linear main network: its gradients are known."""
-
-    n_outputs: int = 6
-
-    @nn.compact
-    def __call__(self, x, train):
-        return nn.Dense(self.n_outputs)(x.reshape(len(x), -1))
-
-
 def softmax(z):
     e = np.exp(z - z.max(-1, keepdims=True))
     return e / e.sum(-1, keepdims=True)
-
-
-def same(a, b) -> bool:
-    """Whether two trees are alike bit by bit."""
-    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    return all(np.array_equal(x, y) for x, y in pairs)
 
 
 def in_buffer(method, tasks=(0, 2), size=32):

@@ -2,11 +2,10 @@
 
 import dataclasses
 
-import flax.linen as nn
 import jax
 import numpy as np
 import pytest
-from conftest import TINY, Small, blobs
+from conftest import TINY, Linear, Small, blobs, same
 
 from uncle_jax.data.benchmark import InputSpec, TaskSpec
 from uncle_jax.engine import evaluate, run_sequence
@@ -14,12 +13,6 @@ from uncle_jax.errors import UncleError
 from uncle_jax.methods.clpu import clpu
 from uncle_jax.requests import parse
 from uncle_jax.state import LEARNED, NEW, UNLEARNED
-
-
-class Linear(nn.Module):
-    @nn.compact
-    def __call__(self, x, train):
-        return nn.Dense(3)(x.reshape(len(x), -1))
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +24,6 @@ def method(spec):
 def two_learned(method):
     state = method.init(jax.random.key(0))
     return method.learn(method.learn(state, 0, blobs(0)), 2, blobs(4))
-
-
-def same(a, b) -> bool:
-    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    return all(np.array_equal(x, y) for x, y in pairs)
 
 
 def learned(state):
@@ -82,12 +70,12 @@ def test_a_step_is_adam_on_the_cross_entropy(spec):
     config = dataclasses.replace(TINY, epochs=2, lr=0.01, schedule="constant")
     data = blobs(0, 16)
     told = []
-    method = clpu(spec, 2, config, Linear())
+    method = clpu(spec, 2, config, Linear(3))
     state = method.init(jax.random.key(3))
     after = method.learn(state, 1, data, on_step=lambda s, n, loss: told.append((s, n, loss)))
     assert [t[:2] for t in told] == [(1, 2), (2, 2)]
     k_init = jax.random.split(jax.random.fold_in(jax.random.key(3), 1))[0]
-    start = Linear().init(k_init, np.zeros((1, 6, 6, 1)), train=False)["params"]["Dense_0"]
+    start = Linear(3).init(k_init, np.zeros((1, 6, 6, 1)), train=False)["params"]["Dense_0"]
     x = (data.images.reshape(16, -1) / 255 - 0.5) / 0.25
     weights = {k: np.asarray(v, np.float64) for k, v in start.items()}
     mu, nu = (dict.fromkeys(weights, 0.0) for _ in range(2))
@@ -109,7 +97,7 @@ def test_a_step_is_adam_on_the_cross_entropy(spec):
 def test_absent_classes_are_minus_infinity_with_and_without_a_network():
     each = tuple(TaskSpec(n, (0.5,), (0.25,)) for n in (3, 2))
     spec = InputSpec((6, 6, 1), 3, (0.5,), (0.25,), each)
-    method = clpu(spec, 2, dataclasses.replace(TINY, epochs=1), Linear())
+    method = clpu(spec, 2, dataclasses.replace(TINY, epochs=1), Linear(3))
     data = blobs(0)
     few = data._replace(images=data.images[data.labels < 2], labels=data.labels[data.labels < 2])
     state = method.init(jax.random.key(0))

@@ -1,25 +1,18 @@
 """EWC: the parabola against the sum it stands for, and the Fisher information against NumPy."""
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import TINY, blobs
+from conftest import TINY, Linear, blobs
 
 from uncle_jax import multihead
 from uncle_jax.methods.ewc import ewc_loss, ewc_of, fisher_of
 
 
-class Linear(nn.Module):
-    @nn.compact
-    def __call__(self, x, train):
-        return nn.Dense(9)(x.reshape(len(x), -1))
-
-
 @pytest.fixture(scope="module")
 def net(spec):
-    return multihead.multihead(spec, 3, TINY, Linear())
+    return multihead.multihead(spec, 3, TINY, Linear(9))
 
 
 def test_ewc_as_a_parabola_has_the_sums_value_and_gradient(net):

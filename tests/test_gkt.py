@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import TINY
-from replaying import Tiny, in_buffer, same
+from conftest import TINY, same
+from replaying import Tiny, in_buffer
 
 from uncle_jax import multihead
 from uncle_jax.engine import run_sequence

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from conftest import TINY, blobs
+from conftest import TINY, blobs, same
 
 from uncle_jax import multihead
 from uncle_jax.errors import UncleError
@@ -30,11 +30,6 @@ class Linear(nn.Module):
         if self.normed:
             x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
         return nn.Dense(self.n_outputs)(x)
-
-
-def same(a, b) -> bool:
-    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    return all(np.array_equal(x, y) for x, y in pairs)
 
 
 def log_softmax(z):

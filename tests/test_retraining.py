@@ -2,12 +2,11 @@
 
 import dataclasses
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import TINY, blobs
+from conftest import TINY, Linear, blobs, same
 
 from uncle_jax import multihead
 from uncle_jax.epochs import learning_rate
@@ -21,22 +20,9 @@ from uncle_jax.state import LEARNED, NEW, UNLEARNED
 SMALL = dataclasses.replace(TINY, lr=0.02, schedule="cosine", epochs=3)
 
 
-class Linear(nn.Module):
-    n_outputs: int = 9
-
-    @nn.compact
-    def __call__(self, x, train):
-        return nn.Dense(self.n_outputs)(x.reshape(len(x), -1))
-
-
-def same(a, b) -> bool:
-    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    return all(np.array_equal(x, y) for x, y in pairs)
-
-
 @pytest.fixture(scope="module")
 def net(spec):
-    return multihead.multihead(spec, 3, SMALL, Linear())
+    return multihead.multihead(spec, 3, SMALL, Linear(9))
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +107,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def learned(spec, data):
-    method = derpp(spec, 3, SMALL, Linear(), Derpp(buffer_per_task=8))
+    method = derpp(spec, 3, SMALL, Linear(9), Derpp(buffer_per_task=8))
     state = method.init(jax.random.key(0))
     for task in range(2):
         state = method.learn(state, task, data[task])
@@ -131,7 +117,7 @@ def learned(spec, data):
 @pytest.mark.parametrize(("factory", "settings"), [(ft, Ft()), (rt, Rt())])
 def test_a_request(spec, data, learned, factory, settings):
     settings = dataclasses.replace(settings, buffer_per_task=8)
-    method = factory(spec, 3, SMALL, Linear(), settings)
+    method = factory(spec, 3, SMALL, Linear(9), settings)
     assert (method.reads, method.settings) == ("all retained data", settings)
     before = jax.tree.map(np.array, dataclasses.replace(learned, key=0))
     after = method.unlearn(learned, 0, Past(retained={1: data[1]}))

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from conftest import TINY, blobs
-from replaying import Linear, Wide, in_buffer, same
+from conftest import TINY, Linear, blobs, same
+from replaying import Wide, in_buffer
 
 from uncle_jax import multihead
 from uncle_jax.errors import UncleError

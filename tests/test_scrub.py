@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import TINY, blobs
-from replaying import Linear, in_buffer, same, softmax
+from conftest import TINY, Linear, blobs, same
+from replaying import in_buffer, softmax
 
 from uncle_jax import multihead
 from uncle_jax.errors import UncleError

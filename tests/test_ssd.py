@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import TINY, blobs
-from replaying import Linear, Tiny, in_buffer, same
+from conftest import TINY, Linear, blobs, same
+from replaying import Tiny, in_buffer
 
 from uncle_jax import buffer as buffers
 from uncle_jax import multihead

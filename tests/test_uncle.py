@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import TINY, Small, blobs
+from conftest import TINY, Small, blobs, same
 
 from uncle_jax import hypernet, objectives, resnet
 from uncle_jax.engine import evaluate, run_sequence
@@ -32,11 +32,6 @@ def method(spec):
 def two_learned(method):
     state = method.init(jax.random.key(0))
     return method.learn(method.learn(state, 0, blobs(0)), 2, blobs(4))
-
-
-def same(a, b) -> bool:
-    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    return all(np.array_equal(x, y) for x, y in pairs)
 
 
 def test_learning_touches_only_what_it_may(method, two_learned):
