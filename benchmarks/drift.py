@@ -12,8 +12,6 @@ gradient, clipping and Adam. Compilation is excluded; medians; one process on on
 import argparse
 import dataclasses
 import json
-import os
-import platform
 import statistics
 import sys
 import time
@@ -28,7 +26,7 @@ import numpy as np
 
 from benchmarks import hypnettorch_reference
 from uncle_jax import layout as layouts
-from uncle_jax import resnet
+from uncle_jax import resnet, runlog
 from uncle_jax.config import Config
 from uncle_jax.data.benchmark import InputSpec
 from uncle_jax.methods.uncle import uncle
@@ -81,18 +79,6 @@ def reference_seconds(form: str, tasks: int, repeats: int) -> list[float]:
         shapes, tasks, chunks=CONFIG.chunks, trunk=CONFIG.trunk, embedding=CONFIG.embedding,
         repeats=repeats,
     )  # fmt: skip
-
-
-def environment(with_reference: bool) -> dict[str, Any]:
-    """Device, processor and versions that the seconds belong to."""
-    found: dict[str, Any] = {
-        "device": jax.devices()[0].device_kind,
-        "processor": platform.processor() or platform.machine(),
-        "cpus": os.cpu_count(),
-        "jax": jax.__version__,
-        "python": platform.python_version(),
-    }
-    return found | (hypnettorch_reference.versions() if with_reference else {})
 
 
 def table(rows: list[dict[str, Any]], tasks: list[int]) -> str:
@@ -148,7 +134,8 @@ def main() -> int:
             print(f"T = {tasks:<3} {form:<17} {row['seconds']:8.3f} s", file=sys.stderr)
     print(table(rows, args.tasks))
     if args.json:
-        found = environment(bool(references))
+        found = runlog.environment()
+        found |= hypnettorch_reference.versions() if references else {}
         text = json.dumps({"rows": rows, "environment": found}, indent=1)
         args.json.write_text(text + "\n", encoding="utf-8")
     return 0

@@ -9,7 +9,6 @@ one process, an epoch each, and the medians of their times a step are compared.
 
 import argparse
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -20,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from uncle_jax import resnet
+from uncle_jax import resnet, runlog
 from uncle_jax.config import preset
 from uncle_jax.data.benchmark import InputSpec
 from uncle_jax.epochs import epoch_order
@@ -94,13 +93,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     rows = [measure(dataset, args.epochs) for dataset in args.preset]
-    device = jax.devices()[0]
-    told = {
-        "rows": rows,
-        "device": {"platform": device.platform, "kind": device.device_kind, "cpus": os.cpu_count()},
-        "jax": jax.__version__,
-    }
-    text = json.dumps(told, indent=1)
+    text = json.dumps({"rows": rows} | runlog.environment(), indent=1)
     print(text)
     if args.out:
         args.out.write_text(text + "\n")

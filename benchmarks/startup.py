@@ -8,7 +8,6 @@ Run it twice: the first start prepares the data, the second is what a user sees 
 import argparse
 import contextlib
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -19,6 +18,7 @@ STARTED = time.perf_counter()
 
 import jax
 
+from uncle_jax import runlog
 from uncle_jax.config import preset
 from uncle_jax.data.load import Choice, load_benchmark
 from uncle_jax.data.prepared import Options
@@ -64,10 +64,8 @@ def main() -> None:
         "first_step_seconds": done - ready,
         "after_imports_seconds": done - imported,
         "peak_memory_GB": peak_memory() / 1e9,
-        "device": {"platform": jax.default_backend(), "cpus": os.cpu_count()},
-        "jax": jax.__version__,
     }
-    text = json.dumps(told, indent=1)
+    text = json.dumps(told | runlog.environment(), indent=1)
     print(text)
     if args.out:
         args.out.write_text(text + "\n")

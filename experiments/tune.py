@@ -32,7 +32,7 @@ from uncle_jax.errors import UncleError
 from uncle_jax.methods import registry
 from uncle_jax.requests import parse
 
-HEAD = ("method", "RA", "FA", "spill", "s", "score")
+NUMBERS = ("RA", "FA", "spill", "seconds", "score")
 
 
 def parser() -> Parser:
@@ -57,7 +57,8 @@ def parser() -> Parser:
 
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    return exit_code(lambda: tune(args), "--output holds what was tried")
+    written = "nothing is written" if args.output is None else f"{args.output} has what was tried"
+    return exit_code(lambda: tune(args), written)
 
 
 def tune(args: argparse.Namespace) -> int:
@@ -94,8 +95,8 @@ def tune(args: argparse.Namespace) -> int:
     for remark in benchmark.remarks:
         print(f"note: {remark}")
     labels = [" ".join([registry.short(p.name), *words(p.changes)]) for p in tried]
-    width = max(map(len, [HEAD[0], *labels]))
-    print(f"{HEAD[0]:<{width}}" + "".join(f"{name:>9}" for name in HEAD[1:]))
+    width = max(map(len, ["method", *labels]))
+    print(f"{'method':<{width}}" + "".join(f"{name:>9}" for name in NUMBERS))
     trials = []
     record = {
         "dataset": args.dataset, "preset": args.preset, "requests": args.requests,
@@ -108,11 +109,10 @@ def tune(args: argparse.Namespace) -> int:
         strict=True,
     ):
         trials.append(trial)
-        numbers = (trial.RA, trial.FA, trial.spill, trial.seconds, trial.score)
-        print(f"{label:<{width}}" + "".join(f"{x:9.2f}" for x in numbers), flush=True)
+        numbers = {name: getattr(trial, name) for name in NUMBERS}
+        print(f"{label:<{width}}" + "".join(f"{x:9.2f}" for x in numbers.values()), flush=True)
         record["trials"].append(
-            {"method": trial.point.name, "changes": dict(trial.point.changes)}
-            | dict(zip(("RA", "FA", "spill", "seconds", "score"), numbers, strict=True))
+            {"method": trial.point.name, "changes": dict(trial.point.changes)} | numbers
         )
         if args.output is not None:  # after each, for hours of a grid may be behind it
             runlog.write_whole(args.output, json.dumps(record, indent=1) + "\n")

@@ -90,7 +90,7 @@ def environment() -> dict[str, Any]:
 
     device = jax.devices()[0]
     return {
-        "versions": {name: _version(name) for name in PACKAGES},
+        "versions": {"python": platform.python_version()} | {n: _version(n) for n in PACKAGES},
         "device": {"platform": device.platform, "kind": device.device_kind, "cpus": os.cpu_count()},
         "processor": _processor(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
@@ -108,12 +108,14 @@ def _version(package: str) -> str | None:
 def _processor() -> str:
     """Its name, and its vector instructions where Linux tells them."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+        first = Path("/proc/cpuinfo").read_text(errors="replace").partition("\n\n")[0]
     except OSError:
-        return platform.processor()
-    told = {key.strip(): value.strip() for key, _, value in (s.partition(":") for s in lines)}
+        first = ""
+    pairs = (line.partition(":") for line in first.splitlines())
+    told = {key.strip(): value.strip() for key, _, value in pairs}
     vector = [flag for flag in told.get("flags", "").split() if flag.startswith(("avx", "amx"))]
-    return " ".join([told.get("model name") or platform.processor(), *vector])
+    name = told.get("model name") or platform.processor() or platform.machine()
+    return " ".join([name, *vector])
 
 
 def _commit() -> str | None:
