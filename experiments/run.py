@@ -75,11 +75,7 @@ def run(args: argparse.Namespace, started: float) -> int:
 
     found = registry.find(args.method)
     method_settings = registry.settings_of(args.method, found, own)
-    changes = changed(chosen.config, config)
-    if method_settings is not None:
-        usual = registry.settings_of(args.method, found, {})
-        name = registry.short(args.method)  # as in --set: `lr` alone is the learning rate
-        changes |= {f"{name}.{key}": v for key, v in changed(usual, method_settings).items()}
+    changes = changes_of(args.method, chosen.config, config, method_settings)
     workdir = args.workdir or Path("runs") / run_name(args, changes)
     with bar:
         benchmarks = {seed: load_benchmark(args.dataset, seed, choice) for seed in args.seeds}
@@ -189,10 +185,21 @@ def resolve(
     return chosen, config, requests, own[args.method]
 
 
-def changed(usual: Any, settings: Any) -> dict[str, Any]:
-    """The settings in which a run differs from the preset, or from a method's defaults."""
-    before, after = as_dict(usual), as_dict(settings)
-    return {key: value for key, value in after.items() if before[key] != value}
+def changes_of(method: str, usual: Config, config: Config, settings: Any) -> dict[str, Any]:
+    """The settings in which a run differs from the preset, and from the method's defaults.
+
+    The method's own are METHOD.KEY, as in --set: `lr` alone is the learning rate.
+    """
+
+    def changed(usual: Any, settings: Any, place: str = "") -> dict[str, Any]:
+        before, after = as_dict(usual), as_dict(settings)
+        return {place + key: value for key, value in after.items() if before[key] != value}
+
+    changes = changed(usual, config)
+    if settings is not None:
+        defaults = registry.settings_of(method, registry.find(method), {})
+        changes |= changed(defaults, settings, registry.short(method) + ".")
+    return changes
 
 
 def run_name(args: argparse.Namespace, changes: dict[str, Any]) -> str:

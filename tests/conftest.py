@@ -1,6 +1,9 @@
 """What several test modules share: a tiny learner whose every step takes milliseconds."""
 
 import gc
+import importlib.util
+from pathlib import Path
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -46,6 +49,16 @@ def same(a, b) -> bool:
     """Whether two trees are alike bit by bit."""
     pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
     return all(np.array_equal(x, y) for x, y in pairs)
+
+
+def command_of(script: Path) -> Any:
+    """A script of experiments/, as a module."""
+    spec = importlib.util.spec_from_file_location(f"{script.stem}_command", script)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """experiments/request.py, one call a request, as a user types it."""
 
-import importlib.util
 import re
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import blobs
+from conftest import blobs, command_of
 
 from uncle_jax.errors import UncleError
 
@@ -21,12 +20,7 @@ QUICK += ["burn_in=3", "norm_calibration=0", "eval_batch_size=16"]
 
 @pytest.fixture(scope="module")
 def command():
-    spec = importlib.util.spec_from_file_location("request_command", SCRIPT)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return command_of(SCRIPT)
 
 
 INIT = ["init", "--tasks", "4", "--image-shape", "6", "6", "1", "--classes", "3"]

@@ -8,6 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import command_of
+
+from uncle_jax.methods import registry
 
 RUN = Path(__file__).resolve().parents[1] / "experiments" / "run.py"
 QUICK = ["width=4", "trunk=8,16", "embedding=4", "chunks=7", "burn_in=5", "norm_calibration=2"]
@@ -21,6 +24,11 @@ def run(*args: str, cwd: Path) -> subprocess.CompletedProcess:
 def quick(*args: str, cwd: Path) -> subprocess.CompletedProcess:
     settings = [word for setting in QUICK for word in ("--set", setting)]
     return run("--requests", "L0 L1 U0", "--epochs", "1", *settings, *args, cwd=cwd)
+
+
+@pytest.fixture(scope="module")
+def command():
+    return command_of(RUN)
 
 
 def only_run(where: Path) -> Path:
@@ -158,8 +166,10 @@ def test_dry_run_writes_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_methods_own_setting_is_told_apart_from_the_presets_of_the_same_name(tmp_path):
-    words = ("--dry-run", "--method", "scrub", "--set", "lr=0.5", "--set", "scrub.lr=0.25")
-    changes = json.loads(quick(*words, cwd=tmp_path).stdout)["changes"]
+def test_a_methods_own_setting_is_told_apart_from_the_presets_of_the_same_name(command):
+    words = ("--method", "scrub", "--set", "lr=0.5", "--set", "scrub.lr=0.25")
+    chosen, config, _, own = command.resolve(command.parser().parse_args(words))
+    settings = registry.settings_of("scrub", registry.find("scrub"), own)
+    changes = command.changes_of("scrub", chosen.config, config, settings)
     assert changes["lr"] == 0.5
     assert changes["scrub.lr"] == 0.25

@@ -1,13 +1,13 @@
 """experiments/table.py as a user meets it."""
 
 import csv
-import importlib.util
 import io
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from conftest import command_of
 from test_comparison import write_run
 
 SCRIPT = Path(__file__).resolve().parents[1] / "experiments" / "table.py"
@@ -15,12 +15,7 @@ SCRIPT = Path(__file__).resolve().parents[1] / "experiments" / "table.py"
 
 @pytest.fixture(scope="module")
 def table():
-    spec = importlib.util.spec_from_file_location("table_script", SCRIPT)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return command_of(SCRIPT)
 
 
 @pytest.fixture
