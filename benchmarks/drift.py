@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from uncle_jax.runs.environment import environment
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import jax
@@ -25,13 +27,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import hypnettorch_reference
-from uncle_jax import layout as layouts
-from uncle_jax import resnet, runlog
 from uncle_jax.config import Config
-from uncle_jax.data.benchmark import InputSpec
+from uncle_jax.core import layout as layouts
+from uncle_jax.core import resnet
+from uncle_jax.core.inputs import input_shape
+from uncle_jax.core.status import LEARNED
+from uncle_jax.core.steps import Network, make_steps
 from uncle_jax.methods.uncle import uncle
-from uncle_jax.state import LEARNED
-from uncle_jax.steps import Network, input_shape, make_steps
+from uncle_jax.tasks import InputSpec
 
 SPEC = InputSpec((64, 64, 3), 10, (0.5,) * 3, (0.5,) * 3)
 CONFIG = Config(backbone="resnet18")
@@ -134,7 +137,7 @@ def main() -> int:
             print(f"T = {tasks:<3} {form:<17} {row['seconds']:8.3f} s", file=sys.stderr)
     print(table(rows, args.tasks))
     if args.json:
-        found = runlog.environment()
+        found = environment()
         found |= hypnettorch_reference.versions() if references else {}
         text = json.dumps({"rows": rows, "environment": found}, indent=1)
         args.json.write_text(text + "\n", encoding="utf-8")

@@ -13,18 +13,21 @@ import sys
 import time
 from pathlib import Path
 
+from uncle_jax.runs.environment import environment
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from uncle_jax import resnet, runlog
-from uncle_jax.config import preset
-from uncle_jax.data.benchmark import InputSpec
-from uncle_jax.epochs import epoch_order
+from uncle_jax.core import resnet
+from uncle_jax.core.inputs import batches_of, fit_images, input_shape, task_input
+from uncle_jax.core.loop import epoch_order
+from uncle_jax.core.steps import Network, make_steps
 from uncle_jax.methods.uncle import uncle
-from uncle_jax.steps import Network, batches_of, fit_images, input_shape, make_steps, task_input
+from uncle_jax.presets import preset
+from uncle_jax.tasks import InputSpec
 
 SIZES = {  # image shape and training images of a task
     "cifar100": ((32, 32, 3), 5_000),
@@ -93,7 +96,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     rows = [measure(dataset, args.epochs) for dataset in args.preset]
-    text = json.dumps({"rows": rows} | runlog.environment(), indent=1)
+    text = json.dumps({"rows": rows} | environment(), indent=1)
     print(text)
     if args.out:
         args.out.write_text(text + "\n")

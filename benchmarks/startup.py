@@ -12,18 +12,19 @@ import sys
 import time
 from pathlib import Path
 
+from uncle_jax.runs.environment import environment
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 STARTED = time.perf_counter()
 
 import jax
 
-from uncle_jax import runlog
-from uncle_jax.config import preset
 from uncle_jax.data.load import Choice, load_benchmark
-from uncle_jax.data.prepared import Options
-from uncle_jax.estimate import peak_memory
+from uncle_jax.data.publishers.prepared import Options
+from uncle_jax.engine.estimate import peak_memory
 from uncle_jax.methods.uncle import uncle
+from uncle_jax.presets import preset
 
 
 class FirstStep(Exception):
@@ -65,7 +66,7 @@ def main() -> None:
         "after_imports_seconds": done - imported,
         "peak_memory_GB": peak_memory() / 1e9,
     }
-    text = json.dumps(told | runlog.environment(), indent=1)
+    text = json.dumps(told | environment(), indent=1)
     print(text)
     if args.out:
         args.out.write_text(text + "\n")

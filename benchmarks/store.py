@@ -21,11 +21,16 @@ import jax
 import jax.numpy as jnp
 
 import uncle_jax
-from uncle_jax import engine, opening, runlog, sequence, service
 from uncle_jax.config import Config, fingerprint
-from uncle_jax.data.benchmark import InputSpec
-from uncle_jax.midway import Saves
-from uncle_jax.state import LEARNED
+from uncle_jax.core.status import LEARNED
+from uncle_jax.engine import resume as sequence
+from uncle_jax.engine import sequence as engine
+from uncle_jax.engine.learner import identity as identity_of
+from uncle_jax.evaluate.answers import Answer
+from uncle_jax.runs.environment import environment
+from uncle_jax.store import recovery as opening
+from uncle_jax.store.inflight import Saves
+from uncle_jax.tasks import InputSpec
 
 REQUEST = Path(__file__).resolve().parents[1] / "experiments" / "request.py"
 SAVE_EVERY = 20  # epochs; run.py's default
@@ -58,23 +63,23 @@ def overhead(folder: Path) -> dict[str, Any]:
     config = uncle_jax.preset("permuted-digits", "laptop").config
     method = uncle_jax.uncle(benchmark.spec, benchmark.n_tasks, config)
     requests, key, clock = uncle_jax.table_4("permuted-digits", 1), jax.random.key(0), Clock()
-    identity = service.identity("uncle", benchmark.spec, benchmark.n_tasks, config)
+    identity = identity_of("uncle", benchmark.spec, benchmark.n_tasks, config)
     started = time.perf_counter()
     method.init(key)  # any run makes one; what is timed below is compiled by then
     open_ = clock.wrap("open", sequence.open_sequence)
     kept, done = open_(folder, method, key, identity, fingerprint({}))
 
-    def midway(index: int, request: uncle_jax.Request) -> Any:
+    def inflight(index: int, request: uncle_jax.Request) -> Any:
         saves = sequence.saves(kept, SAVE_EVERY, index, request)
         return TimedSaves(saves, clock)
 
-    def on_request(answer: engine.Answer, state: Any) -> None:
+    def on_request(answer: Answer, state: Any) -> None:
         commit = clock.wrap("commit", kept.commit)
         commit(state, sequence.facts_of(kept, method, config, answer))
 
     with kept:
         run = engine.run_sequence(
-            method, benchmark, requests, key, None, on_request, done=done, midway=midway
+            method, benchmark, requests, key, None, on_request, done=done, inflight=inflight
         )
     wall = time.perf_counter() - started
     compiling = sum(answer.compile_seconds for answer in run.answers)
@@ -112,7 +117,7 @@ def fresh(folder: Path) -> dict[str, Any]:
     spec, config = InputSpec((28, 28, 1), 10, (0.5,), (0.5,)), Config(burn_in=20)
     method = uncle_jax.uncle(spec, 10, config)
     state = method.init(jax.random.key(0))
-    identity = service.identity("uncle", spec, 10, config)
+    identity = identity_of("uncle", spec, 10, config)
     learned = state.replace(status=jnp.full_like(state.status, LEARNED))
     facts = {"id": "all", "op": "L", "task": 0, "accuracy": {}, "seconds": {}}
     with opening.create(folder / "made", state, identity) as made:
@@ -140,7 +145,7 @@ def fresh(folder: Path) -> dict[str, Any]:
 
 def main(what: str, out: Path | None) -> None:
     """Run `what`, print it, and write it to `out` if given."""
-    environment = runlog.environment()
+    surroundings = environment()
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         parts = {
@@ -148,7 +153,7 @@ def main(what: str, out: Path | None) -> None:
             "fresh": partial(fresh, Path(folder)),
         }
         result = parts[what]()
-    result = {"benchmark": what, **result, "load_average_at_start": load, **environment}
+    result = {"benchmark": what, **result, "load_average_at_start": load, **surroundings}
     text = json.dumps(result, indent=1)
     print(text)
     if out:

@@ -8,10 +8,10 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from uncle_jax.data.benchmark import as_data
+from uncle_jax.core.inputs import fit_images
+from uncle_jax.core.status import LEARNED, NEW, UNLEARNED, checked, in_range
 from uncle_jax.methods.protocol import Method
-from uncle_jax.state import LEARNED, NEW, UNLEARNED, checked, in_range
-from uncle_jax.steps import fit_images
+from uncle_jax.tasks import as_data
 
 
 @flax.struct.dataclass
@@ -30,7 +30,7 @@ def nearest_mean(spec, n_tasks, config=None, main_net=None):
         size = spec.image_shape[0] * spec.image_shape[1] * spec.image_shape[2]
         return Means(jnp.zeros((n_tasks, spec.n_classes, size)), jnp.full(n_tasks, NEW))
 
-    def learn(state, task, data, *, on_step=None, midway=None):
+    def learn(state, task, data, *, on_step=None, inflight=None):
         images, labels = as_data(data, spec, f"task {checked(state, task, learned=False)}", task)
         member = jax.nn.one_hot(labels, spec.n_classes)  # [N, Y]
         means = member.T @ flat(images) / jnp.maximum(member.sum(0), 1)[:, None]

@@ -10,9 +10,10 @@ import jax
 import numpy as np
 import pytest
 
-from uncle_jax import layout as layouts
 from uncle_jax.config import Config
-from uncle_jax.data.benchmark import Benchmark, Data, InputSpec
+from uncle_jax.core import layout as layouts
+from uncle_jax.data.benchmark import Benchmark
+from uncle_jax.tasks import Data, InputSpec
 
 # Most of a test's time is compilation; results are compared with tolerances either way.
 jax.config.update("jax_disable_most_optimizations", True)

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from conftest import blobs
 
-from uncle_jax import buffer as buffers
-from uncle_jax.state import LEARNED
+from uncle_jax.core.status import LEARNED
+from uncle_jax.methods.multihead import buffer as buffers
 
 
 class Wide(nn.Module):

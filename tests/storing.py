@@ -18,15 +18,23 @@ import jax
 import numpy as np
 from conftest import SPEC, TINY, Small
 
-from uncle_jax import checkpoint, opening, sequence, service, verify
-from uncle_jax import store as stores
 from uncle_jax.config import Config, fingerprint
-from uncle_jax.data.benchmark import Benchmark, Data
-from uncle_jax.engine import Run, run_sequence
+from uncle_jax.data.benchmark import Benchmark
+from uncle_jax.engine import request as service
+from uncle_jax.engine import resume as sequence
+from uncle_jax.engine.learner import identity as identity_of
+from uncle_jax.engine.learner import template
+from uncle_jax.engine.sequence import run_sequence
+from uncle_jax.evaluate.answers import Run
+from uncle_jax.evaluate.audit import store as verify
 from uncle_jax.methods.protocol import Method
 from uncle_jax.methods.uncle import uncle
 from uncle_jax.requests import parse
-from uncle_jax.store import Store
+from uncle_jax.store import checkpoint
+from uncle_jax.store import recovery as opening
+from uncle_jax.store import store as stores
+from uncle_jax.store.store import Store
+from uncle_jax.tasks import Data
 
 SEQUENCE = parse("L0 L1 U0 L2 U1")
 # Learns and forgets in a few steps.
@@ -41,7 +49,7 @@ def learner(config: Config = CONFIG, normed: bool = True) -> Method:
 
 
 def identity(config: Config = CONFIG, normed: bool = True) -> dict:
-    return service.identity("uncle", SPEC, 4, config, Small(normed=normed))
+    return identity_of("uncle", SPEC, 4, config, Small(normed=normed))
 
 
 def noise(task: int, split: str, n: int) -> Data:
@@ -101,12 +109,12 @@ def ask(store: Store, word: str, **more) -> dict:
     every, on_step = more.pop("every", 1), more.pop("on_step", None)
     name = service.order_id(store, op, task)
     order = service.Order(op=op, task=task, **{"id": name, **data, **more})
-    state = store.load(service.template(learner()))
+    state = store.load(template(learner()))
     return service.answer(store, learner(), CONFIG, state, order, every, on_step)[1]
 
 
 def load(store: Store):
-    return store.load(service.template(learner()))
+    return store.load(template(learner()))
 
 
 def predicts(folder: Path, tasks: list[int]) -> list[verify.Measurement]:
@@ -119,7 +127,7 @@ def predicts(folder: Path, tasks: list[int]) -> list[verify.Measurement]:
             if not stores.intact(folder / copy, step):
                 continue
             leaves = checkpoint.manifest(folder / copy, step)["leaves"]
-            like = service.template(learner())
+            like = template(learner())
             present = checkpoint.restore(folder / copy, step, like, identity())
             tests = {task: noise(task, "test", 300) for task in tasks}
             measured, _ = verify.remains(folder, learner(), present, leaves, tests)

@@ -4,8 +4,9 @@ import sys
 
 import pytest
 
-from uncle_jax.config import OWN_PRESETS, PRESETS, Config, as_dict, fingerprint, preset, replace
+from uncle_jax.config import Config, as_dict, fingerprint, replace
 from uncle_jax.errors import UncleError
+from uncle_jax.presets import OWN_PRESETS, PRESETS, preset
 
 
 def test_text_is_read_as_the_fields_type():

@@ -7,12 +7,11 @@ import jax
 import numpy as np
 import pytest
 
-from uncle_jax.config import preset
 from uncle_jax.data.permuted import permuted_digits
-from uncle_jax.engine import run_sequence
+from uncle_jax.engine.sequence import run_sequence
 from uncle_jax.methods.registry import METHODS, build
-from uncle_jax.metrics import retained
-from uncle_jax.requests import table_4
+from uncle_jax.presets import preset
+from uncle_jax.requests import retained, table_4
 
 pytestmark = pytest.mark.signatures
 CHANCE = 10.0

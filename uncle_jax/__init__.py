@@ -12,39 +12,43 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from uncle_jax.config import Config, preset
-    from uncle_jax.data.benchmark import Benchmark, Data, InputSpec
+    from uncle_jax.config import Config
+    from uncle_jax.core.state import CLState
+    from uncle_jax.core.status import describe
+    from uncle_jax.data.benchmark import Benchmark
     from uncle_jax.data.load import Choice, load_benchmark
     from uncle_jax.data.permuted import permuted_digits
-    from uncle_jax.data.prepared import Options
-    from uncle_jax.engine import evaluate, run_sequence
+    from uncle_jax.data.publishers.prepared import Options
+    from uncle_jax.engine.sequence import run_sequence
     from uncle_jax.errors import UncleError
+    from uncle_jax.evaluate.accuracy import evaluate
+    from uncle_jax.evaluate.metrics import all_metrics
     from uncle_jax.methods.protocol import Method
     from uncle_jax.methods.uncle import only_learning, uncle
-    from uncle_jax.metrics import all_metrics
+    from uncle_jax.presets import preset
     from uncle_jax.requests import Request, parse, table_4
-    from uncle_jax.state import CLState, describe
+    from uncle_jax.tasks import Data, InputSpec
 
 _HOMES = {
     "Benchmark": "data.benchmark",
-    "CLState": "state",
+    "CLState": "core.state",
     "Choice": "data.load",
     "Config": "config",
-    "Data": "data.benchmark",
-    "InputSpec": "data.benchmark",
+    "Data": "tasks",
+    "InputSpec": "tasks",
     "Method": "methods.protocol",
-    "Options": "data.prepared",
+    "Options": "data.publishers.prepared",
     "Request": "requests",
     "UncleError": "errors",
-    "all_metrics": "metrics",
-    "describe": "state",
-    "evaluate": "engine",
+    "all_metrics": "evaluate.metrics",
+    "describe": "core.status",
+    "evaluate": "evaluate.accuracy",
     "load_benchmark": "data.load",
     "only_learning": "methods.uncle",
     "parse": "requests",
     "permuted_digits": "data.permuted",
-    "preset": "config",
-    "run_sequence": "engine",
+    "preset": "presets",
+    "run_sequence": "engine.sequence",
     "table_4": "requests",
     "uncle": "methods.uncle",
 }

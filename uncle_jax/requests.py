@@ -1,7 +1,7 @@
 """What is asked, in which order: learn and unlearn requests and the sequences of Table 4."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from uncle_jax.errors import UncleError, allowed
@@ -90,3 +90,15 @@ def validate(requests: Iterable[Request], n_tasks: int) -> None:
                 f"(learned here: {', '.join(map(str, sorted(learned))) or 'none'})"
             )
         learned.symmetric_difference_update({task})
+
+
+def retained(requests: Sequence[Request]) -> list[int]:
+    """Tasks learned and not unlearned once all `requests` are answered, in order of id."""
+    last = {task: op for op, task in requests}
+    return sorted(task for task, op in last.items() if op == "L")
+
+
+def forgotten(requests: Sequence[Request]) -> list[int]:
+    """Tasks unlearned and not learned again once all `requests` are answered, in order of id."""
+    last = {task: op for op, task in requests}
+    return sorted(task for task, op in last.items() if op == "U")

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from uncle_jax.data.benchmark import Benchmark, Data, InputSpec, TaskSpec
-from uncle_jax.data.prepared import Prepared, describe
+from uncle_jax.data.benchmark import Benchmark
+from uncle_jax.data.publishers.prepared import Prepared, describe
 from uncle_jax.data.split import subset
+from uncle_jax.tasks import Data, InputSpec, TaskSpec
 
 TASKS = ("svhn", "mnist", "kmnist", "notmnist", "fashion_mnist")  # task ids 0 to 4
 

@@ -4,12 +4,12 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
+from uncle_jax.data import custom
 from uncle_jax.data import five_tasks as five
-from uncle_jax.data import own
 from uncle_jax.data.benchmark import Benchmark
 from uncle_jax.data.permuted import permuted_digits, permuted_mnist
-from uncle_jax.data.prepared import Options, Prepared, prepare
-from uncle_jax.data.sources import CIFAR100, MNIST, TINY_IMAGENET, source
+from uncle_jax.data.publishers.catalogue import CIFAR100, MNIST, TINY_IMAGENET, source
+from uncle_jax.data.publishers.prepared import Options, Prepared, prepare
 from uncle_jax.data.split import split_benchmark
 from uncle_jax.errors import UncleError, allowed
 
@@ -25,7 +25,7 @@ class Choice:
     train_images: int | None = None
     substitute: Mapping[str, str] = dataclasses.field(default_factory=dict)  # five-tasks only
     classes_per_task: int = 10  # own data only, as the next two
-    tasks: own.Tasks | None = None
+    tasks: custom.Tasks | None = None
     image_size: int | None = None
 
 
@@ -64,12 +64,12 @@ def _five(choice: Choice) -> list[Prepared]:
 
 def _own(kind: str, where: str, choice: Choice) -> Benchmark:
     if kind == "folder":
-        return own.image_folder(
+        return custom.image_folder(
             Path(where), choice.classes_per_task, choice.tasks, choice.image_size
         )
     if kind == "npz":
-        return own.npz_folder(Path(where))
+        return custom.npz_folder(Path(where))
     if kind == "tfds":
         data_dir = choice.options.data_dir
-        return own.tfds_benchmark(where, data_dir, choice.classes_per_task, choice.tasks)
+        return custom.tfds_benchmark(where, data_dir, choice.classes_per_task, choice.tasks)
     raise allowed("kind of own data", kind, OWN)

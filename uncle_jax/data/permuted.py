@@ -5,8 +5,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from uncle_jax.data.benchmark import Benchmark, Data, InputSpec, holdout
-from uncle_jax.data.prepared import Prepared, describe
+from uncle_jax.data.benchmark import Benchmark
+from uncle_jax.data.publishers.prepared import Prepared, describe
+from uncle_jax.tasks import Data, InputSpec, holdout
 
 N_TASKS = 10
 

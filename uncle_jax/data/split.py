@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from uncle_jax.data.benchmark import Benchmark, Data, InputSpec
-from uncle_jax.data.prepared import Prepared, describe
+from uncle_jax.data.benchmark import Benchmark
+from uncle_jax.data.publishers.prepared import Prepared, describe
 from uncle_jax.errors import UncleError
+from uncle_jax.tasks import Data, InputSpec
 
 CLASSES_PER_TASK = 10
 

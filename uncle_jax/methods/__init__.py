@@ -1,4 +1,5 @@
-"""Methods: what learns and unlearns. One file per method; all have the shape of `Method`.
+"""Methods: what learns and unlearns, each a function that makes a `Method` (protocol.py).
 
-registry.py finds them by name.
+hypernetwork/ holds those whose weights are generated, multihead/ those on one network with a head
+per task; registry.py finds all of them by name. No files and no commands here.
 """

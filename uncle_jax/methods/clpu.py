@@ -12,16 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax import Array
 
-from uncle_jax import resnet
 from uncle_jax.config import Config
-from uncle_jax.data.benchmark import Data, InputSpec, as_data, check_images
-from uncle_jax.distances import cross_entropy
-from uncle_jax.epochs import run_epochs
-from uncle_jax.hypernet import Array
-from uncle_jax.methods.protocol import Method, Midway, OnStep
-from uncle_jax.state import LEARNED, NEW, UNLEARNED, checked, in_range
-from uncle_jax.steps import (
+from uncle_jax.core import resnet
+from uncle_jax.core.inputs import (
     BATCH_INDEPENDENT,
     TaskInput,
     batches_of,
@@ -32,6 +27,11 @@ from uncle_jax.steps import (
     normalise,
     task_input,
 )
+from uncle_jax.core.loop import Inflight, OnStep, run_epochs
+from uncle_jax.core.losses import cross_entropy
+from uncle_jax.core.status import LEARNED, NEW, UNLEARNED, checked, in_range
+from uncle_jax.methods.protocol import Method
+from uncle_jax.tasks import Data, InputSpec, as_data, check_images
 
 
 @flax.struct.dataclass
@@ -92,7 +92,7 @@ def clpu(
 
     def learn(
         state: IndependentState, task: int, data: Data, *, on_step: OnStep | None = None,
-        midway: Midway | None = None,
+        inflight: Inflight | None = None,
     ) -> IndependentState:  # fmt: skip
         task = checked(state, task, learned=False)
         images, labels = as_data(data, spec, f"task {task}", task)
@@ -104,7 +104,7 @@ def clpu(
             del index
             return step(carry, inputs, *batch_of(batch), lr)
 
-        carry = run_epochs(config, k_order, len(labels), start(k_init), one, on_step, midway)
+        carry = run_epochs(config, k_order, len(labels), start(k_init), one, on_step, inflight)
         params, stats = _put(
             (state.params, state.stats), jnp.asarray(task), (carry.params, carry.stats)
         )

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, Protocol
 
-from uncle_jax.data.benchmark import Data
-from uncle_jax.hypernet import Array
+from jax import Array
 
-OnStep = Callable[[int, int, Array], None]
-"""Called as on_step(step, steps, loss) after each optimiser step; `loss` is still on the device."""
+from uncle_jax.core.loop import Inflight, OnStep
+from uncle_jax.tasks import Data
 
 Reads = Literal["none", "buffer", "forget", "forget+retain", "latest", "all retained data"]
 """What a method reads of the past when it unlearns. The engine hands it no more than that.
@@ -25,21 +24,6 @@ class Past(NamedTuple):
     retained: Mapping[int, Data] = {}  # task -> its data, in the order of learning
 
 
-class Midway(Protocol):
-    """What keeps a long learn request's progress, so that it can go on after a crash (midway.py).
-
-    A carry is a method's own pytree: what its epochs hand on to each other.
-    """
-
-    def resume(self, carry: Any) -> tuple[int, Any]:
-        """(epochs done, the carry after them); (0, `carry`) if nothing was kept."""
-        ...
-
-    def after_epoch(self, done: int, carry: Any) -> None:
-        """Keep `carry`, as it is after `done` epochs, or not."""
-        ...
-
-
 class Learn(Protocol):
     """learn(state, task, data) -> state."""
 
@@ -50,7 +34,7 @@ class Learn(Protocol):
         data: Data,
         *,
         on_step: OnStep | None = None,
-        midway: Midway | None = None,
+        inflight: Inflight | None = None,
     ) -> Any: ...
 
 
@@ -71,7 +55,7 @@ class UnlearnDataFree(Protocol):
 class Method(NamedTuple):
     """A continual learner that can unlearn. States go in and come out; none is changed in place.
 
-    A state is a frozen pytree of arrays with at least `status` [T] (state.py).
+    A state is a frozen pytree of arrays with at least `status` [T] (core/status.py).
     """
 
     name: str

@@ -1,4 +1,5 @@
-"""UnCLe: Algorithm 1 of the paper. Learning is hnet.py's; this is unlearning, without data."""
+"""UnCLe: Algorithm 1 of the paper. This is unlearning, without data; learning is
+hypernetwork/learner.py's."""
 
 import dataclasses
 
@@ -7,10 +8,12 @@ import jax
 import numpy as np
 
 from uncle_jax.config import Config
-from uncle_jax.data.benchmark import InputSpec
-from uncle_jax.methods.hnet import Learner, hypernetwork
-from uncle_jax.methods.protocol import Method, OnStep
-from uncle_jax.state import UNLEARNED, CLState, checked, erase_task, snapshot
+from uncle_jax.core.loop import OnStep
+from uncle_jax.core.state import CLState, erase_task, snapshot
+from uncle_jax.core.status import UNLEARNED, checked
+from uncle_jax.methods.hypernetwork.learner import Learner, hypernetwork
+from uncle_jax.methods.protocol import Method
+from uncle_jax.tasks import InputSpec
 
 
 def uncle(

@@ -1,0 +1,138 @@
+"""experiments/request.py, one call a request, as a user types it."""
+
+import re
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from conftest import blobs, command_of
+
+from uncle_jax.errors import UncleError
+
+SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "request.py"
+QUICK = ["epochs=1", "batch_size=16", "width=4", "trunk=8,16", "embedding=4", "chunks=7"]
+QUICK += ["burn_in=3", "norm_calibration=0", "eval_batch_size=16"]
+
+
+@pytest.fixture(scope="module")
+def command():
+    return command_of(SCRIPT)
+
+
+INIT = ["init", "--tasks", "4", "--image-shape", "6", "6", "1", "--classes", "3"]
+INIT += [word for setting in QUICK for word in ("--set", setting)]
+
+
+def data_in(folder: Path) -> Path:
+    for task in (1, 2):
+        for split, seed in (("train", 2 * task), ("test", 2 * task + 1)):
+            data = blobs(seed, 32)
+            np.savez(folder / f"{split}{task}.npz", x=data.images, y=data.labels)
+    return folder
+
+
+@pytest.fixture
+def call(command, capsys, monkeypatch):
+    def call(where, *words):
+        monkeypatch.chdir(where)
+        status = command.main(["--store", "store", "--compile-cache", "none", *words])
+        return status, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def made(command, tmp_path_factory):
+    """A folder with data and a store that has answered nothing."""
+    folder = data_in(tmp_path_factory.mktemp("request"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert command.main(["--store", "store", "--compile-cache", "none", *INIT]) == 0
+    return folder
+
+
+def test_a_life_of_a_store(call, tmp_path):
+    call, place = partial(call, data_in(tmp_path)), tmp_path
+    assert call(*INIT)[0] == 0
+    status, out, _ = call("learn", "1", "--data", "train1.npz", "--test", "test1.npz", "--id", "a")
+    assert status == 0
+    assert "a is durable and erased" in out
+    for part in ("imports", "restore", "compile", "optimise", "save", "all"):
+        assert re.search(rf"{part} \d+\.\d\d", out)
+    again = call("learn", "1", "--data", "train1.npz", "--id", "a")
+    assert again[0] == 0
+    assert "a was answered already" in again[1]
+    status, out, _ = call("predict", "1", "test1.npz")
+    assert status == 0
+    assert len(out.split()) == 32
+    assert set(out.split()) <= {"0", "1", "2"}
+    status, out, _ = call("unlearn", "1")
+    assert status == 0
+    assert "Certificate: task 1 was unlearned (request U1-2)" in out
+    assert call("predict", "1", "test1.npz")[0] == 2
+    status, out, _ = call("status")
+    assert "learned: none\nunlearned: 1\nhistory: erased" in out
+    status, out, _ = call("history")
+    assert "U1-2" in out
+    assert "checkpoints/1" in out
+    status, out, _ = call("verify", "--test", "1=test1.npz")
+    assert status == 0, out
+    assert "the chain holds" in out
+    assert "checkpoints/2: forgotten task 1 at" in out
+    lines = (place / "store/ledger.jsonl").read_text()
+    (place / "store/ledger.jsonl").write_text(lines.replace('"op": "U"', '"op": "L"'))
+    status, _, err = call("verify")
+    assert status == 2
+    assert "the chain breaks at line 4" in err
+    (place / "store/ledger.jsonl").write_text(lines)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["unlearn", "3"], "task 3 is not learned"),
+        (["learn", "9", "--data", "train1.npz"], "unknown task 9 (allowed: 0 to 3)"),
+        (["learn", "2", "--data", "missing.npz"], "cannot read missing.npz"),
+        (["learn", "2", "--data", "train2.npz", "--save-every", "0"], "at least 1 epoch"),
+        (["predict", "2", "test2.npz"], "task 2 is not learned (learned: [])"),
+        (["verify", "--test", "1"], "is not TASK=FILE"),
+        (["init"], "already holds a store"),
+        (["init", "--tasks", "0"], "--tasks must be positive"),
+        (["init", "--set", "chunk=5"], "did you mean 'chunks'"),
+        (["--compile-cache", "store/cache", "unlearn", "1"], "is inside the store"),
+        (["--store", "nowhere", "status"], "nowhere holds no store (init makes one)"),
+    ],
+)
+def test_bad_input_is_one_line_exit_code_2_and_changes_nothing(call, made, words, told):
+    def files():
+        return {p: p.read_bytes() for p in made.rglob("*") if p.is_file() and p.name != "LOCK"}
+
+    before = files()
+    status, out, err = call(made, *words)
+    assert status == 2
+    assert told in err
+    assert len(err.strip().splitlines()) == 1
+    assert out == ""
+    assert files() == before
+
+
+def test_help_and_unknown_words_in_a_process_of_its_own(tmp_path):
+    for words, status in ((["--help"], 0), (["--store", "s", "forget", "3"], 2)):
+        done = subprocess.run(
+            [sys.executable, str(SCRIPT), *words],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == status
+    assert "error: argument command: invalid choice: 'forget'" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_names_no_code_to_run(command, tmp_path):
+    (tmp_path / "evil.py").write_text("raise SystemExit('it ran')")
+    identity = {"method": f"{tmp_path / 'evil.py'}:mine"}
+    with pytest.raises(UncleError, match="unknown method"):
+        command.learner(SimpleNamespace(identity=identity, folder=tmp_path))

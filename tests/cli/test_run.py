@@ -1,0 +1,175 @@
+"""experiments/run.py as a user meets it: in a process of its own."""
+
+import csv
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import command_of
+
+from uncle_jax.methods import registry
+
+RUN = Path(__file__).resolve().parents[2] / "experiments" / "run.py"
+QUICK = ["width=4", "trunk=8,16", "embedding=4", "chunks=7", "burn_in=5", "norm_calibration=2"]
+
+
+def run(*args: str, cwd: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(RUN), *args]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def quick(*args: str, cwd: Path) -> subprocess.CompletedProcess:
+    settings = [word for setting in QUICK for word in ("--set", setting)]
+    return run("--requests", "L0 L1 U0", "--epochs", "1", *settings, *args, cwd=cwd)
+
+
+@pytest.fixture(scope="module")
+def command():
+    return command_of(RUN)
+
+
+def only_run(where: Path) -> Path:
+    (found,) = (where / "runs").iterdir()
+    return found
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    where = tmp_path_factory.mktemp("finished")
+    done = quick("--seeds", "0", "3", cwd=where)
+    assert done.returncode == 0, done.stderr
+    return only_run(where), done
+
+
+def test_a_run_leaves_its_files(finished):
+    workdir, done = finished
+    summary = json.loads((workdir / "summary.json").read_text())
+    for name in ("RA", "FA", "spill", "spill_sum", "relapse", "relapse_signed"):
+        assert set(summary[name]) == {"mean", "std", "per_seed"}
+        assert set(summary[name]["per_seed"]) == {"0", "3"}
+    for name in ("unlearn_seconds", "learn_seconds", "compile_seconds", "wall_seconds"):
+        assert summary[name] > 0
+    with (workdir / "seed3" / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["request", "op", "task", "evaluated_task", "split", "metric", "value"]
+    assert [(r["request"], r["op"], r["task"], r["evaluated_task"]) for r in rows] == [
+        ("0", "L", "0", "0"),
+        ("1", "L", "1", "0"), ("1", "L", "1", "1"),
+        ("2", "U", "0", "0"), ("2", "U", "0", "1"),
+    ]  # fmt: skip
+    assert float(rows[-1]["value"]) == pytest.approx(summary["RA"]["per_seed"]["3"], abs=1e-3)
+    config = json.loads((workdir / "seed0" / "config.json").read_text())
+    assert config["requests"] == "L0 L1 U0"
+    assert config["config"]["chunks"] == 7
+    told = {"fingerprint", "versions", "device", "processor", "xla_flags", "commit", "seed"}
+    assert told <= set(config)
+    assert config["processor"]
+    assert (workdir / "accuracy.png").read_bytes().startswith(b"\x89PNG")
+    assert "RA  retained tasks" in done.stdout
+    assert "[3/3] U0" in done.stdout
+
+
+def test_another_run_is_not_written_over(finished):
+    workdir, _ = finished
+    before = (workdir / "summary.json").read_bytes()
+    other = quick("--beta", "0.5", "--workdir", str(workdir), cwd=workdir.parents[1])
+    assert other.returncode == 2
+    assert "beta 0.1, now 0.5" in other.stderr
+    assert "--overwrite" in other.stderr
+    assert (workdir / "summary.json").read_bytes() == before
+
+
+def last_state(seed_folder):
+    lines = (seed_folder / "store" / "ledger.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines][-2]["state"]
+
+
+def test_a_killed_run_goes_on_and_ends_in_the_same_bits(finished, tmp_path):
+    whole = finished[0] / "seed0"
+    settings = [word for setting in QUICK for word in ("--set", setting)]
+    command = [sys.executable, "-u", str(RUN), "--requests", "L0 L1 U0", "--epochs", "1", *settings]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert any(line.startswith("[1/3] L0") for line in child.stdout)
+        child.kill()
+    halfway = only_run(tmp_path) / "seed0"
+    answered = (halfway / "store" / "ledger.jsonl").read_text()
+    assert '"id": "2-U0"' not in answered
+    done = quick(cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (halfway / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
+    assert last_state(halfway) == last_state(whole)
+    first = answered.splitlines()[1]  # not answered again
+    assert first in (halfway / "store" / "ledger.jsonl").read_text()
+
+
+def test_help_answers_in_under_half_a_second(tmp_path):
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        assert run("--help", cwd=tmp_path).returncode == 0
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--requests", "L0 L99"], "unknown task 99 (allowed: 0 to 9)"),
+        (["--requests", "L0 U1"], "task 1 is not learned"),
+        (["--requests", "L0 Q1"], "malformed request 'Q1'"),
+        (["--requests", ""], "--requests is empty"),
+        (["--set", "chunk=5"], "did you mean 'chunks'"),
+        (["--set", "chunks"], "is not KEY=VALUE"),
+        (["--epochs", "ten"], "epochs must be a whole number, not 'ten'"),
+        (["--lr", "-1"], "lr must be positive"),
+        (["--noise", "gausian"], "did you mean 'gaussian'"),
+        (["--seq", "4"], "unknown sequence '4'"),
+        (["--seq", "one"], "invalid int value"),
+        (["--dataset", "permuted-digit"], "did you mean 'permuted-digits'"),
+        (["--preset", "desktop"], "allowed: laptop"),
+        (["--method", "unkle"], "did you mean 'uncle'"),
+        (["--seeds", "1", "1"], "--seeds must differ"),
+        (["--colour", "red"], "unrecognized arguments"),
+        (["--workdir", "/dev/null/x"], "cannot write to --workdir /dev/null/x"),
+        (["--dataset", "permuted-mnist", "--data-dir", "no", "--no-download"], "no/mnist (get it"),
+        (["--dataset", "folder:nowhere"], "no class folder in"),
+        (["--dataset", "npz:nowhere"], "no .npz file in"),
+        (["--dataset", "zip:x"], "unknown kind of own data 'zip'"),
+        (["--accept", "cifar"], "did you mean 'cifar"),
+        (["--substitute", "svhn"], "is not TASK=NAME"),
+        (["--substitute", "svhn=cifar10"], "--substitute is for five-tasks"),
+        (["--dataset", "five-tasks", "--substitute", "svnh=cifar10"], "did you mean 'svhn'"),
+        (["--dataset", "five-tasks", "--substitute", "svhn=cifar100"], "has 100 classes"),
+        (["--tasks", "nowhere.json"], "cannot read --tasks"),
+    ],
+)
+def test_bad_input_is_one_line_exit_code_2_and_nothing_written(tmp_path, args, message):
+    done = run(*args, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_dry_run_writes_nothing(tmp_path):
+    done = quick("--dry-run", "--set", "chunks=30", cwd=tmp_path)
+    assert done.returncode == 0
+    told = json.loads(done.stdout)
+    assert told["config"]["chunks"] == 30
+    assert told["sizes"] == {"phi_parameters": 3446, "main_network_parameters": 5142}
+    assert told["estimate"]["total_seconds"] > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_methods_own_setting_is_told_apart_from_the_presets_of_the_same_name(command):
+    words = ("--method", "scrub", "--set", "lr=0.5", "--set", "scrub.lr=0.25")
+    chosen, config, _, own = command.resolve(command.parser().parse_args(words))
+    settings = registry.settings_of("scrub", registry.find("scrub"), own)
+    changes = command.changes_of("scrub", chosen.config, config, settings)
+    assert changes["lr"] == 0.5
+    assert changes["scrub.lr"] == 0.25

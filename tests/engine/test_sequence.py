@@ -1,0 +1,127 @@
+import jax
+import numpy as np
+import pytest
+from conftest import TINY, Small
+
+from uncle_jax.engine.clock import CompileClock
+from uncle_jax.engine.sequence import gather, load_task, run_sequence
+from uncle_jax.errors import UncleError
+from uncle_jax.methods.protocol import Method
+from uncle_jax.methods.uncle import uncle
+from uncle_jax.requests import parse
+
+
+def test_callbacks_follow_steps_and_requests(spec, blob_benchmark):
+    steps, answered = [], []
+    run = run_sequence(
+        uncle(spec, 4, TINY, Small()),
+        blob_benchmark,
+        parse("L0 L1 U0"),
+        jax.random.key(0),
+        on_step=lambda step, total, loss: steps.append((step, total, float(loss))),
+        on_request=lambda answer, state: answered.append((answer, state.status.tolist())),
+    )
+    learn, unlearn = 2 * 3, TINY.burn_in  # two epochs of 48 images in batches of 16
+    assert len(steps) == 2 * learn + unlearn
+    assert [step for step, *_ in steps[:learn]] == list(range(1, learn + 1))
+    assert steps[-1][:2] == (unlearn, unlearn)
+    assert [status for _, status in answered] == [[1, 0, 0, 0], [1, 1, 0, 0], [2, 1, 0, 0]]
+    assert [sorted(answer.accuracy) for answer, _ in answered] == [[0], [0, 1], [0, 1]]
+    assert tuple(answer for answer, _ in answered) == run.answers
+    assert run.answers[0].compile_seconds > 0
+    assert all(answer.seconds > 0 for answer in run.answers)
+
+
+def test_nothing_is_learned_when_a_request_cannot_be_answered(spec, blob_benchmark):
+    steps = []
+    with pytest.raises(UncleError, match="unknown task 7"):
+        run_sequence(
+            uncle(spec, 4, TINY, Small()), blob_benchmark, parse("L0 L7"), jax.random.key(0),
+            on_step=lambda *step: steps.append(step),
+        )  # fmt: skip
+    assert not steps
+
+
+def test_an_unlearn_request_reads_no_data(spec, blob_benchmark, monkeypatch):
+    from uncle_jax.engine import sequence as engine
+
+    loaded = []
+    original = engine.load_task
+    monkeypatch.setattr(
+        engine,
+        "load_task",
+        lambda b, task, *rest: (loaded.append(task), original(b, task, *rest))[1],
+    )
+    method = uncle(spec, 4, TINY, Small())
+    run_sequence(method, blob_benchmark, parse("L0 L1 U0"), jax.random.key(0))
+    assert loaded == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("reads", "forget", "retained"),
+    [
+        ("none", None, None),
+        ("buffer", None, None),
+        ("forget", 1, []),
+        ("forget+retain", 1, []),
+        ("latest", None, [0]),
+        ("all retained data", None, [2, 0]),
+    ],
+)
+def test_a_method_is_handed_what_it_declares_and_nothing_else(
+    blob_benchmark, reads, forget, retained
+):
+    handed = []
+
+    def learn(state, task, data, *, on_step=None, inflight=None):
+        return state
+
+    def unlearn(state, task, *past, on_step=None):
+        handed.append(past)
+        return state
+
+    method = Method(
+        "spy", lambda key: 0, learn, unlearn, lambda s, t, x: np.zeros((len(x), 3)), reads
+    )
+    run_sequence(method, blob_benchmark, parse("L0 L1 L2 L3 U0 L0 U3 U1"), jax.random.key(0))
+    *_, last = handed
+    if retained is None:
+        assert handed == [(), (), ()]
+        return
+    (past,) = last
+    if forget is None:
+        assert past.forget is None
+    else:
+        np.testing.assert_array_equal(past.forget.labels, blob_benchmark.load(1, "train").labels)
+    assert list(past.retained) == retained
+    for task, data in past.retained.items():
+        np.testing.assert_array_equal(data.images, blob_benchmark.load(task, "train").images)
+
+
+def test_past_data_excludes_what_is_held_out(blob_benchmark):
+    method = Method("spy", *[lambda *_: None] * 4, "forget")  # type: ignore[list-item]
+    past = gather(method, blob_benchmark, parse("L0 U0"), "validation", 5)
+    rest, _ = load_task(blob_benchmark, 0, "validation", 5)
+    assert past is not None
+    np.testing.assert_array_equal(past.forget.images, rest.images)
+
+
+def test_validation_data_is_held_out_of_training(blob_benchmark):
+    train, test = load_task(blob_benchmark, 0)
+    rest, held = load_task(blob_benchmark, 0, "validation")
+    assert len(rest.labels) + len(held.labels) == len(train.labels)
+    assert len(test.labels) == 48
+    with pytest.raises(UncleError, match="eval_split"):
+        load_task(blob_benchmark, 0, "val")
+
+
+def test_the_compile_clock_counts_nested_spans_once():
+    clock = CompileClock()
+    with clock:
+        outer = jax.jit(lambda x: jax.jit(lambda y: y * 3)(x) + 1)
+        import time
+
+        start = time.perf_counter()
+        outer(jax.numpy.ones(3)).block_until_ready()
+        elapsed = time.perf_counter() - start
+    assert 0 < clock.seconds <= elapsed * 1.01

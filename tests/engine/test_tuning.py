@@ -1,0 +1,133 @@
+"""A sweep learns once and unlearns under each setting, on validation data alone."""
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import pytest
+from conftest import TINY, Heads, Small, blobs
+
+from uncle_jax.data.benchmark import Benchmark
+from uncle_jax.engine import sequence as engine
+from uncle_jax.engine import tuning
+from uncle_jax.errors import UncleError
+from uncle_jax.methods.registry import build
+from uncle_jax.requests import parse
+
+SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "tune.py"
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    return Benchmark.from_arrays(
+        [{"train": blobs(seed, 60), "test": blobs(seed, 20)} for seed in range(4)]
+    )
+
+
+def test_points_are_the_settings_as_they_are_and_all_combinations():
+    grid = {"scrub.lr": ["1e-4", "1e-3"], "epochs": ["1", "3"]}
+    found = tuning.points("scrub", TINY, {"msteps": "1"}, grid)
+    assert [(p.settings.lr, p.config.epochs) for p in found] == [
+        (5e-4, 2), (1e-4, 1), (1e-4, 3), (1e-3, 1), (1e-3, 3),
+    ]  # fmt: skip
+    assert all(p.settings.msteps == 1 for p in found)
+    assert tuning.points("uncle", TINY, {}, {}) == [tuning.Point("uncle", {}, TINY, None)]
+    with pytest.raises(UncleError, match="gama"):
+        tuning.points("uncle", TINY, {}, {"gama": ["1"]})
+
+
+def test_what_learns_alike():
+    def part(name, **grid):
+        return tuning.learning_of(
+            tuning.points(name, TINY, {}, {k.replace("__", "."): [v] for k, v in grid.items()})[-1]
+        )
+
+    assert part("scrub") == part("scrub", scrub__lr="1") == part("ssd") == part("ssd", gamma="1")
+    assert part("scrub") != part("scrub", scrub__buffer_per_task="3")
+    assert part("scrub") != part("scrub", epochs="3")
+    assert part("uncle") == part("uncle", burn_in="3", noise="norm") != part("hnet")
+    assert part("uncle") != part("uncle", beta="1")
+    assert {field.name for field in dataclasses.fields(TINY)} >= tuning.UNLEARNING
+
+
+@pytest.mark.parametrize(
+    ("name", "grid"), [("ssd", {"ssd.alpha": ["0.1"]}), ("uncle", {"gamma": ["3"]})]
+)
+def test_a_trial_is_what_a_run_of_its_settings_ends_in(benchmark, name, grid):
+    """And the shared state is learned once, untouched by the trials before."""
+    net = Heads() if name == "ssd" else Small()
+    requests = parse("L0 L1 L2 U1")
+    points = tuning.points(name, TINY, {}, grid)
+    counted = []
+    real = engine.run_sequence
+
+    def counting(*args, done=None, **more):
+        counted.append(done is None)
+        return real(*args, done=done, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tuning, "run_sequence", counting)
+        trials = list(tuning.sweep(points, benchmark, requests, KEY, 7, net))
+    assert counted == [True, False, False]
+    for trial in trials:
+        point = trial.point
+        method = build(name, benchmark.spec, 4, point.config, point.settings, net)
+        run = real(method, benchmark, requests, KEY, eval_split="validation", holdout_seed=7)
+        assert pytest.approx(run.metrics["RA"]) == trial.RA
+        assert pytest.approx(run.metrics["FA"]) == trial.FA
+        assert trial.spill == pytest.approx(run.metrics["spill"])
+        assert trial.excess == pytest.approx(trial.FA - 100 / 3)
+        assert trial.score == pytest.approx(trial.RA - max(trial.excess, 0))
+
+
+def test_the_last_request_unlearns(benchmark):
+    with pytest.raises(UncleError, match="last request"):
+        list(tuning.sweep([], benchmark, parse("L0 L1"), KEY))
+
+
+def test_a_network_in_ruins_is_never_best():
+    ruined = tuning.Trial(tuning.Point("uncle", {}, TINY, None), float("nan"), 10.0, 50.0, 1.0, 0.0)
+    assert ruined.score == -float("inf")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--methods", "scrubb"], "scrub"),
+        (["--methods", "scrub", "--grid", "ssd.alpha=1"], "ssd"),
+        (["--grid", "gamma"], "KEY=V1,V2"),
+        (["--grid", "gamma=a"], "gamma must be a number"),
+        (["--requests", "L0 L1"], "last request"),
+        (["--output", "no/such/folder.json"], "no/such"),
+        (["--seed", "-1"], "--seed"),
+    ],
+)
+def test_bad_input_is_one_line_and_2(arguments, told, tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), *arguments],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert told in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_grid_on_digits(tmp_path):
+    done = subprocess.run(
+        [
+            sys.executable, str(SCRIPT), "--methods", "ssd", "scrub", "--grid", "ssd.alpha=1e9",
+            "--epochs", "1", "--requests", "L0 L1 U0", "--output", "found.json",
+        ],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines[1:5]] == ["method", "ssd", "ssd", "scrub"]
+    assert lines[3].split()[1:5:3] == ["ssd.alpha=1e9", "0.00"], "nothing is selected: no spill"
+    assert "best for scrub: its settings as they are" in lines
+    assert '"eval_split": "validation"' in (tmp_path / "found.json").read_text()

@@ -1,0 +1,41 @@
+import math
+
+import pytest
+
+from uncle_jax.evaluate import metrics
+from uncle_jax.requests import parse
+
+REQUESTS = parse("L0 L1 L2 U0 L3 U1")
+ACCURACY = [
+    {0: 90.0},
+    {0: 89.0, 1: 80.0},
+    {0: 89.0, 1: 79.0, 2: 95.0},
+    {0: 10.0, 1: 76.0, 2: 96.0},  # U0: retained 1 and 2 change by 3 and 1
+    {0: 12.0, 1: 75.0, 2: 96.0, 3: 70.0},
+    {0: 7.0, 1: 11.0, 2: 94.0, 3: 71.0},  # U1: retained 2 and 3 change by 2 and 1
+]
+
+
+def test_metrics_by_hand():
+    values = metrics.all_metrics(REQUESTS, ACCURACY)
+    assert values["RA"] == (94 + 71) / 2
+    assert values["FA"] == (7 + 11) / 2
+    assert values["spill"] == pytest.approx(((3 + 1) / 2 + (2 + 1) / 2) / 2)
+    assert values["spill_sum"] == pytest.approx(((3 + 1) + (2 + 1)) / 2)
+    assert values["relapse"] == (3 + 0) / 2  # task 0 went 10 -> 7 after U0, task 1 stayed
+    assert values["relapse_signed"] == -3 / 2
+
+
+def test_a_task_learned_again_counts_as_retained_and_does_not_relapse():
+    requests = parse("L0 U0 L0")
+    accuracy = [{0: 90.0}, {0: 10.0}, {0: 88.0}]
+    values = metrics.all_metrics(requests, accuracy)
+    assert values["RA"] == 88
+    assert all(math.isnan(values[name]) for name in ("FA", "spill", "relapse"))
+
+
+def test_unlearned_tasks_do_not_spill_on_each_other():
+    requests = parse("L0 L1 U0 U1")
+    accuracy = [{0: 90.0}, {0: 90.0, 1: 90.0}, {0: 10.0, 1: 88.0}, {0: 30.0, 1: 10.0}]
+    assert metrics.spill(requests, accuracy) == 2  # U1 leaves nothing retained
+    assert metrics.relapse(requests, accuracy) == 10

@@ -1,0 +1,87 @@
+import sys
+
+import jax
+import jax.numpy as jnp
+import pytest
+from conftest import SPEC, TINY
+
+from uncle_jax.core import resnet
+from uncle_jax.core.inputs import input_shape
+from uncle_jax.core.state import CLState
+from uncle_jax.errors import UncleError
+from uncle_jax.methods import registry
+from uncle_jax.methods.registry import METHODS, READS, build, check, find, settings_of, short
+
+OWN = """
+from dataclasses import dataclass
+@dataclass(frozen=True)
+class Mine:
+    strength: float = 1.0
+def mine(spec, n_tasks, config=None, main_net=None, settings=Mine()):
+    return n_tasks, settings
+"""
+FIELDS = {"forget", "forget+retain", "latest", "all retained data", "none"}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_has_its_name_and_declares_what_it_reads(name):
+    method = build(name, SPEC, 4, TINY)
+    assert method.name == name
+    assert method.reads in READS
+    assert settings_of(name, find(name), {}) == method.settings
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_no_methods_network_is_smaller_than_uncles(name):
+    net = resnet.from_config(TINY, SPEC.n_classes)
+    main = resnet.plan(net, input_shape(SPEC, TINY.image_size), TINY.chunks)[0].size
+    state, uncle = (
+        jax.eval_shape(build(n, SPEC, 4, TINY).init, jax.random.key(0)) for n in (name, "uncle")
+    )
+    if isinstance(state, CLState):  # its networks are generated as UnCLe's, from as large a phi
+        assert jax.tree.map(jnp.shape, state.phi) == jax.tree.map(jnp.shape, uncle.phi)
+    else:
+        size = sum(a.size for a in jax.tree.leaves(state.params))
+        assert size >= main * (4 if name == "clpu" else 1)
+
+
+def test_a_function_in_a_file_is_a_method(tmp_path):
+    file = tmp_path / "study.py"
+    file.write_text(OWN)
+    name = f"{file}:mine"
+    check(name)
+    settings = settings_of(name, find(name), {"strength": "2.5"})
+    assert settings.strength == 2.5
+    assert build(name, SPEC, 3, TINY, settings) == (3, settings)
+    assert short(name) == "mine"
+    with pytest.raises(UncleError, match="unknown setting of mine 'strenght'; did you mean"):
+        settings_of(name, find(name), {"strenght": "1"})
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("salum", "did you mean 'salun'"),
+        ("nowhere.py:mine", "there is no file nowhere.py"),
+        ("nowhere.at_all:mine", "cannot import nowhere.at_all"),
+        ("json:nothing", "json has no function nothing"),
+        ("json:1x", "is not FILE.py:FUNCTION"),
+    ],
+)
+def test_what_is_no_method_is_refused_in_one_line(name, message):
+    with pytest.raises(UncleError, match=message) as caught:
+        find(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_method_without_settings_says_so():
+    with pytest.raises(UncleError, match="hnet has no settings of its own, so no lr"):
+        settings_of("hnet", find("hnet"), {"lr": "1"})
+
+
+def test_an_installed_package_can_name_its_method(monkeypatch):
+    from importlib.metadata import EntryPoint, EntryPoints
+
+    points = EntryPoints([EntryPoint("theirs", "json:loads", registry.GROUP)])
+    monkeypatch.setattr(registry, "entry_points", lambda group: points.select(group=group))
+    assert find("theirs") is sys.modules["json"].loads

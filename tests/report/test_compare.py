@@ -1,0 +1,244 @@
+"""Runs read, merged into rows, ordered and the best marked."""
+
+import pytest
+from reporting import write_run
+
+from uncle_jax.config import as_dict
+from uncle_jax.errors import UncleError
+from uncle_jax.presets import preset
+from uncle_jax.report.compare import REFERENCES, SHOWN, best, changes, groups, table_of
+from uncle_jax.report.results import read_run
+from uncle_jax.requests import TABLE_4
+
+CHANGED = {"backbone": "thin", "noise": "norm", "trunk": [8, 16]}
+
+
+def read(*folders):
+    return groups(run for folder in folders for run in read_run(folder)[0])
+
+
+def test_metrics_are_computed_from_the_csv(tmp_path):
+    (group,) = read(write_run(tmp_path, seeds=(0, 4), ra=80, fa=12, spill=0.5, relapse=3))
+    (row,) = group.rows
+    assert row.mean_std("RA") == pytest.approx((80.5, 0.5**0.5))
+    assert row.mean_std("FA") == pytest.approx((12, 0))
+    assert row.mean_std("spill") == pytest.approx((0.5, 0))
+    assert row.mean_std("relapse") == pytest.approx((3, 0))
+    assert row.mean_std("relapse_signed") == pytest.approx((-3, 0))
+    assert row.seeds == "0 4"
+    assert (row.time("unlearn_seconds"), row.time("wall_seconds", per_seed=True)) == (2, 60)
+
+
+def test_one_seed_has_no_std(tmp_path):
+    (group,) = read(write_run(tmp_path))
+    assert group.rows[0].mean_std("RA") == (90, None)
+
+
+def test_work_directories_of_one_row_are_merged_by_seed(tmp_path):
+    one = write_run(tmp_path / "a", seeds=(5,), ra=90, summary={"unlearn_seconds": 4.0})
+    two = write_run(tmp_path / "b", seeds=(0, 1), ra=80, summary={"wall_seconds": 300.0})
+    (group,) = read(one, two)
+    (row,) = group.rows
+    assert row.seeds == "0 1 5"
+    assert row.mean_std("RA")[0] == pytest.approx((80 + 81 + 90) / 3)
+    assert row.time("unlearn_seconds") == pytest.approx((4 + 2 + 2) / 3)
+    assert row.time("wall_seconds", per_seed=True) == pytest.approx((60 + 150 + 150) / 3)
+
+
+def test_older_runs_merge_with_those_that_tell_their_changes(tmp_path):
+    new = {"changes": {"noise": "norm"}, "reads": "none", "settings": None}
+    one = write_run(tmp_path / "a", config={"noise": "norm"})
+    two = write_run(tmp_path / "b", seeds=(1,), config={"noise": "norm"}, told=new)
+    (group,) = read(one, two)
+    (row,) = group.rows
+    assert (row.label, row.reads, row.seeds) == ("uncle noise=norm", "nothing", "0 1")
+
+
+def test_the_same_seed_twice_names_both_folders(tmp_path):
+    one, two = write_run(tmp_path / "a"), write_run(tmp_path / "b")
+    with pytest.raises(UncleError) as error:
+        read(one, two)
+    assert str(one / "seed0") in str(error.value)
+    assert str(two / "seed0") in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("told", "config"),
+    [
+        ({"method": "scrub"}, {}),
+        ({"settings": {"alpha": 2}}, {}),
+        ({"changes": {"alpha": 2}}, {}),
+        ({}, {"beta": 5.0}),
+        ({"changes": {}}, {"beta": 5.0}),  # the preset was another then
+    ],
+)
+def test_other_settings_are_other_rows(tmp_path, told, config):
+    one = write_run(tmp_path / "a")
+    two = write_run(tmp_path / "b", told=told, config=config)
+    (group,) = read(one, two)
+    assert len({row.label for row in group.rows}) == 2
+
+
+@pytest.mark.parametrize(
+    ("told", "requests"),
+    [({"preset": "own"}, None), ({"remarks": ["stood in"]}, None), ({}, "L0 L1 U1")],
+)
+def test_what_cannot_be_compared_is_another_group(tmp_path, told, requests):
+    one = write_run(tmp_path / "a")
+    two = write_run(tmp_path / "b", told=told, requests=requests or "L0 L1 U0 L2")
+    assert [len(group.rows) for group in read(one, two)] == [1, 1]
+
+
+def test_rows_with_one_label_are_told_apart(tmp_path):
+    given = {"changes": {}}
+    one = write_run(tmp_path / "a", told=given | {"settings": {"alpha": 2.5}})
+    two = write_run(tmp_path / "b", told=given | {"settings": {"alpha": 3, "new": True}})
+    (group,) = read(one, two)
+    assert [row.label for row in group.rows] == [
+        "uncle alpha=2.5 new=absent",
+        "uncle alpha=3 new=true",
+    ]
+
+
+def test_changes_of_a_run(tmp_path):
+    config = as_dict(preset("cifar100", "paper").config) | CHANGED
+    told = {"dataset": "cifar100", "preset": "paper", "config": config}
+    assert changes(told) == {"backbone": "thin", "noise": "norm", "trunk": "8,16"}
+    assert changes(told | {"changes": {"b": None, "a": 1.0}}) == {"a": "1", "b": "none"}
+    assert changes(told | {"dataset": "gone"}) == {}
+
+
+def test_the_order_of_rows(tmp_path):
+    names = ["uncle", "zeta", "jit-hnet", "mine.py:alpha", "only-learning", "clpu", "ft", "uniclun"]
+    folders = [write_run(tmp_path / str(i), method=name) for i, name in enumerate(names)]
+    noisy = write_run(tmp_path / "noisy", config={"noise": "fixed"})
+    (group,) = read(noisy, *folders)
+    assert [row.label for row in group.rows] == [
+        "ft", "uniclun", "clpu", "jit-hnet", "only-learning", "alpha", "zeta", "uncle",
+        "uncle noise=fixed",
+    ]  # fmt: skip
+
+
+def test_the_best(tmp_path):
+    folders = [
+        write_run(tmp_path / "1", "scrub", ra=50, fa=9.0, spill=0.2, relapse=1),
+        write_run(tmp_path / "2", "salun", ra=50.001, fa=11.5, spill=0.1, relapse=0.5),
+        write_run(tmp_path / "3", "uncle", ra=40, fa=10.9, spill=3, relapse=2),
+        *(
+            write_run(tmp_path / name, name, ra=99, fa=10, spill=0, relapse=0)
+            for name in REFERENCES
+        ),
+    ]
+    (group,) = read(*folders)
+    assert best(group, SHOWN) == {
+        ("scrub", "RA"),  # equal as printed
+        ("salun", "RA"),
+        ("uncle", "FA"),
+        ("salun", "spill"),
+        ("salun", "relapse"),
+    }
+
+
+def test_nothing_is_best_alone_or_without_chance(tmp_path):
+    (group,) = read(write_run(tmp_path / "a"), write_run(tmp_path / "b", "ft"))
+    assert best(group, SHOWN) == set()
+    unknown = {"chance": None}
+    (group,) = read(
+        write_run(tmp_path / "c", summary=unknown),
+        write_run(tmp_path / "d", "scrub", ra=1, summary=unknown),
+    )
+    assert ("uncle", "RA") in best(group, SHOWN)
+    assert "FA" not in {metric for _, metric in best(group, SHOWN)}
+
+
+def test_clpu_has_no_fa_and_no_relapse(tmp_path):
+    (group,) = read(write_run(tmp_path, "clpu"))
+    table = table_of(group, SHOWN)
+    line = dict(zip(table.head, table.body[0], strict=True))
+    assert (line["RA"], line["FA"], line["relapse"], line["spill"]) == ("90.00", "-", "-", "0.00")
+    assert any(note.startswith("clpu: ") for note in table.notes)
+
+
+def test_undefined_metrics_and_times_are_a_dash(tmp_path):
+    (group,) = read(write_run(tmp_path, requests="L0 L1", summary={"unlearn_seconds": None}))
+    table = table_of(group, SHOWN)
+    line = dict(zip(table.head, table.body[0], strict=True))
+    assert [line[name] for name in ("FA", "spill", "relapse", "s/unlearning")] == ["-"] * 4
+
+
+def test_the_paper_stands_beside_its_own_setting_only(tmp_path):
+    asked = TABLE_4["cifar100"][0]
+    theirs = write_run(tmp_path / "a", requests=asked, name="paper")
+    changed = write_run(tmp_path / "b", "scrub", requests=asked, name="paper", config={"beta": 9.0})
+    remarked = write_run(tmp_path / "c", requests=asked, name="paper", told={"remarks": ["other"]})
+    laptop = write_run(tmp_path / "d", requests=asked)
+
+    (group,) = read(theirs, changed)
+    table = table_of(group, SHOWN)
+    at = table.head.index("RA (paper)")
+    assert table.head[at - 1] == "RA"
+    assert [line[at] for line in table.body] == ["-", "62.65 ± 3.85"]
+    (group,) = read(remarked)
+    assert "RA (paper)" not in table_of(group, SHOWN).head
+    (group,) = read(laptop)
+    assert "RA (paper)" not in table_of(group, SHOWN).head
+    table = table_of(group, SHOWN, paper_anyway=True)
+    line = dict(zip(table.head, table.body[0], strict=True))
+    assert (line["spill (paper)"], line["s/unlearning (paper)"]) == ("0.64", "41.70")
+    assert any("another setting" in note for note in table.notes)
+
+
+def test_times_of_different_machines_are_told(tmp_path):
+    cpu = {"device": {"platform": "cpu", "kind": "cpu", "cpus": 2}}
+    gpu = {"device": {"platform": "gpu", "kind": "H100", "cpus": 8}}
+    (group,) = read(
+        write_run(tmp_path / "a", told=cpu), write_run(tmp_path / "b", "scrub", told=gpu)
+    )
+    assert "times are from different machines: H100, cpu x2" in table_of(group, SHOWN).notes
+
+
+def test_unfinished_runs_are_named(tmp_path):
+    done = write_run(tmp_path / "a", seeds=(0, 1))
+    write_run(tmp_path / "half", answered=3)
+    (done / "seed2").mkdir()
+    (done / "seed1" / "metrics.csv").write_bytes(
+        (tmp_path / "half" / "seed0" / "metrics.csv").read_bytes()
+    )
+    runs, skipped = read_run(done)
+    assert [run.seed for run in runs] == [0]
+    assert [line.split(" ")[0] for line in skipped] == [str(done / "seed1"), str(done / "seed2")]
+    (done / "summary.json").unlink()
+    runs, skipped = read_run(done)
+    assert (runs, len(skipped)) == ([], 1)
+
+
+def test_a_seed_that_the_summary_does_not_know_is_not_finished(tmp_path):
+    folder = write_run(tmp_path, seeds=(0, 1), summary={"RA": {"per_seed": {"0": 1}}})
+    runs, skipped = read_run(folder)
+    assert [run.seed for run in runs] == [0]
+    assert skipped == [f"{folder / 'seed1'} is not finished"]
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("seed0/config.json", '"method"', '"metod"'),
+        ("seed0/config.json", "{", ""),
+        ("seed0/config.json", "L0 L1 U0 L2", "L1 L0 U0 L2"),
+        ("seed0/metrics.csv", "\n2,U,0,1,", "\n2,U,0,7,"),
+        ("seed0/metrics.csv", "evaluated_task", "seen"),
+        ("seed0/metrics.csv", "90.0000", "high"),
+        ("summary.json", "per_seed", "seeds"),
+        ("summary.json", "{", ""),
+    ],
+)
+def test_damage_is_one_line(tmp_path, file, old, new):
+    folder = write_run(tmp_path)
+    path = folder / file
+    text = path.read_bytes().decode().replace("\r\n", "\n")
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(UncleError) as error:
+        read_run(folder)
+    assert "\n" not in str(error.value)
+    assert str(tmp_path) in str(error.value)

@@ -1,0 +1,122 @@
+"""The paper's numbers as typed in, against each other, the presets', and a second reading."""
+
+import pytest
+
+from uncle_jax.config import Config, as_dict
+from uncle_jax.presets import PRESETS, preset
+from uncle_jax.report import paper
+from uncle_jax.requests import TABLE_4
+
+
+def numbers(dataset: str, seq: int, method: str) -> paper.Numbers:
+    found = paper.numbers(dataset, seq, method)
+    assert found is not None
+    return found
+
+
+def test_uncle_agrees_with_the_presets():
+    checked = 0
+    for dataset, named in PRESETS.items():
+        for seq, theirs in named["paper"].paper.items() if "paper" in named else ():
+            ours = numbers(dataset, seq, "uncle")
+            for name, value in theirs.items():
+                assert getattr(ours, name) == value, (dataset, seq, name)
+                checked += 1
+    assert checked == 4 * 4 + 2 * 6
+
+
+def test_table_1_has_the_means_of_the_appendix():
+    for method, row in paper.TABLE_1.items():
+        for i, dataset in enumerate(paper.DATASETS):
+            ra, _, fa, _ = paper.MAIN[dataset, 1][method]
+            assert row[2 * i : 2 * i + 2] == (ra, fa), (method, dataset)
+
+
+def test_table_8_has_uncle_of_the_other_tables():
+    for dataset, noises in paper.TABLE_8.items():
+        ra, fa, _, _, seconds = noises["gaussian"]
+        uncle = numbers(dataset, 1, "uncle")
+        assert (ra, fa, seconds) == (uncle.RA, uncle.FA, uncle.seconds)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "seq", "method", "name", "value"),
+    [
+        ("permuted-mnist", 1, "jit-hnet", "RA_std", 14.1),
+        ("permuted-mnist", 2, "jit", "RA_std", 47.23),
+        ("permuted-mnist", 3, "salun", "FA", 64.78),
+        ("permuted-mnist", 1, "badteacher", "relapse", 30.51),
+        ("permuted-mnist", 1, "jit", "seconds", 213.7),
+        ("five-tasks", 1, "lwsf", "RA", 31.76),
+        ("five-tasks", 1, "salun", "spill", 15.86),
+        ("five-tasks", 1, "scrub", "relapse", 0.0),
+        ("five-tasks", 2, "uncle", "FA_std", 3.23),
+        ("five-tasks", 3, "gkt-hnet", "FA", 13.74),
+        ("five-tasks", 1, "gkt-hnet", "seconds", 83.30),
+        ("cifar100", 1, "gkt", "spill", 32.96),
+        ("cifar100", 2, "rt-hnet", "RA", 44.32),
+        ("cifar100", 3, "ft", "FA_std", 3.25),
+        ("cifar100", 1, "ssd", "seconds", 5.73),
+        ("cifar100", 1, "only-learning", "RA", 60.51),
+        ("tinyimagenet", 1, "scrub", "RA_std", 15.4),
+        ("tinyimagenet", 1, "gkt", "relapse", 9.594),
+        ("tinyimagenet", 1, "gkt", "seconds", 147.5),
+    ],
+)
+def test_spot_values(dataset, seq, method, name, value):
+    assert getattr(numbers(dataset, seq, method), name) == value
+
+
+def test_what_is_not_printed_is_none():
+    for (dataset, seq), rows in paper.MAIN.items():
+        undefined = {method for method, row in rows.items() if row[2] is None}
+        assert undefined == {"clpu", "lwsf"} & rows.keys()
+        assert ("lwsf" in rows) == ((dataset, seq) == ("five-tasks", 1))
+        assert set(rows) - {"lwsf"} == set(paper.MAIN["cifar100", 1])
+    assert paper.numbers("tinyimagenet", 2, "uncle") is None
+    assert paper.numbers("cifar100", 1, "uniclun") is None
+    assert paper.numbers("cifar100", 2, "only-learning") is None
+    assert numbers("cifar100", 2, "uncle").spill is None
+    assert numbers("cifar100", 2, "uncle").seconds is None
+    assert numbers("cifar100", 1, "clpu").seconds is None
+
+
+def test_noises_and_resnet18():
+    assert paper.numbers("five-tasks", 1, "uncle", "discard") == paper.Numbers(
+        RA=94.52, FA=80.91, seconds=0.0
+    )
+    assert paper.numbers("five-tasks", 2, "uncle", "norm") is None
+    assert paper.numbers("five-tasks", 1, "ssd", resnet18=True) == paper.Numbers(
+        30.22, 22.5, 15.07, 6.14
+    )
+    assert paper.numbers("cifar100", 2, "ssd", resnet18=True) is None
+    assert paper.numbers("cifar100", 1, "clpu", resnet18=True) is None
+
+
+def test_printed_knows_the_papers_setting():
+    requests = TABLE_4["cifar100"][1]
+    config = as_dict(preset("cifar100", "paper").config)
+
+    def same(method="uncle", changes=(), requests=requests, **differs):
+        return paper.printed("cifar100", requests, method, config | differs, changes)[1]
+
+    assert same()
+    assert same("scrub")
+    assert not same(changes=["alpha"])  # a method's own setting
+    assert not same(beta=1.0)
+    assert not same(backbone="thin")
+    assert not same(noise="norm", beta=1.0)
+    assert same(noise="norm", changes=["noise"])
+    assert not same("scrub", noise="norm")
+    assert same(backbone="resnet18")
+    assert not same(unheard_of=1)
+    theirs, _ = paper.printed("cifar100", requests, "scrub", as_dict(Config(backbone="thin")), ())
+    assert theirs == numbers("cifar100", 2, "scrub")
+    assert paper.printed("cifar100", "L0 L1 U0", "uncle", config, ()) == (None, False)
+    assert paper.printed("permuted-digits", TABLE_4["permuted-digits"][0], "uncle", config, ()) == (
+        None,
+        False,
+    )
+    mnist = as_dict(preset("permuted-mnist", "paper").config) | {"backbone": "resnet50"}
+    asked = TABLE_4["permuted-mnist"][0]
+    assert not paper.printed("permuted-mnist", asked, "uncle", mnist, ["backbone"])[1]

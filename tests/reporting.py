@@ -1,0 +1,51 @@
+"""A finished run's files, for the tests of what reads them."""
+
+import csv
+import json
+from pathlib import Path
+
+from uncle_jax.config import as_dict
+from uncle_jax.presets import preset
+from uncle_jax.requests import parse, retained
+
+COLUMNS = ("request", "op", "task", "evaluated_task", "split", "metric", "value")
+
+
+def write_run(
+    folder: Path,
+    method="uncle",
+    seeds=(0,),
+    ra=90.0,
+    fa=10.0,
+    spill=0.0,
+    relapse=0.0,
+    requests="L0 L1 U0 L2",
+    dataset="cifar100",
+    name="laptop",
+    told=None,
+    config=None,
+    summary=None,
+    answered=None,
+) -> Path:
+    """A work directory whose metrics are those given; RA grows by 1 from seed to seed."""
+    asked = parse(requests)
+    for i, seed in enumerate(seeds):
+        where = folder / f"seed{seed}"
+        where.mkdir(parents=True, exist_ok=True)
+        settings = as_dict(preset(dataset, name).config) | (config or {})
+        says = {"preset": name, "dataset": dataset, "requests": requests, "method": method}
+        says |= {"seed": seed, "config": settings, "remarks": [], **(told or {})}
+        (where / "config.json").write_text(json.dumps(says))
+        with (where / "metrics.csv").open("w") as file:
+            rows = csv.writer(file)
+            rows.writerow(COLUMNS)
+            for at, (op, task) in enumerate(asked[:answered]):
+                later = sum(op == "U" for op, _ in asked[at + 1 :])
+                kept, last = retained(asked[: at + 1]), at == len(asked) - 1
+                for seen in dict.fromkeys(task for _, task in asked[: at + 1]):
+                    value = ra + i - spill * later if seen in kept else fa + relapse * (not last)
+                    rows.writerow([at, op, task, seen, "test", "accuracy", f"{value:.4f}"])
+    done = {"RA": {"per_seed": {str(seed): 0 for seed in seeds}}, "chance": 10.0, "remarks": []}
+    done |= {"unlearn_seconds": 2.0, "wall_seconds": 60.0 * len(seeds), **(summary or {})}
+    (folder / "summary.json").write_text(json.dumps(done))
+    return folder

@@ -1,0 +1,1 @@
+"""The commands, one module each; arguments only, no jax before they are read."""

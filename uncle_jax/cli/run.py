@@ -1,0 +1,295 @@
+"""Learn and unlearn a sequence of tasks, and show what was learned, kept and forgotten.
+
+python experiments/run.py                            permuted digits, 90 s on two cores
+python experiments/run.py --dataset tinyimagenet --seq 2          the paper's setting (a GPU)
+python experiments/run.py --dataset cifar100 --preset laptop      two cores, minutes
+python experiments/run.py --dataset folder:ROOT --classes-per-task 5 --requests "L0 L1 U0"
+"""
+
+import argparse
+import json
+import sys
+import time
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from uncle_jax.cli.arguments import (
+    Parser,
+    add_data,
+    add_settings,
+    chosen_preset,
+    chosen_settings,
+    data_choice,
+    exit_code,
+)
+from uncle_jax.config import Config, as_dict, fingerprint
+from uncle_jax.errors import UncleError
+from uncle_jax.methods import registry
+from uncle_jax.presets import Preset
+from uncle_jax.requests import Request, parse, table_4, validate
+from uncle_jax.runs.progress import Download, Progress
+
+
+def parser() -> Parser:
+    """The options of `uncle run`."""
+    p = Parser(description=__doc__)
+    add_data(p)
+    p.add_argument("--seq", type=int, default=1, help="request sequence of Table 4: 1, 2 or 3")
+    p.add_argument("--requests", help='your own sequence instead, such as "L0 L1 U0"')
+    p.add_argument(
+        "--method", default="uncle",
+        help=", ".join(registry.METHODS) + "; your own: FILE.py:FUNCTION",
+    )  # fmt: skip
+    p.add_argument("--seeds", type=int, nargs="+", default=[0], help="one run each")
+    p.add_argument("--workdir", type=Path, help="default: runs/<dataset>-seq<k>-<method>")
+    p.add_argument(
+        "--save-every", type=int, default=20, metavar="K",
+        help="epochs between saves within a request",
+    )  # fmt: skip
+    p.add_argument("--keep-history", action="store_true", help="erase no earlier checkpoint")
+    p.add_argument("--overwrite", action="store_true", help="replace another run in --workdir")
+    p.add_argument(
+        "--dry-run", action="store_true", help="check everything, print sizes and time, stop"
+    )
+    add_settings(p)
+    return p
+
+
+def main(argv: list[str] | None = None) -> int:
+    """`uncle run`: the exit code."""
+    started = time.perf_counter()
+    args = parser().parse_args(argv)
+    return exit_code(lambda: run(args, started), "the same command goes on from here")
+
+
+def run(args: argparse.Namespace, started: float) -> int:
+    """Answer the sequence on every seed, and write and show what came of it."""
+    chosen, config, requests, own = resolve(args)
+    bar = Download()
+    choice = data_choice(args, config, bar)
+
+    import jax
+
+    from uncle_jax.data.load import load_benchmark
+    from uncle_jax.engine import resume
+    from uncle_jax.engine.learner import identity as identity_of
+    from uncle_jax.engine.sequence import run_sequence
+    from uncle_jax.evaluate.answers import Answer
+    from uncle_jax.report import terminal
+    from uncle_jax.report.figures import plot_accuracy
+    from uncle_jax.runs import workdir as workdirs
+    from uncle_jax.runs.environment import environment
+
+    found = registry.find(args.method)
+    method_settings = registry.settings_of(args.method, found, own)
+    changes = changes_of(args.method, chosen.config, config, method_settings)
+    workdir = args.workdir or Path("runs") / run_name(args, changes)
+    with bar:
+        benchmarks = {seed: load_benchmark(args.dataset, seed, choice) for seed in args.seeds}
+    first = benchmarks[args.seeds[0]]
+    requests = requests or parse(" ".join(f"L{t}" for t in range(first.n_tasks)) + " U0")
+    validate(requests, first.n_tasks)
+    settings = {
+        seed: settings_of(args, config, requests, seed, benchmark, method_settings, changes)
+        for seed, benchmark in benchmarks.items()
+    }
+
+    def factory(spec: Any, n_tasks: int, config: Config) -> Any:
+        return registry.build(args.method, spec, n_tasks, config, method_settings)
+
+    if args.dry_run:
+        told = {
+            "sizes": sizes(factory, first, config),
+            "estimate": estimated(factory, first, config, requests),
+        }
+        print(json.dumps(settings[args.seeds[0]] | told, indent=1))
+        return 0
+
+    if args.preset == "paper" and jax.default_backend() == "cpu":
+        warn_of_time(estimated(factory, first, config, requests), len(args.seeds))
+    method = factory(first.spec, first.n_tasks, config)
+    workdirs.prepare(workdir, settings, args.overwrite)
+    surroundings = environment() | {"reads": method.reads}
+    label = " ".join([method.name, *(f"{key}={value}" for key, value in changes.items())])
+    print(f"{args.dataset}, {label}, preset {args.preset}: {' '.join(map(str, requests))}")
+    if method.reads != "none":
+        print(f"note: {method.name} reads when it unlearns: {registry.READS[method.reads]}")
+    for remark in first.remarks:
+        print(f"note: {remark}")
+    if args.keep_history:
+        print("history is kept: no earlier checkpoint is erased, so nothing is forgotten on disk")
+    runs = {}
+    for seed, benchmark in benchmarks.items():
+        workdirs.write_config(workdir, seed, settings[seed] | surroundings)
+        print(f"\nseed {seed}: accuracy (%) of each task after each request")
+        print(terminal.header_line(len(requests), benchmark.n_tasks))
+        folder = workdir / f"seed{seed}" / "store"
+        if args.overwrite:
+            resume.remove(folder)
+        identity = identity_of(
+            args.method, benchmark.spec, benchmark.n_tasks, config, settings=method_settings
+        )
+        store, done = resume.open_sequence(
+            folder, method, jax.random.key(seed), identity, settings[seed]["fingerprint"],
+            args.keep_history,
+        )  # fmt: skip
+        answers: list[Answer] = []
+        bar = Progress(requests)
+
+        def tell(answer: Any, seed: int = seed, answers: Any = answers, bar: Any = bar) -> None:
+            answers.append(answer)
+            workdirs.write_metrics(workdir, seed, answers, config.eval_split)
+            bar.write(terminal.request_line(answer, len(requests), first.n_tasks))
+            bar.next_request()
+
+        def on_request(answer: Any, state: Any, store: Any = store, tell: Any = tell) -> None:
+            store.commit(state, resume.facts_of(store, method, config, answer))
+            tell(answer)
+
+        with store, bar:
+            for note in store.notes:
+                bar.write(note)
+            for answer in done.answers:
+                tell(answer)
+            runs[seed] = run_sequence(
+                method, benchmark, requests, jax.random.key(seed), bar.on_step, on_request,
+                config.eval_split, seed, done, partial(resume.saves, store, args.save_every),
+            )  # fmt: skip
+
+    summary = workdirs.summarise(runs, time.perf_counter() - started)
+    title = f"{args.dataset}, {label}, seeds {', '.join(map(str, args.seeds))}"
+    chance = chance_of(first)
+    plot_accuracy(workdir / "accuracy.png", runs.values(), chance, title, first.remarks)
+    summary |= {"chance": chance, "remarks": list(first.remarks), "reads": method.reads}
+    workdirs.write_summary(workdir, summary)
+    same = args.method == "uncle" and not args.requests and config == chosen.config
+    paper = chosen.paper.get(args.seq) if same else None
+    print("\n" + terminal.table(summary, paper))
+    print(f"written to {workdir}: summary.json, accuracy.png, seed*/metrics.csv, config.json")
+    return 0
+
+
+def resolve(
+    args: argparse.Namespace,
+) -> tuple[Preset, Config, tuple[Request, ...], dict[str, str]]:
+    """(preset, settings, requests, the method's own settings as text) that the arguments ask for.
+
+    Raises UncleError.
+    """
+    chosen = chosen_preset(args)
+    if args.save_every < 1:
+        raise UncleError(f"--save-every must be at least 1 epoch, not {args.save_every}")
+    registry.check(args.method)
+    config, own = chosen_settings(args, chosen.config, [args.method])
+    if len(set(args.seeds)) < len(args.seeds) or min(args.seeds) < 0:
+        raise UncleError(f"--seeds must differ and not be negative, not {args.seeds}")
+    if args.requests is not None:
+        requests = parse(args.requests)
+    elif ":" in args.dataset:
+        requests = ()  # one's own data: every task, once their number is known, then U0
+    else:
+        requests = table_4(args.dataset, args.seq)
+    return chosen, config, requests, own[args.method]
+
+
+def changes_of(method: str, usual: Config, config: Config, settings: Any) -> dict[str, Any]:
+    """The settings in which a run differs from the preset, and from the method's defaults.
+
+    The method's own are METHOD.KEY, as in --set: `lr` alone is the learning rate.
+    """
+
+    def changed(usual: Any, settings: Any, place: str = "") -> dict[str, Any]:
+        before, after = as_dict(usual), as_dict(settings)
+        return {place + key: value for key, value in after.items() if before[key] != value}
+
+    changes = changed(usual, config)
+    if settings is not None:
+        defaults = registry.settings_of(method, registry.find(method), {})
+        changes |= changed(defaults, settings, registry.short(method) + ".")
+    return changes
+
+
+def run_name(args: argparse.Namespace, changes: dict[str, Any]) -> str:
+    """The default work directory: data, sequence, method and whatever is not the preset's."""
+    seq = table_4_seq(args)
+    place = [args.dataset.partition(":")[0], f"seq{seq}" if seq else "own"]
+    told = [f"{key}={value}".replace("/", "_").replace(" ", "") for key, value in changes.items()]
+    if len(told) > 3:
+        told = [f"changed-{fingerprint(changes)[:6]}"]
+    return "-".join([*place, registry.short(args.method), *told])
+
+
+def chance_of(benchmark: Any) -> float:
+    """Accuracy of a guess in per cent, the mean over tasks where they differ."""
+    counts = [benchmark.spec.task(task).n_classes for task in range(benchmark.n_tasks)]
+    return sum(100 / n for n in counts) / len(counts)
+
+
+def estimated(factory: Any, benchmark: Any, config: Config, requests: Any) -> dict[str, Any]:
+    """Seconds and memory of the whole run, measured on two steps."""
+    from uncle_jax.engine.estimate import estimate, in_words
+
+    told = estimate(factory, benchmark, config, requests)
+    return told | {"total": in_words(told["total_seconds"])}
+
+
+def warn_of_time(told: dict[str, Any], n_seeds: int) -> None:
+    """Say how long the paper's setting takes without an accelerator."""
+    from uncle_jax.engine.estimate import in_words
+
+    print(
+        f"no accelerator: a learning step takes {told['learn_step_seconds']:.1f} s here, so this "
+        f"run will take about {in_words(n_seeds * told['total_seconds'])} "
+        "(--preset laptop takes minutes)",
+        flush=True,
+    )
+
+
+def table_4_seq(args: argparse.Namespace) -> int | None:
+    """The sequence of Table 4 that is asked for; None for one's own requests or data."""
+    return None if args.requests or ":" in args.dataset else args.seq
+
+
+def settings_of(
+    args: argparse.Namespace,
+    config: Config,
+    requests: tuple[Request, ...],
+    seed: int,
+    benchmark: Any,
+    own: Any,
+    changes: dict[str, Any],
+) -> dict[str, Any]:
+    """What config.json says of a run, its environment apart; `fingerprint` covers the rest."""
+    decided = {
+        "dataset": args.dataset,
+        "requests": " ".join(map(str, requests)),
+        "method": args.method,
+        "seed": seed,
+        "config": as_dict(config),
+        "data": dict(benchmark.provenance),
+        **({} if own is None else {"settings": as_dict(own)}),
+    }
+    told = {"preset": args.preset, "seq": table_4_seq(args)}
+    told |= {"remarks": list(benchmark.remarks), "changes": changes}
+    when = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "argv": sys.argv[1:]}
+    return {"fingerprint": fingerprint(decided), **told, **decided, **when}
+
+
+def sizes(factory: Any, benchmark: Any, config: Config) -> dict[str, int]:
+    """Parameters of UnCLe's main network, and of what the method learns (phi, or params)."""
+    import jax
+
+    from uncle_jax.core import resnet
+    from uncle_jax.core.inputs import input_shape
+
+    spec = benchmark.spec
+    net = resnet.from_config(config, spec.n_classes)
+    layout, _ = resnet.plan(net, input_shape(spec, config.image_size), config.chunks)
+    state = jax.eval_shape(factory(spec, benchmark.n_tasks, config).init, jax.random.key(0))
+    told = {"main_network_parameters": layout.size}
+    for name, field in (("phi_parameters", "phi"), ("parameters", "params")):
+        leaves = jax.tree.leaves(getattr(state, field, None))
+        told |= {name: sum(leaf.size for leaf in leaves)} if leaves else {}
+    return told

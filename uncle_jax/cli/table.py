@@ -1,0 +1,72 @@
+"""Compare methods: a table of finished runs, a row for each method over its seeds.
+
+python experiments/table.py runs/*                         in the terminal, * marks the best
+python experiments/table.py runs/* --format markdown --output TABLE.md
+python experiments/table.py runs/* --format csv --all      for other programs
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from uncle_jax.cli.arguments import Parser, exit_code
+from uncle_jax.errors import UncleError, allowed
+from uncle_jax.evaluate.metrics import METRICS
+from uncle_jax.report.compare import SHOWN, groups, table_of
+from uncle_jax.report.formats import as_csv, as_latex, as_markdown, as_terminal
+from uncle_jax.report.results import read_run
+
+FORMATS = ("terminal", "markdown", "latex", "csv")
+
+
+def parser() -> Parser:
+    """The options of `uncle table`."""
+    p = Parser(description=__doc__)
+    p.add_argument("workdirs", type=Path, nargs="+", metavar="WORKDIR", help="run.py's --workdir")
+    p.add_argument("--format", default="terminal", help=", ".join(FORMATS))
+    p.add_argument("--output", type=Path, metavar="FILE", help="write there, not to the terminal")
+    p.add_argument("--all", action="store_true", help="spill_sum and relapse_signed too")
+    p.add_argument(
+        "--paper",
+        action="store_true",
+        help="the paper's numbers even beside runs of other settings",
+    )
+    return p
+
+
+def main(argv: list[str] | None = None) -> int:
+    """`uncle table`: the exit code."""
+    args = parser().parse_args(argv)
+    return exit_code(lambda: show(args), "nothing is written")
+
+
+def show(args: argparse.Namespace) -> int:
+    """Print the table, or write it."""
+    text = compare(args)
+    if args.output is None:
+        print(text, end="", flush=True)
+        return 0
+    try:
+        args.output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UncleError(f"cannot write {args.output} ({error.strerror})") from None
+    return 0
+
+
+def compare(args: argparse.Namespace) -> str:
+    """The text that the arguments ask for; tells stderr what is not finished. Raises UncleError."""
+    if args.format not in FORMATS:
+        raise allowed("--format", args.format, FORMATS)
+    runs = []
+    for folder in args.workdirs:
+        finished, skipped = read_run(folder)
+        runs += finished
+        for line in skipped:
+            print(f"skipped: {line}", file=sys.stderr)
+    if not runs:
+        raise UncleError("no run is finished yet")
+    metrics = tuple(METRICS) if args.all else SHOWN
+    if args.format == "csv":
+        return as_csv(groups(runs), metrics, args.paper)
+    form = {"terminal": as_terminal, "markdown": as_markdown, "latex": as_latex}[args.format]
+    return "\n".join(form(table_of(group, metrics, args.paper)) for group in groups(runs))

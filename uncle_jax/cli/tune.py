@@ -1,0 +1,131 @@
+"""Choose unlearning settings on validation data: learn once, then unlearn under each of a grid.
+
+python experiments/tune.py --methods scrub --grid scrub.lr=1e-4,5e-4 --grid scrub.msteps=1,2
+python experiments/tune.py --dataset cifar100 --preset laptop --methods ssd uncle \
+    --grid ssd.alpha=5,10,50 --grid gamma=0.01,0.1
+
+Each method's settings as they are come first. Test data are not looked at, and the default seed is
+none of those that results are reported for. Then: run.py --method METHOD --set METHOD.KEY=VALUE
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from uncle_jax.cli.arguments import (
+    Parser,
+    add_data,
+    add_settings,
+    chosen_preset,
+    chosen_settings,
+    data_choice,
+    exit_code,
+    setting,
+)
+from uncle_jax.config import as_dict
+from uncle_jax.errors import UncleError
+from uncle_jax.methods import registry
+from uncle_jax.requests import parse
+from uncle_jax.runs.progress import Download
+
+NUMBERS = ("RA", "FA", "spill", "seconds", "score")
+
+
+def parser() -> Parser:
+    """The options of `uncle tune`."""
+    p = Parser(description=__doc__)
+    add_data(p)
+    p.add_argument(
+        "--methods", nargs="+", default=["uncle"], metavar="METHOD",
+        help=", ".join(registry.METHODS) + "; your own: FILE.py:FUNCTION",
+    )  # fmt: skip
+    p.add_argument(
+        "--grid", action="append", default=[], metavar="KEY=V1,V2",
+        help="values to try; METHOD.KEY for a method's own settings; all combinations",
+    )  # fmt: skip
+    p.add_argument(
+        "--requests", default="L0 L1 L2 L3 U1", help="the last is tried; default %(default)s"
+    )
+    p.add_argument("--seed", type=int, default=10)
+    p.add_argument("--output", type=Path, metavar="FILE.json", help="every trial, and its settings")
+    add_settings(p)
+    return p
+
+
+def main(argv: list[str] | None = None) -> int:
+    """`uncle tune`: the exit code."""
+    args = parser().parse_args(argv)
+    written = "nothing is written" if args.output is None else f"{args.output} has what was tried"
+    return exit_code(lambda: tune(args), written)
+
+
+def tune(args: argparse.Namespace) -> int:
+    """Try every point of the grids, and print the best."""
+    preset = chosen_preset(args)
+    for name in args.methods:
+        registry.check(name)
+    config, own = chosen_settings(args, preset.config, args.methods)
+    requests = parse(args.requests)
+    if args.seed < 0:
+        raise UncleError(f"--seed must not be negative, not {args.seed}")
+    if args.output is not None and not args.output.parent.is_dir():
+        raise UncleError(f"there is no folder {args.output.parent} for --output")
+    grids: dict[str, dict[str, list[str]]] = {name: {} for name in args.methods}
+    for item in args.grid:
+        name, key, values = setting(
+            item, args.methods, "--grid", "KEY=V1,V2, such as gamma=0.01,0.1"
+        )
+        for owner in args.methods if name is None else [name]:
+            place = key if name is None else f"{registry.short(name)}.{key}"
+            grids[owner][place] = values.split(",")
+    bar = Download()
+    choice = data_choice(args, config, bar)
+
+    import jax
+
+    from uncle_jax.data.load import load_benchmark
+    from uncle_jax.engine import tuning
+    from uncle_jax.files import write_whole
+    from uncle_jax.runs.environment import environment
+
+    tried = [p for n in args.methods for p in tuning.points(n, config, own[n], grids[n])]
+    with bar:
+        benchmark = load_benchmark(args.dataset, args.seed, choice)
+    tuning.check(requests, benchmark.n_tasks)
+    print(f"{args.dataset}, preset {args.preset}: {args.requests}, seed {args.seed}, validation")
+    for remark in benchmark.remarks:
+        print(f"note: {remark}")
+    labels = [" ".join([registry.short(p.name), *words(p.changes)]) for p in tried]
+    width = max(map(len, ["method", *labels]))
+    print(f"{'method':<{width}}" + "".join(f"{name:>9}" for name in NUMBERS))
+    trials = []
+    record = {
+        "dataset": args.dataset, "preset": args.preset, "requests": args.requests,
+        "seed": args.seed, "eval_split": "validation", "remarks": list(benchmark.remarks),
+        "config": as_dict(config), "trials": [],
+    } | environment()  # fmt: skip
+    for label, trial in zip(
+        labels,
+        tuning.sweep(tried, benchmark, requests, jax.random.key(args.seed), args.seed),
+        strict=True,
+    ):
+        trials.append(trial)
+        numbers = {name: getattr(trial, name) for name in NUMBERS}
+        print(f"{label:<{width}}" + "".join(f"{x:9.2f}" for x in numbers.values()), flush=True)
+        record["trials"].append(
+            {"method": trial.point.name, "changes": dict(trial.point.changes)} | numbers
+        )
+        if args.output is not None:  # after each, for hours of a grid may be behind it
+            write_whole(args.output, json.dumps(record, indent=1) + "\n")
+    for name in args.methods:
+        best = max((t for t in trials if t.point.name == name), key=lambda t: t.score)
+        told = " ".join(f"--set {word}" for word in words(best.point.changes))
+        print(f"best for {registry.short(name)}: {told or 'its settings as they are'}")
+    print("score: RA less what FA is above chance")
+    return 0
+
+
+def words(changes: Any) -> list[str]:
+    """Changes as `--set` takes them."""
+    return [f"{key}={value}" for key, value in changes.items()]

@@ -1,0 +1,81 @@
+"""Epochs: which images each batch holds, at which learning rate, and the loop around the steps."""
+
+import math
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+from jax import Array
+
+from uncle_jax.config import Config
+
+OnStep = Callable[[int, int, Array], None]
+"""Called as on_step(step, steps, loss) after each optimiser step; `loss` is still on the device."""
+
+
+class Inflight(Protocol):
+    """What keeps a long learn request's progress, so that it can go on after a crash.
+
+    A carry is a method's own pytree: what its epochs hand on to each other.
+    """
+
+    def resume(self, carry: Any) -> tuple[int, Any]:
+        """(epochs done, the carry after them); (0, `carry`) if nothing was kept."""
+        ...
+
+    def after_epoch(self, done: int, carry: Any) -> None:
+        """Keep `carry`, as it is after `done` epochs, or not."""
+        ...
+
+
+Step = Callable[[Any, int, np.ndarray, np.float32], tuple[Any, Array]]
+"""(carry, step from 0, index [B] of the batch's images, learning rate) -> (carry, loss)."""
+
+
+def learning_rate(config: Config, step: int, steps_per_epoch: int) -> float:
+    """The learning rate of optimiser step `step` of a learn request, by `config.schedule`."""
+    if config.schedule == "constant":
+        return config.lr
+    if config.schedule == "cosine":
+        total = config.epochs * steps_per_epoch
+        return config.lr * 0.5 * (1 + math.cos(math.pi * step / total))
+    decays = step // steps_per_epoch // config.schedule_epochs
+    return config.lr * config.schedule_factor**decays
+
+
+def steps_per_epoch(n: int, batch_size: int) -> int:
+    """Batches that hold each of `n` images once, the last one filled up."""
+    return math.ceil(n / batch_size)
+
+
+def epoch_order(key: Array, epoch: int, n: int, batch_size: int) -> np.ndarray:
+    """[S, B] which images each batch of an epoch holds: every one, in an order drawn from `key`.
+
+    The last batch is filled up with the epoch's first images again, so that all have one size.
+    """
+    order = np.asarray(jax.random.permutation(jax.random.fold_in(key, epoch), n))
+    return np.resize(order, (steps_per_epoch(n, batch_size), batch_size))
+
+
+def run_epochs(
+    config: Config, key: Array, n: int, carry: Any, step: Step, on_step: OnStep | None = None,
+    inflight: Inflight | None = None,
+) -> Any:  # fmt: skip
+    """`carry` after `config.epochs` epochs of `step` over `n` images, as a learn request has them.
+
+    Batch size, learning rate and schedule are `config`'s; orders are drawn from `key`. `inflight`
+    keeps the carry between epochs.
+    """
+    per_epoch = steps_per_epoch(n, config.batch_size)
+    done, carry = inflight.resume(carry) if inflight else (0, carry)
+    for epoch in range(done, config.epochs):
+        order = epoch_order(key, epoch, n, config.batch_size)
+        for index, batch in enumerate(order, start=epoch * per_epoch):
+            lr = np.float32(learning_rate(config, index, per_epoch))
+            carry, loss = step(carry, index, batch, lr)
+            if on_step:
+                on_step(index + 1, config.epochs * per_epoch, loss)
+        if inflight and epoch + 1 < config.epochs:
+            inflight.after_epoch(epoch + 1, carry)
+    return carry

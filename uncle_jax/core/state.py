@@ -1,0 +1,54 @@
+"""CLState: everything a learner carries from one request to the next, arrays only.
+
+Dimension glossary, for all modules: B batch, T tasks (T_max slots), C chunks, E embedding, K trunk
+width, U = K + 1 features, W columns of a head, P main-network parameters, N noise samples,
+Y classes.
+"""
+
+import dataclasses
+from typing import Any
+
+import flax.struct
+import jax
+from jax import Array
+
+from uncle_jax.core.hypernet import Phi
+from uncle_jax.core.status import LEARNED, UNLEARNED
+
+
+@flax.struct.dataclass
+class CLState:
+    """The state of a continual learner; a frozen pytree. Only methods/ makes new ones."""
+
+    phi: Phi
+    task_emb: Array  # [T, E]
+    chunk_emb: Array  # [C, E]; trained in the first request, then frozen (Appendix B)
+    status: Array  # [T] int32: NEW, LEARNED or UNLEARNED
+    norm_stats: Any  # tree of [T, ...]: running means and variances of each task; {} if none
+    phi_star: Phi  # phi as it was after the last request: what drift is measured from
+    key: Array  # typed PRNG key; split once per request
+    noise_key: Array  # typed PRNG key of the one z of `noise=fixed`; never changes
+    n_requests: Array  # int32: answered so far
+    n_unlearned: Array  # int32: unlearn requests answered so far (burn-in annealing)
+
+    @property
+    def retained(self) -> Array:
+        """[T] True for tasks that are learned and not unlearned."""
+        return self.status == LEARNED
+
+
+def snapshot(state: CLState) -> CLState:
+    """`state` with phi* = phi (Algorithm 1, line 10): nothing of the earlier phi is kept."""
+    return dataclasses.replace(state, phi_star=state.phi)
+
+
+def stats_of(state: CLState, task: int | Array) -> Any:
+    """The norm statistics of one task."""
+    return jax.tree.map(lambda a: a[task], state.norm_stats)
+
+
+def erase_task(state: CLState, task: int | Array, fresh: Any) -> CLState:
+    """`state` with `task` UNLEARNED and its norm statistics back at `fresh` (0 and 1)."""
+    stats = jax.tree.map(lambda all_, one: all_.at[task].set(one), state.norm_stats, fresh)
+    status = state.status.at[task].set(UNLEARNED)
+    return dataclasses.replace(state, norm_stats=stats, status=status)

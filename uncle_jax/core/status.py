@@ -1,0 +1,39 @@
+"""Which tasks are learned and which unlearned; every method's state has a `status` [T]."""
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from uncle_jax.errors import UncleError
+
+NEW, LEARNED, UNLEARNED = 0, 1, 2  # values of CLState.status
+
+
+def describe(state: Any) -> dict[str, list[int]]:
+    """Which task ids are learned and which unlearned, as Python lists."""
+    status = jnp.asarray(state.status).tolist()
+    return {
+        "learned": [task for task, s in enumerate(status) if s == LEARNED],
+        "unlearned": [task for task, s in enumerate(status) if s == UNLEARNED],
+    }
+
+
+def in_range(state: Any, task: int) -> int:
+    """`task` as an int, if `state` has room for it. Raises UncleError."""
+    n_tasks = len(state.status)
+    if not 0 <= int(task) < n_tasks:
+        raise UncleError(f"unknown task {task} (allowed: 0 to {n_tasks - 1})")
+    return int(task)
+
+
+def checked(state: Any, task: int, learned: bool) -> int:
+    """`task` as an int, if it may be learned (or, with `learned`, unlearned). Raises UncleError."""
+    task = in_range(state, task)
+    if (int(state.status[task]) == LEARNED) == learned:
+        return task
+    have = describe(state)["learned"]
+    raise UncleError(
+        f"task {task} is not learned, so it cannot be unlearned (learned: {have})"
+        if learned
+        else f"task {task} is already learned; unlearn it first (learned: {have})"
+    )

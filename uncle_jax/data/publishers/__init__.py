@@ -1,0 +1,1 @@
+"""The publishers' archives: fetched, checked, read, and prepared once."""

@@ -1,0 +1,1 @@
+"""Requests answered: a sequence, one on a store, resumed, timed, tuned."""

@@ -1,0 +1,67 @@
+"""The method that a store's settings name."""
+
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+import jax
+
+from uncle_jax.config import Config, as_dict
+from uncle_jax.core import resnet
+from uncle_jax.core.inputs import input_shape
+from uncle_jax.errors import UncleError, allowed
+from uncle_jax.methods import registry
+from uncle_jax.methods.protocol import Method
+from uncle_jax.store.checkpoint import compare
+from uncle_jax.store.store import Store, input_spec
+from uncle_jax.tasks import InputSpec
+
+
+def identity(
+    method: str, spec: InputSpec, n_tasks: int, config: Config, main_net: nn.Module | None = None,
+    settings: Any = None,
+) -> dict[str, Any]:  # fmt: skip
+    """What a stored state must share with the method that uses it (JSON)."""
+    net = main_net or resnet.from_config(config, spec.n_classes)
+    layout, _ = resnet.plan(net, input_shape(spec, config.image_size), config.chunks)
+    return {
+        "method": method,
+        "layout": layout.hash,
+        "n_tasks": n_tasks,
+        "spec": dataclasses.asdict(spec),
+        "config": as_dict(config),
+        **({} if settings is None else {"settings": as_dict(settings)}),
+    }
+
+
+def template(method: Method) -> Any:
+    """The shape of a method's state, computing none: what `Store.load` restores into."""
+    return jax.eval_shape(method.init, jax.random.key(0))
+
+
+def learner(store: Store) -> tuple[Method, Config]:
+    """(method, config) that a store's settings name; only methods of this package's.
+
+    Raises UncleError.
+    """
+    name = store.identity["method"]
+    if name not in registry.METHODS:  # a store can come from elsewhere: it names no code to run
+        raise allowed("method", name, registry.METHODS)
+    usual = registry.settings_of(name, registry.find(name), {})
+    told, own = store.identity["config"], store.identity.get("settings")
+    try:
+        config = Config(**_tuples(told))
+        settings = None if usual is None else type(usual)(**_tuples(own))
+    except TypeError as error:
+        raise UncleError(
+            f"{store.folder} has settings this version does not know ({error})"
+        ) from None
+    spec, n_tasks = input_spec(store), store.identity["n_tasks"]
+    ours = identity(name, spec, n_tasks, config, settings=settings)
+    compare(store.identity, ours, f"{store.folder}")
+    return registry.build(name, spec, n_tasks, config, settings), config
+
+
+def _tuples(told: Any) -> dict[str, Any]:
+    """Settings as their dataclass has them: JSON knows no tuples."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in told.items()}

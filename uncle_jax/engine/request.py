@@ -1,0 +1,143 @@
+"""One request on a store: read what it needs, answer it, measure, make it durable."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+
+from uncle_jax.config import Config, as_dict
+from uncle_jax.core.loop import OnStep
+from uncle_jax.engine.clock import CompileClock
+from uncle_jax.engine.sequence import unlearn
+from uncle_jax.errors import UncleError
+from uncle_jax.evaluate.accuracy import evaluate
+from uncle_jax.methods.protocol import Method
+from uncle_jax.store.copies import read_tests, write_test
+from uncle_jax.store.inflight import Saves
+from uncle_jax.store.ledger import Entry
+from uncle_jax.store.store import Store, now
+from uncle_jax.tasks import Data
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is asked of a store."""
+
+    op: Literal["L", "U"]
+    task: int
+    id: str
+    data: Data | None = None  # to learn from
+    data_sha: str | None = None  # of the file `data` came from
+    test: Data | None = None  # to measure with; kept while the task is learned
+
+
+def order_id(store: Store, op: str, task: int) -> str:
+    """The id of a request that names none: "U3-2" is the second request on task 3.
+
+    If opening the store just finished such a request, it is that one asked again.
+    """
+    if store.resumed and (store.resumed["op"], store.resumed["task"]) == (op, task):
+        return store.resumed["id"]
+    return f"{op}{task}-{1 + sum(entry['task'] == task for entry in store.requests)}"
+
+
+def repeated(store: Store, order: Order) -> Entry | None:
+    """The entry of an order that was answered already.
+
+    Raises UncleError if its id was another order's.
+    """
+    entry = store.finished(order.id)
+    if entry is None:
+        return None
+    then = (entry["op"], entry["task"], entry.get("data"))
+    asked = (order.op, order.task, order.data_sha)
+    if then != asked:
+        raise UncleError(
+            f"request {order.id} was {then[0]}{then[1]} with data {_short(then[2])}, "
+            f"now {asked[0]}{asked[1]} with data {_short(asked[2])}; use another --id"
+        )
+    return entry
+
+
+def answer(
+    store: Store, method: Method, config: Config, state: Any, order: Order, every: int = 5,
+    on_step: OnStep | None = None, environment: Mapping[str, Any] | None = None,
+) -> tuple[Any, Entry]:  # fmt: skip
+    """(state after the order, its ledger entry), once it is durable and what it undoes is erased.
+
+    Every learned task whose test data is at hand is measured, the order's own before and after. A
+    learn request saves its progress every `every` epochs. Raises UncleError; the store is then as
+    before, or finishes the request when it is opened next.
+    """
+    started, begun = now(), time.perf_counter()
+    task = order.task
+    with CompileClock() as clock:
+        tests, damaged = read_tests(store)
+        if order.test is not None:
+            tests[task] = order.test
+        if order.op == "L":
+            if order.data is None:
+                raise UncleError(f"learn {task} needs --data")
+            about = {"id": order.id, "op": order.op, "task": task, "data": order.data_sha}
+            saves = Saves(store, about, every)
+            before = known_accuracy(store)
+            after = method.learn(state, task, order.data, on_step=on_step, inflight=saves)
+        else:
+            before = known_accuracy(store)
+            if task in tests and (order.test is not None or str(task) not in before):
+                before[str(task)] = evaluate(method, state, task, tests[task])
+            if method.reads not in ("none", "buffer"):
+                raise UncleError(
+                    f"{method.name} reads past data to unlearn ({method.reads}); a store holds none"
+                )
+            after = unlearn(method, state, task, None, on_step)
+        jax.block_until_ready(after)
+        optimised, compiled = time.perf_counter(), clock.seconds
+        accuracy = {str(t): evaluate(method, after, t, tests[t]) for t in sorted(tests)}
+    seconds = {
+        "optimise": round(optimised - begun - compiled, 4),
+        "compile": round(clock.seconds, 4),
+        "evaluate": round(time.perf_counter() - optimised - (clock.seconds - compiled), 4),
+    }
+    unlearned = sum(entry["op"] == "U" for entry in store.requests)
+    kept = None
+    if order.op == "L" and order.test is not None:
+        kept = write_test(store, task, order.test)
+    facts = {
+        "id": order.id,
+        "op": order.op,
+        "task": task,
+        "data": order.data_sha,
+        "test": kept,
+        "started": started,
+        "procedure": (procedure(method, config, unlearned) if order.op == "U" else None),
+        "accuracy_before": before,
+        "accuracy": accuracy,
+        "not_measured": damaged,
+        "seconds": seconds,
+        **(environment or {}),
+    }
+    return after, store.commit(after, facts)
+
+
+def known_accuracy(store: Store) -> dict[str, float]:
+    """The accuracies measured after the last request, of the state that is now."""
+    return dict(store.requests[-1]["accuracy"]) if store.step else {}
+
+
+def procedure(method: Method, config: Config, n_unlearned: int) -> dict[str, Any]:
+    """How unlearn request number `n_unlearned` (from 0) is answered: the settings that matter."""
+    told: dict[str, Any] = {"method": method.name, "reads": method.reads}
+    if method.settings is not None:
+        told |= as_dict(method.settings)
+    if method.iterations is not None:
+        fields = ("noise", "noise_samples", "gamma", "unlearn_lr", "clip_norm", "embedding_after")
+        told |= {"iterations": method.iterations(n_unlearned)}
+        told |= {field: getattr(config, field) for field in fields}
+    return told
+
+
+def _short(sha: str | None) -> str:
+    return sha[:12] if sha else "none"

@@ -1,0 +1,130 @@
+"""One unlearning under many settings: each is tried on the same learned state.
+
+For choosing a method's unlearning settings on validation data. Learning is done once for all trials
+whose learning is the same, which is what makes a grid cheap.
+"""
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, NamedTuple
+
+from jax import Array
+
+from uncle_jax.config import Config, replace
+from uncle_jax.data.benchmark import Benchmark
+from uncle_jax.engine.sequence import run_sequence
+from uncle_jax.errors import UncleError
+from uncle_jax.evaluate.answers import Run
+from uncle_jax.methods import registry
+from uncle_jax.methods.multihead.derpp import Derpp
+from uncle_jax.requests import Request, retained, validate
+
+UNLEARNING = frozenset({
+    "unlearn_lr", "gamma", "noise", "noise_samples", "noise_form", "burn_in", "burn_in_decay",
+    "burn_in_floor", "embedding_after",
+})  # fmt: skip
+"""Settings of `Config` that learning does not read."""
+
+
+class Point(NamedTuple):
+    """One method under one choice of settings."""
+
+    name: str  # in the registry
+    changes: Mapping[str, str]  # what differs, as text
+    config: Config
+    settings: Any  # the method's own; None if it has none
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What unlearning under one `Point` led to; in percentage points, and seconds."""
+
+    point: Point
+    RA: float  # of the tasks that stay
+    FA: float  # of the task that goes
+    spill: float
+    seconds: float  # compilation apart
+    excess: float  # of FA over chance
+
+    @property
+    def score(self) -> float:
+        """RA less what is left of the forgotten task above chance; the highest is best."""
+        return self.RA - max(self.excess, 0.0) if math.isfinite(self.RA) else -math.inf
+
+
+def points(
+    name: str, config: Config, own: Mapping[str, str], grid: Mapping[str, Sequence[str]]
+) -> list[Point]:
+    """`name` with its settings `own` as they are, then under every choice from `grid`.
+
+    Keys of `grid` are those of `--set`: "gamma", or "scrub.lr" for the method's own.
+    Raises UncleError.
+    """
+    factory = registry.find(name)
+    result = []
+    for choice in [(), *(itertools.product(*grid.values()) if grid else ())]:
+        changes = dict(zip(grid, choice, strict=False))
+        mine = {k.rpartition(".")[2]: v for k, v in changes.items() if "." in k}
+        theirs = {k: v for k, v in changes.items() if "." not in k}
+        settings = registry.settings_of(name, factory, dict(own) | mine)
+        result.append(Point(name, changes, replace(config, theirs), settings))
+    return result
+
+
+def learning_of(point: Point) -> tuple:
+    """What decides `point`'s learned state: points of equal ones can share it."""
+    config = tuple((k, v) for k, v in asdict(point.config).items() if k not in UNLEARNING)
+    if isinstance(point.settings, Derpp):
+        return (*config, *((f.name, getattr(point.settings, f.name)) for f in fields(Derpp)))
+    return (*config, point.name, point.settings)
+
+
+def check(requests: Sequence[Request], n_tasks: int) -> None:
+    """Raise UncleError unless `requests` can be answered and end in an unlearn request."""
+    validate(requests, n_tasks)
+    if not requests or requests[-1].op != "U":
+        raise UncleError("the last request must be the unlearning that is tried, such as U0")
+
+
+def sweep(
+    trials: Iterable[Point], benchmark: Benchmark, requests: Sequence[Request], key: Array,
+    holdout_seed: int = 0, main_net: Any = None,
+) -> Iterator[Trial]:  # fmt: skip
+    """Unlearn under each point, from one learned state for all that learn alike.
+
+    `requests`: any, the last of them an unlearn request, which is the one tried; what comes before
+    is answered under the first point of those that learn alike. Accuracies are of a tenth of the
+    training data, held out from learning. Raises UncleError.
+    """
+    check(requests, benchmark.n_tasks)
+    chance = 100 / benchmark.spec.task(requests[-1].task).n_classes
+    learned: dict[tuple, Run] = {}
+    for point in trials:
+        method = registry.build(
+            point.name, benchmark.spec, benchmark.n_tasks, point.config, point.settings, main_net
+        )
+        same = learning_of(point)
+        if same not in learned:
+            learned[same] = run_sequence(
+                method, benchmark, requests[:-1], key,
+                eval_split="validation", holdout_seed=holdout_seed,
+            )  # fmt: skip
+        run = run_sequence(
+            method, benchmark, requests, key,
+            eval_split="validation", holdout_seed=holdout_seed, done=learned[same],
+        )  # fmt: skip
+        last, metrics = run.answers[-1], run.metrics
+        yield Trial(
+            point, metrics["RA"], last.accuracy[last.request.task], _spill(run), last.seconds,
+            last.accuracy[last.request.task] - chance,
+        )  # fmt: skip
+
+
+def _spill(run: Run) -> float:
+    """Mean |change| of the retained tasks at the last request."""
+    before, last = run.answers[-2], run.answers[-1]
+    kept = retained([answer.request for answer in run.answers])
+    changes = [abs(last.accuracy[task] - before.accuracy[task]) for task in kept]
+    return sum(changes) / len(changes) if changes else math.nan

@@ -1,0 +1,1 @@
+"""What a run is worth: accuracy, what requests led to, metrics."""

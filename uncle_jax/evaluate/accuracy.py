@@ -1,0 +1,25 @@
+"""Accuracy of a task's network, and what guessing would reach."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from uncle_jax.methods.protocol import Method
+from uncle_jax.tasks import Data
+
+
+def evaluate(method: Method, state: Any, task: int, data: Data) -> float:
+    """Accuracy, in per cent, of `task`'s network on labelled images."""
+    predictions = np.argmax(method.logits(state, task, data.images), axis=-1)
+    return 100 * float(np.mean(predictions == np.asarray(data.labels)))
+
+
+def chance(data: Data) -> float:
+    """The accuracy in per cent that guessing stays under: the best constant answer's, plus 3 sigma.
+
+    sigma is the binomial standard deviation for as many images.
+    """
+    labels = np.asarray(data.labels)
+    p = float(np.bincount(labels).max()) / len(labels)
+    return 100 * min(1.0, p + 3 * math.sqrt(p * (1 - p) / len(labels)))

@@ -1,0 +1,1 @@
+"""Attacks and checks on what should be forgotten."""

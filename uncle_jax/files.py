@@ -1,0 +1,164 @@
+"""Files that are there after a crash: written whole, flushed to the disk, and hashed.
+
+Every function takes paths inside a store. Symbolic links are never followed: a store from elsewhere
+could point one of them outside itself.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from uncle_jax.errors import UncleError
+
+OVERHEAD = 128 * 1024  # bytes of a checkpoint beside its arrays: some twenty small files
+Digests = dict[str, list[int | str]]  # relative path -> [bytes, sha256]
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write `path` whole or not at all, and return once it would survive a power cut."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Flush one file, or the list of names in one folder, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_tree(folder: Path) -> None:
+    """Flush every file and folder below `folder`, and `folder`'s own name."""
+    for path in [*sorted(folder.rglob("*")), folder, folder.parent]:
+        sync(path)
+
+
+def remove(*paths: Path) -> None:
+    """Remove files and whole folders, where they are there; a link goes, its target stays."""
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    for folder in {path.parent for path in paths}:
+        if folder.is_dir():
+            sync(folder)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, as hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digests(folder: Path) -> Digests:
+    """Size and SHA-256 of every file below `folder`, by relative path."""
+    files = sorted(path for path in folder.rglob("*") if not path.is_dir())
+    return {
+        path.relative_to(folder).as_posix(): [path.lstat().st_size, digest(path)] for path in files
+    }
+
+
+def first_difference(folder: Path, expected: Mapping[str, list[int | str]]) -> str | None:
+    """What is wrong with the files below `folder`, as "d/0 is truncated"; None if nothing is."""
+    if not folder.is_dir():
+        return f"{folder.name}/ is missing"
+    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
+    for name, (size, sha) in expected.items():
+        path = found.get(name)
+        if path is None or path.is_dir():
+            return f"{name} is missing"
+        if path.lstat().st_size != size:
+            return f"{name} has {path.lstat().st_size} bytes instead of {size}"
+        if digest(path) != sha:
+            return f"{name} was changed"
+    extra = [name for name, path in found.items() if name not in expected and not path.is_dir()]
+    return f"{extra[0]} does not belong there" if extra else None
+
+
+def refuse_links(folder: Path) -> None:
+    """Raise UncleError if anything below `folder` is not a plain file or folder."""
+    for path in folder.rglob("*"):
+        mode = path.lstat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            kind = "a symbolic link" if stat.S_ISLNK(mode) else "not a plain file"
+            raise UncleError(f"{path} is {kind}; a store holds only plain files and folders")
+
+
+def require_room(folder: Path, size: int) -> None:
+    """Raise OSError unless `size` bytes of arrays fit: Orbax tells of a full disk in tracebacks."""
+    if shutil.disk_usage(folder).free < 1.1 * size + OVERHEAD:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def reason(error: BaseException) -> str:
+    """The system's words for an error, in one line."""
+    if os.strerror(errno.ENOSPC) in str(error):
+        return os.strerror(errno.ENOSPC)
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(text.split())[:200]
+
+
+def acquire(path: Path, write: bool) -> int:
+    """A descriptor that holds the lock file at `path`, alone if `write`, else with other readers.
+
+    The kernel drops the lock when the process ends, however it ends, so none is ever stale; the pid
+    in the file only serves the refusal. Raises UncleError if another process is in the way.
+    """
+    flags = os.O_RDWR | os.O_CREAT if write else os.O_RDONLY
+    try:
+        handle = os.open(path, flags | os.O_NOFOLLOW, 0o644)  # a link could lead outside
+    except OSError as error:
+        verb = "written" if write else "read"
+        raise UncleError(f"store {path.parent} cannot be {verb} ({error.strerror})") from None
+    try:
+        fcntl.flock(handle, (fcntl.LOCK_EX if write else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.pread(handle, 32, 0).decode("ascii", "replace").strip()
+        os.close(handle)
+        by = f"process {owner}" if owner.isdigit() else "another process"
+        raise UncleError(
+            f"store {path.parent} is in use by {by}; try again when it has finished"
+        ) from None
+    if write:
+        try:
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        except OSError:  # a full disk: the lock holds all the same, it just names nobody
+            pass
+    return handle
+
+
+def release(handle: int) -> None:
+    """Give the lock back."""
+    os.close(handle)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write `text` to `path` by way of a temporary file beside it, so that none is half-written."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

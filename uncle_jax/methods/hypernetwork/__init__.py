@@ -1,0 +1,1 @@
+"""Learners whose weights a hypernetwork generates, and what unlearns on them."""

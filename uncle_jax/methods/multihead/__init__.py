@@ -1,0 +1,1 @@
+"""Baselines on one network with a head per task: DER++ with its buffer, LWSF."""

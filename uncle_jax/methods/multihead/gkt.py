@@ -1,0 +1,311 @@
+"""GKT (Chundawat et al. 2023, "zero-shot machine unlearning") on DER++: no data at all.
+
+A generator makes images on which a fresh student differs most from the model before (its teacher);
+the student learns there what the teacher says about retained tasks, and replaces it.
+"""
+
+import itertools
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+
+from uncle_jax.config import Config
+from uncle_jax.core.inputs import BATCH_INDEPENDENT
+from uncle_jax.core.loop import OnStep
+from uncle_jax.core.losses import kl
+from uncle_jax.core.resnet import Block, Bottleneck
+from uncle_jax.core.steps import Network
+from uncle_jax.errors import UncleError
+from uncle_jax.methods.multihead import network as multihead
+from uncle_jax.methods.multihead.derpp import Algorithm, Derpp, on_derpp
+from uncle_jax.methods.multihead.network import Model, MultiHead, Request
+from uncle_jax.methods.protocol import Method, Reads
+from uncle_jax.tasks import InputSpec
+
+READS: Reads = "none"
+
+
+@dataclass(frozen=True)
+class Generated:
+    """How a student learns from generated images: JiT's code for a CNN where not said otherwise."""
+
+    generator_iters: int = 2  # steps of the generator a pseudo-batch (JiT's code; GKT's: 1)
+    student_iters: int = 15  # of the student, on the same z (JiT's code; GKT's: 10)
+    student_steps: int = 1000  # of the student a request, to the next whole pseudo-batch; inferred
+    # from the paper's unlearning times
+    batch: int = 128  # JiT's code; GKT's: 256
+    generator_lr: float = 1e-3  # of Adam (GKT's code); inferred here
+    student_lr: float = 1e-3  # of Adam (GKT's code); inferred here
+    clip_norm: float = 5.0  # of either gradient (both codes)
+    beta_at: float = 5.0  # of the attention transfer (JiT's code; GKT's: 250)
+    latent: int = 128  # size of z (both codes)
+    generator_width: int | None = None  # channels; None: twice the main network's width, which is
+    # both codes' 128 for the paper's networks
+
+    def __post_init__(self) -> None:
+        for name in ("student_iters", "student_steps", "batch", "latent", "generator_width"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UncleError(f"{name} must be at least 1, not {value}")
+        for name in ("generator_iters", "generator_lr", "student_lr", "beta_at"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UncleError(f"{name} must not be negative, not {getattr(self, name)}")
+        if not 0 < self.clip_norm < math.inf:
+            raise UncleError(f"clip_norm must be above 0, not {self.clip_norm}")
+
+
+@dataclass(frozen=True)
+class Gkt(Generated, Derpp):
+    """GKT's settings, beside DER++'s."""
+
+    gate: float | None = None  # the largest probability that the forgotten head may have on a used
+    # image; None: any. Both codes: 0.01 for the forgotten class; inferred: no gate between heads
+
+    def __post_init__(self) -> None:
+        Generated.__post_init__(self)
+        Derpp.__post_init__(self)
+        if self.gate is not None and not 0 < self.gate <= 1:
+            raise UncleError(f"gate must be above 0 and at most 1, not {self.gate}")
+
+
+class Transfer(NamedTuple):
+    """The two players; donated from step to step."""
+
+    params: Any  # the student's
+    stats: Any
+    optimiser: Any
+    generator: Any
+    generator_optimiser: Any
+
+
+def gkt(
+    spec: InputSpec, n_tasks: int, config: Config | None = None, main_net: nn.Module | None = None,
+    settings: Gkt = Gkt(),
+) -> Method:  # fmt: skip
+    """GKT on DER++ (github.com/ayu987/zero-shot-unlearning; gkt.py of JiT's repository)."""
+    return on_derpp("gkt", spec, n_tasks, config, main_net, settings, READS, algorithm)
+
+
+class Generator(nn.Module):
+    """z [B, Z] -> images [B, *shape] of the network's normalised input.
+
+    Every norm takes its batch's statistics: a generator is never used in eval mode.
+    """
+
+    shape: tuple[int, int, int]
+    width: int = 128  # channels, half of them last (both codes: 128)
+
+    @nn.compact
+    def __call__(self, z: Array) -> Array:
+        height, width, channels = self.shape
+        start = (math.ceil(height / 4), math.ceil(width / 4))
+        x = nn.Dense(start[0] * start[1] * self.width)(z).reshape(-1, *start, self.width)
+        x = _norm()(x)
+        for features in (self.width, math.ceil(self.width / 2)):
+            x = jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
+            x = nn.Conv(features, (3, 3))(x)
+            x = nn.leaky_relu(_norm()(x), 0.2)
+        size = 7 if channels == 1 else 3  # as the authors have it for MNIST
+        x = nn.Conv(channels, (size, size))(x[:, :height, :width])
+        return _norm()(x)
+
+
+def _norm() -> nn.BatchNorm:
+    return nn.BatchNorm(use_running_average=False, epsilon=1e-5)
+
+
+def generate(generator: Generator, params: Any, z: Array) -> Array:
+    """Images [B, H, W, D] of z [B, Z]."""
+    images, _ = generator.apply({"params": params}, z, mutable=["batch_stats"])
+    assert isinstance(images, jax.Array)
+    return images
+
+
+def mean_kl(teacher: Array, logits: Array, weights: Array, n_classes: Array) -> Array:
+    """KL(teacher || student), mean over samples (weighted) and classes, as torch's default."""
+    return weighted_mean(kl(teacher, logits), weights) / n_classes
+
+
+def attention(x: Array) -> Array:
+    """[B, H * W] normalised to length 1: the mean over channels of squared x [B, H, W, D]."""
+    x = jnp.mean(x**2, axis=-1).reshape(len(x), -1)
+    squares = jnp.sum(x**2, axis=-1, keepdims=True)
+    return x * jax.lax.rsqrt(jnp.maximum(squares, 1e-24))
+
+
+def attention_transfer(teacher: list[Array], student: list[Array], weights: Array) -> Array:
+    """The sum over layers of the mean squared difference of attention maps; 0 without layers."""
+    total = jnp.zeros(())
+    for one, other in zip(teacher, student, strict=True):
+        squares = jnp.mean((attention(one) - attention(other)) ** 2, axis=-1)
+        total += weighted_mean(squares, weights)
+    return total
+
+
+def weighted_mean(values: Array, weights: Array) -> Array:
+    """The mean of values [B] by weights [B] of 0 and 1; 0 if all are 0."""
+    return jnp.sum(weights * values) / jnp.maximum(jnp.sum(weights), 1.0)
+
+
+def gated(logits: Array, gate: float | None) -> Array:
+    """[B] 1 where the largest probability of logits [B, Y] is at most `gate`, else 0."""
+    if gate is None:
+        return jnp.ones(len(logits))
+    largest = jnp.max(jax.nn.softmax(logits), axis=-1)
+    return (largest <= gate).astype(jnp.float32)
+
+
+def pseudo_batches(settings: Generated) -> int:
+    """Pseudo-batches of a request: enough for `student_steps`."""
+    return math.ceil(settings.student_steps / settings.student_iters)
+
+
+def stages(intermediates: Any) -> list[Array]:
+    """The outputs [B, H, W, D] of the stages of a ResNet, of all captured outputs of its blocks.
+
+    A stage ends where the next block's output has another shape.
+    """
+    found = {
+        jax.tree_util.keystr(path): leaf
+        for path, leaf in jax.tree_util.tree_leaves_with_path(intermediates)
+    }
+    blocks = [found[name] for name in sorted(found, key=_numbered)]
+    ends = [a for a, b in itertools.pairwise(blocks) if a.shape != b.shape]
+    return ends + blocks[-1:]
+
+
+def _numbered(name: str) -> list[str | int]:
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+
+
+def look(
+    net: MultiHead | Network, model: Model, x: Array, train: bool
+) -> tuple[Array, Any, list[Array]]:
+    """(outputs [B, T * Y], norm statistics after, stage outputs) of normalised input [B, H, W, D].
+
+    As resnet.apply. A module without Block or Bottleneck has no stages.
+    """
+    variables = {"params": model.params, "batch_stats": model.stats}
+    live = train or net.config.norm_stats != BATCH_INDEPENDENT
+    outputs, moved = net.module.apply(
+        variables,
+        x,
+        train=live,
+        mutable=["batch_stats", "intermediates"] if live else ["intermediates"],
+        capture_intermediates=lambda module, name: (
+            name == "__call__" and isinstance(module, Block | Bottleneck)
+        ),
+    )
+    stats = moved.get("batch_stats", model.stats) if train else model.stats
+    return outputs, stats, stages(moved.get("intermediates", {}))
+
+
+def algorithm(net: MultiHead, settings: Gkt) -> Algorithm:
+    """What answers an unlearn request; the heads of tasks not retained stay freshly drawn."""
+    generator = Generator(net.shape, settings.generator_width or 2 * net.config.width)
+    direction = optax.chain(
+        optax.clip_by_global_norm(settings.clip_norm), optax.scale_by_adam()
+    )  # fmt: skip
+    n_classes = np.asarray(net.valid.sum(axis=1), np.float32)
+
+    @jax.jit
+    def start(key: Array) -> Transfer:
+        k_student, k_generator = jax.random.split(key)
+        params, stats = multihead.init(net, k_student)
+        z = jnp.zeros((2, settings.latent))
+        made = generator.init(k_generator, z)["params"]
+        return Transfer(params, stats, direction.init(params), made, direction.init(made))
+
+    def compare(
+        teacher: Model, student: Model, x: Array, task: Array, forgotten: Array
+    ) -> tuple[Array, Array, Any, Array]:
+        """(divergence, attention transfer, the student's norm statistics, samples used)."""
+        told, _, maps = look(net, teacher, x, train=False)
+        found, stats, own = look(net, student, x, train=True)
+        tasks = jnp.full(len(x), task)
+        weights = gated(multihead.pick(net, told, jnp.full(len(x), forgotten)), settings.gate)
+        weights = jax.lax.stop_gradient(weights)
+        divergence = mean_kl(
+            multihead.pick(net, told, tasks), multihead.pick(net, found, tasks), weights,
+            jnp.asarray(n_classes)[task],
+        )  # fmt: skip
+        return divergence, attention_transfer(maps, own, weights), stats, jnp.sum(weights)
+
+    def moved(params: Any, grad: Any, optimiser: Any, lr: float) -> tuple[Any, Any]:
+        update, optimiser = direction.update(grad, optimiser)
+        return jax.tree.map(lambda p, u: p - lr * u, params, update), optimiser
+
+    def unless_empty(used: Array, new: Transfer, old: Transfer) -> Transfer:
+        if settings.gate is None:
+            return new
+        return jax.tree.map(lambda a, b: jnp.where(used > 0, a, b), new, old)
+
+    def worsen(
+        carry: Transfer, teacher: Model, z: Array, task: Array, forgotten: Array
+    ) -> tuple[Transfer, Array]:  # a step of the generator
+        def loss(made: Any) -> tuple[Array, Any]:
+            x = generate(generator, made, z)
+            student = Model(carry.params, carry.stats)
+            divergence, _, stats, used = compare(teacher, student, x, task, forgotten)
+            return -divergence, (stats, used)
+
+        (value, (stats, used)), grad = jax.value_and_grad(loss, has_aux=True)(carry.generator)
+        made, optimiser = moved(
+            carry.generator, grad, carry.generator_optimiser, settings.generator_lr
+        )
+        new = carry._replace(stats=stats, generator=made, generator_optimiser=optimiser)
+        return unless_empty(used, new, carry), value
+
+    def teach(
+        carry: Transfer, teacher: Model, x: Array, task: Array, forgotten: Array
+    ) -> tuple[Transfer, Array]:  # a step of the student
+
+        def loss(params: Any) -> tuple[Array, Any]:
+            student = Model(params, carry.stats)
+            divergence, transfer, stats, used = compare(teacher, student, x, task, forgotten)
+            return divergence + settings.beta_at * transfer, (stats, used)
+
+        (value, (stats, used)), grad = jax.value_and_grad(loss, has_aux=True)(carry.params)
+        params, optimiser = moved(carry.params, grad, carry.optimiser, settings.student_lr)
+        new = carry._replace(params=params, stats=stats, optimiser=optimiser)
+        return unless_empty(used, new, carry), value
+
+    step_generator: Any = jax.jit(worsen, donate_argnums=0)
+    step_student: Any = jax.jit(teach, donate_argnums=0)
+    imagine = jax.jit(lambda made, z: generate(generator, made, z))
+    each = settings.generator_iters + settings.student_iters
+
+    def unlearn(model: Model, request: Request, key: Array, on_step: OnStep | None) -> Model:
+        k_start, k_task, k_z = jax.random.split(key, 3)
+        carry = start(k_start)
+        if not request.retained:
+            return Model(carry.params, carry.stats)
+        count = pseudo_batches(settings)
+        chosen = np.asarray(jax.random.randint(k_task, (count,), 0, len(request.retained)))
+        forgotten = np.int32(request.task)
+        for index, which in enumerate(chosen):
+            task = np.int32(request.retained[which])
+            z = jax.random.normal(
+                jax.random.fold_in(k_z, index), (settings.batch, settings.latent)
+            )  # fmt: skip
+            images = None
+            for number in range(each):
+                if number < settings.generator_iters:
+                    carry, loss = step_generator(carry, model, z, task, forgotten)
+                else:
+                    # The generator stands still from here on, so the images stay the same.
+                    images = imagine(carry.generator, z) if images is None else images
+                    carry, loss = step_student(carry, model, images, task, forgotten)
+                if on_step:
+                    on_step(index * each + number + 1, count * each, loss)
+        return Model(carry.params, carry.stats)
+
+    return unlearn

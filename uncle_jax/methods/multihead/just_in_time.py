@@ -1,0 +1,177 @@
+"""JiT (Foster et al. 2024, "zero-shot unlearning at scale") on DER++: forgetting by smoothing.
+
+One pass over the forgotten task's images that makes the model's outputs change little where the
+input does: it descends on a local Lipschitz ratio, estimated with noisy copies of each image.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from uncle_jax.config import Config
+from uncle_jax.core import resnet
+from uncle_jax.core.inputs import BATCH_INDEPENDENT
+from uncle_jax.core.loop import OnStep, epoch_order
+from uncle_jax.errors import UncleError, allowed
+from uncle_jax.methods.multihead import network as multihead
+from uncle_jax.methods.multihead.derpp import Algorithm, Derpp, on_derpp
+from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
+from uncle_jax.methods.protocol import Method, Reads
+from uncle_jax.tasks import InputSpec
+
+READS: Reads = "forget"
+
+
+@dataclass(frozen=True)
+class Jit(Derpp):
+    """JiT's settings: those of its authors' full-class experiments with a CNN."""
+
+    lr: float = 3e-4  # of plain SGD (authors' code, VGG; inferred for a ResNet)
+    sigma: float = 0.5  # noise of the normalised input (authors' code, VGG; inferred for a ResNet)
+    copies: int = 25  # noisy ones of each image (authors' code)
+    batch: int = 128  # authors' code; the loss is a sum, so lr goes with it
+    mode: Literal["eval", "train"] = "eval"  # norm statistics: the running ones, or the batch's,
+    # which every forward then moves; inferred: their code never calls eval(), but on nets without
+    accumulate: bool = False  # step along the sum of all gradients so far, as the authors' code
+    # does (its loop never zeroes them); the paper does not
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("copies", "batch"):
+            if getattr(self, name) < 1:
+                raise UncleError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not 0 <= self.lr < math.inf:
+            raise UncleError(f"lr must not be negative, not {self.lr}")
+        if not 0 < self.sigma < math.inf:
+            raise UncleError(f"sigma must be above 0, not {self.sigma}")
+        if self.mode not in ("eval", "train"):
+            raise allowed("mode", self.mode, ("eval", "train"))
+
+
+class Smoothing(NamedTuple):
+    """What a step moves; donated from step to step."""
+
+    params: Any
+    stats: Any
+    total: Any  # the sum of the gradients so far; None without `accumulate`
+
+
+def jit_unlearning(
+    spec: InputSpec, n_tasks: int, config: Config | None = None, main_net: nn.Module | None = None,
+    settings: Jit = Jit(),
+) -> Method:  # fmt: skip
+    """JiT on DER++ (github.com/jwf40/Zeroshot-Unlearning-At-Scale, lipschitz.py)."""
+    return on_derpp("jit", spec, n_tasks, config, main_net, settings, READS, algorithm)
+
+
+def noisy_copy(
+    x: Array, key: Array, sigma: float, weights: Array | None = None
+) -> tuple[Array, Array]:
+    """(x [B, ...] plus N(0, sigma^2), clamped to the range of x; each one's distance [B] to x).
+
+    Samples of weight 0 have no part in the range.
+    """
+    real = jnp.ones(len(x), bool) if weights is None else weights > 0
+    real = real.reshape(-1, *[1] * (x.ndim - 1))
+    low, high = jnp.min(jnp.where(real, x, jnp.inf)), jnp.max(jnp.where(real, x, -jnp.inf))
+    copy = jnp.clip(x + sigma * jax.random.normal(key, x.shape), low, high)
+    return copy, norm(copy - x)
+
+
+def norm(x: Array) -> Array:
+    """[B] the Euclidean norm of each x [B, ...], with gradient 0 where it is 0, as torch's."""
+    squares = jnp.sum(x.reshape(len(x), -1) ** 2, axis=-1)
+    positive = squares > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1.0)), 0.0)
+
+
+def ratio_loss(
+    logits: Array, copies: Array, distances: Array, weights: Array | None = None
+) -> Array:
+    """The sum over the batch of the mean over copies of ||logits - copies|| / distance.
+
+    logits [B, Y]; copies [N, B, Y], which get no gradient; distances [N, B], a 0 counts as ratio 0;
+    weights [B].
+    """
+    apart = jax.vmap(lambda one: norm(logits - one))(jax.lax.stop_gradient(copies))
+    moved = distances > 0
+    ratios = jnp.where(moved, apart / jnp.where(moved, distances, 1.0), 0.0)
+    each = jnp.mean(ratios, axis=0)
+    return jnp.sum(each if weights is None else weights * each)
+
+
+def lipschitz_loss(
+    f: Callable[[Array], Array], x: Array, key: Array, sigma: float, n: int,
+    weights: Array | None = None,
+) -> Array:  # fmt: skip
+    """JiT's loss of f: x [B, ...] -> logits [B, Y] with `n` noisy copies; weights [B]."""
+    found = [noisy_copy(x, jax.random.fold_in(key, i), sigma, weights) for i in range(n)]
+    copies = jnp.stack([jax.lax.stop_gradient(f(copy)) for copy, _ in found])
+    return ratio_loss(f(x), copies, jnp.stack([distance for _, distance in found]), weights)
+
+
+def algorithm(net: MultiHead, settings: Jit) -> Algorithm:
+    """What answers an unlearn request."""
+    train = settings.mode == "train"
+    from_batch = net.config.norm_stats != BATCH_INDEPENDENT
+
+    @jax.jit
+    def look(
+        params: Any, stats: Any, rows: Rows, weights: Array, key: Array, index: Array
+    ) -> tuple[Array, Array, Any]:
+        x = multihead.normalise(net, rows.images, rows.tasks)
+        copy, distance = noisy_copy(x, jax.random.fold_in(key, index), settings.sigma, weights)
+        outputs, stats = resnet.apply(net.module, params, stats, copy, train, from_batch)
+        return multihead.pick(net, outputs, rows.tasks), distance, stats
+
+    def step(
+        carry: Smoothing, rows: Rows, weights: Array, copies: list[Array], distances: list[Array]
+    ) -> tuple[Smoothing, Array]:
+        def loss(params: Any) -> tuple[Array, Any]:
+            logits, stats = multihead.forward(
+                net, params, carry.stats, rows.images, rows.tasks, train
+            )
+            return ratio_loss(logits, jnp.stack(copies), jnp.stack(distances), weights), stats
+
+        (value, stats), grad = jax.value_and_grad(loss, has_aux=True)(carry.params)
+        if settings.accumulate:
+            grad = jax.tree.map(jnp.add, carry.total, grad)
+        params = jax.tree.map(lambda p, g: p - settings.lr * g, carry.params, grad)
+        return Smoothing(params, stats, grad if settings.accumulate else None), value
+
+    step = jax.jit(step, donate_argnums=0)
+
+    def unlearn(model: Model, request: Request, key: Array, on_step: OnStep | None) -> Model:
+        assert request.forget is not None
+        k_order, k_noise = jax.random.split(key)
+        n = len(request.forget.labels)
+        get = multihead.rows_of(request.forget)
+        params, stats = jax.tree.map(jnp.copy, tuple(model))  # the steps donate their carry
+        total = jax.tree.map(jnp.zeros_like, params) if settings.accumulate else None
+        carry = Smoothing(params, stats, total)
+        order = epoch_order(k_order, 0, n, settings.batch)
+        # The loss is a sum: what fills up the last batch must not count twice.
+        real = (np.arange(order.size) < n).reshape(order.shape).astype(np.float32)
+        for index, (batch, weights) in enumerate(zip(order, real, strict=True)):
+            rows, k_batch = get(batch), jax.random.fold_in(k_noise, index)
+            copies, distances = [], []
+            for i in range(settings.copies):
+                seen, distance, stats = look(
+                    carry.params, carry.stats, rows, weights, k_batch, np.int32(i)
+                )
+                carry = carry._replace(stats=stats)
+                copies.append(seen)
+                distances.append(distance)
+            carry, loss = step(carry, rows, weights, copies, distances)
+            if on_step:
+                on_step(index + 1, len(order), loss)
+        return Model(carry.params, carry.stats)
+
+    return unlearn

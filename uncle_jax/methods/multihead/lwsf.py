@@ -1,0 +1,393 @@
+"""LWSF, Learning with Selective Forgetting (Shibata et al. 2021), as CLPU's code has it (lsf.py).
+
+Every class has a mnemonic code, a noise image that is mixed into its training images. EWC, the
+codes' cross-entropy and distillation hold the learned tasks; a forgotten one is dropped from all
+three, and what forgets it is more training on the task learned last.
+
+Shapes: B batch, T tasks, Y classes of a task, P mnemonic codes of earlier tasks in a step.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+
+from uncle_jax.config import Config
+from uncle_jax.core import resnet
+from uncle_jax.core.inputs import BATCH_INDEPENDENT, logits_of
+from uncle_jax.core.loop import Inflight, OnStep, learning_rate, run_epochs, steps_per_epoch
+from uncle_jax.core.losses import cross_entropy, kl
+from uncle_jax.core.status import LEARNED, NEW, UNLEARNED, checked, describe, in_range
+from uncle_jax.errors import UncleError
+from uncle_jax.methods.multihead import network as multihead
+from uncle_jax.methods.multihead.derpp import fitted
+from uncle_jax.methods.multihead.ewc import Ewc, ewc_loss, ewc_of, fisher_of
+from uncle_jax.methods.multihead.network import ABSENT, Model, MultiHead, Rows
+from uncle_jax.methods.protocol import Method, Past
+from uncle_jax.tasks import Data, InputSpec
+
+
+@dataclass(frozen=True)
+class Lwsf:
+    """LWSF's own settings; the optimiser, epochs, batch and learning rate are Config's."""
+
+    w_ce: float = 1.0  # of CE(x) + CE(x_hat) (the paper; CLPU's code takes their mean: 0.5)
+    lambda_ewc: float = 100.0  # CLPU's code
+    gamma_lsf: float = 10.0  # of the codes' cross-entropy (CLPU's code)
+    alpha_lwf: float = 1.0  # of the distillation (CLPU's code)
+    temperature: float = 2.0  # of the distillation (CLPU's code)
+    # Epochs that train the heads alone, before the others; none while no task is learned.
+    head_epochs: int | None = None  # None: as many as the others (CLPU's code)
+    fisher_images: int | None = 1024  # of the task's; inferred (CLPU's code: all; None)
+    fisher_batch: int = 16  # per-image gradients held at once; a matter of memory only
+    norm: Literal["joint", "apart"] = "joint"  # images and codes; inferred (CLPU's code: apart)
+
+    def __post_init__(self) -> None:
+        for name in ("w_ce", "lambda_ewc", "gamma_lsf", "alpha_lwf", "head_epochs"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < math.inf:
+                raise UncleError(f"{name} must not be negative, not {value}")
+        for name in ("temperature", "fisher_images", "fisher_batch"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise UncleError(f"{name} must be positive, not {value}")
+        if self.norm not in ("joint", "apart"):
+            raise UncleError(f"norm must be joint or apart, not {self.norm!r}")
+
+
+@flax.struct.dataclass
+class LwsfState:
+    """The state of LWSF; a frozen pytree. What a task has is zeros unless it is learned."""
+
+    params: Any  # backbone and all heads
+    stats: Any  # running norm statistics
+    codes: Array  # [T, Y, H, W, D] mnemonic codes, in normalised input space
+    anchors: Any  # tree of [T, ...]: params as they were once the task was learned
+    fisher: Any  # tree of [T, ...]: how much each parameter matters to the task
+    learned_at: Array  # [T] int32: the number of the request that learned it, from 1
+    status: Array  # [T] int32: NEW, LEARNED or UNLEARNED
+    key: Array  # typed PRNG key; split once per request
+    n_requests: Array  # int32: answered so far
+    n_unlearned: Array  # int32: unlearn requests answered so far
+
+
+class Earlier(NamedTuple):
+    """What a step holds learned tasks by."""
+
+    old: Model  # the model before the request
+    ewc: Ewc
+    codes: Array  # [P, H, W, D]
+    labels: Array  # [P]
+    tasks: Array  # [P]
+    weights: Array  # [P]
+    task_weights: Array  # [T] 1 / (number of learned tasks) for those, else 0
+
+
+class Learning(NamedTuple):
+    """What training carries; donated from step to step."""
+
+    params: Any
+    stats: Any
+    optimiser: Any
+    head_optimiser: Any
+
+
+def lwsf(
+    spec: InputSpec, n_tasks: int, config: Config | None = None, main_net: nn.Module | None = None,
+    settings: Lwsf = Lwsf(),
+) -> Method:  # fmt: skip
+    """LWSF; it unlearns by training on, with the task learned last (CLPU's code, lsf.py)."""
+    config = config or Config()
+    net = multihead.multihead(spec, n_tasks, config, main_net)
+    train = trainer(net, settings)
+    fisher = fisher_of(net, settings.fisher_images, settings.fisher_batch)
+    evaluate = jax.jit(
+        lambda params, stats, images, tasks: multihead.forward(
+            net, params, stats, images, tasks, train=False
+        )[0]
+    )
+
+    @jax.jit
+    def init(key: Array) -> LwsfState:
+        key, k_net = jax.random.split(key)
+        params, stats = multihead.init(net, k_net)
+        stacked = jax.tree.map(lambda a: jnp.zeros((n_tasks, *a.shape), a.dtype), params)
+        zero, zeros = jnp.zeros((), jnp.int32), jnp.zeros(n_tasks, jnp.int32)
+        codes = jnp.zeros((n_tasks, net.n_classes, *net.shape))
+        status = jnp.full(n_tasks, NEW)
+        return LwsfState(
+            params, stats, codes, stacked, stacked, zeros, status, key, zero, zero
+        )  # fmt: skip
+
+    def learn(
+        state: LwsfState, task: int, data: Data, *, on_step: OnStep | None = None,
+        inflight: Inflight | None = None,
+    ) -> LwsfState:  # fmt: skip
+        task = checked(state, task, learned=False)
+        rows = fitted(net, spec, task, data)
+        key, k_head, k_code, k_train, k_fisher = jax.random.split(state.key, 5)
+        params = multihead.redraw_head(net, state.params, task, k_head)
+        codes = jax.random.normal(k_code, (net.n_classes, *net.shape))
+        codes = jnp.where(jnp.asarray(net.valid[task])[:, None, None, None], codes, 0.0)
+        state = dataclasses.replace(state, params=params, codes=state.codes.at[task].set(codes))
+        model = train(state, task, rows, k_train, on_step, inflight)
+        importance, slot = fisher(model, rows, k_fisher), jnp.asarray(task)
+        return dataclasses.replace(
+            state,
+            params=model.params,
+            stats=model.stats,
+            anchors=_put(state.anchors, slot, model.params),
+            fisher=_put(state.fisher, slot, importance),
+            learned_at=state.learned_at.at[task].set(state.n_requests + 1),
+            status=state.status.at[task].set(LEARNED),
+            key=key,
+            n_requests=state.n_requests + 1,
+        )
+
+    def unlearn(
+        state: LwsfState, task: int, past: Past | None = None, /, *, on_step: OnStep | None = None
+    ) -> LwsfState:
+        task = checked(state, task, learned=True)
+        state = erase(state, task)
+        retained = retained_of(state)
+        latest = max(retained, key=state.learned_at.tolist().__getitem__, default=None)
+        if latest is not None and (past is None or set(past.retained) != {latest}):
+            raise UncleError(f"lwsf reads task {latest}'s data (learned last) to unlearn {task}")
+        key, k_train = jax.random.split(state.key)
+        if latest is not None and past is not None:
+            rows = fitted(net, spec, latest, past.retained[latest])
+            model = train(state, latest, rows, k_train, on_step, None)
+            state = dataclasses.replace(state, params=model.params, stats=model.stats)
+        return dataclasses.replace(
+            state, key=key, n_requests=state.n_requests + 1, n_unlearned=state.n_unlearned + 1
+        )
+
+    def logits(state: LwsfState, task: int, images: Any) -> Array:
+        """Logits [B, Y] of `task`'s head; minus infinity for classes that it does not have."""
+        task = in_range(state, task)
+        tasks = np.full(config.eval_batch_size, task, np.int32)
+        found = logits_of(
+            lambda x: evaluate(state.params, state.stats, x, tasks), images, spec, net.shape,
+            config.eval_batch_size,
+        )  # fmt: skip
+        return jnp.where(jnp.asarray(net.valid[task]), found, -jnp.inf)
+
+    return Method("lwsf", init, learn, unlearn, logits, "latest", settings)
+
+
+def retained_of(state: LwsfState) -> tuple[int, ...]:
+    """The learned tasks."""
+    return tuple(describe(state)["learned"])
+
+
+def erase(state: LwsfState, task: int) -> LwsfState:
+    """`state` with `task` UNLEARNED and zeros for its codes, anchor, Fisher and place in order."""
+    nothing = jax.tree.map(jnp.zeros_like, state.params)
+    slot = jnp.asarray(task)
+    return dataclasses.replace(
+        state,
+        codes=state.codes.at[task].set(0),
+        anchors=_put(state.anchors, slot, nothing),
+        fisher=_put(state.fisher, slot, nothing),
+        learned_at=state.learned_at.at[task].set(0),
+        status=state.status.at[task].set(UNLEARNED),
+    )
+
+
+def mix(x: Array, codes: Array, share: Array) -> Array:
+    """x_hat = share x + (1 - share) m_y [B, H, W, D]; share [B] in 0..1."""
+    share = share[:, None, None, None]
+    return share * x + (1 - share) * codes
+
+
+def code_batch(
+    tasks: Sequence[int], valid: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(tasks [P], labels [P], weights [P]) of `tasks`' classes, repeated to P = T * Y in all.
+
+    Weights make the weighted sum a mean over tasks of the mean over each one's classes. P never
+    changes, and a batch holds nothing of other tasks: norm layers see what is in it.
+    """
+    pairs = [(task, label) for task in tasks for label in np.flatnonzero(valid[task])]
+    index = np.arange(valid.size) % len(pairs)
+    task, label = np.array(pairs, np.int32)[index].T
+    times = np.bincount(index)[index]
+    weights = 1 / (len(tasks) * valid[task].sum(1) * times)
+    return task, label, weights.astype(np.float32)
+
+
+def earlier_of(net: MultiHead, state: LwsfState) -> Earlier | None:
+    """What holds the learned tasks of `state`, and nothing of the others; None without any."""
+    retained = retained_of(state)
+    if not retained:
+        return None
+    kept = jnp.asarray(np.isin(np.arange(net.n_tasks), retained), jnp.float32)
+    tasks, labels, weights = (jnp.asarray(a) for a in code_batch(retained, net.valid))
+    return Earlier(
+        Model(state.params, state.stats), ewc_of(state.fisher, state.anchors, kept),
+        state.codes[tasks, labels], labels, tasks, weights, kept / len(retained),
+    )  # fmt: skip
+
+
+def distillation_loss(old: Array, new: Array, weights: Array, temperature: float) -> Array:
+    """sum_t weights_t mean_x KL(p_T(old head t) || p_T(new head t)); logits [B, T, Y].
+
+    CLPU's code has the cross-entropy, which has the same gradient, and no factor T^2.
+    """
+    return jnp.sum(weights * jnp.mean(kl(old, new, temperature), axis=0))
+
+
+def trainer(net: MultiHead, settings: Lwsf) -> Any:
+    """The function (state, task, rows, key, on_step, inflight) -> Model trained on `rows`."""
+    config = net.config
+    adam = optax.scale_by_adam()
+    step, head_step = make_step(net, settings), make_head_step(net)
+
+    @jax.jit
+    def start(params: Any, stats: Any) -> Learning:
+        # A copy, because the steps donate their carry and the caller keeps the state.
+        params, stats = jax.tree.map(jnp.copy, (params, stats))
+        heads = split_heads(net, params)[0]
+        return Learning(params, stats, adam.init(params), adam.init(heads))
+
+    def train(
+        state: LwsfState, task: int, rows: Rows, key: Array, on_step: OnStep | None,
+        inflight: Inflight | None,
+    ) -> Model:  # fmt: skip
+        earlier = earlier_of(net, state)
+        carry = start(state.params, state.stats)
+        codes, batch_of = state.codes[task], multihead.rows_of(rows)
+        k_order, k_share = jax.random.split(key)
+
+        ahead = config.epochs if settings.head_epochs is None else settings.head_epochs
+        ahead = 0 if earlier is None else ahead
+        alone = dataclasses.replace(config, epochs=max(ahead, 1))
+        both = dataclasses.replace(config, epochs=ahead + config.epochs)
+        per_epoch = steps_per_epoch(len(rows.labels), config.batch_size)
+
+        def one(carry: Any, index: int, batch: np.ndarray, lr: np.float32) -> tuple[Any, Array]:
+            del lr  # each part has the schedule of its own epochs
+            if index < ahead * per_epoch:
+                lr = np.float32(learning_rate(alone, index, per_epoch))
+                return head_step(carry, batch_of(batch), lr)
+            lr = np.float32(learning_rate(config, index - ahead * per_epoch, per_epoch))
+            k_step = jax.random.fold_in(k_share, index)
+            return step(carry, batch_of(batch), codes, k_step, earlier, lr)
+
+        carry = run_epochs(both, k_order, len(rows.labels), carry, one, on_step, inflight)
+        return Model(carry.params, carry.stats)
+
+    return train
+
+
+def split_heads(net: MultiHead, params: Any) -> tuple[list[Any], Any]:
+    """(the leaves of the heads' layer, a function that puts others in their place)."""
+    mask = multihead.head_mask(net, params, 0)
+    leaves, form = jax.tree.flatten(params)
+    places = [i for i, m in enumerate(jax.tree.leaves(mask)) if m.any()]
+
+    def join(heads: list[Any]) -> Any:
+        changed = dict(zip(places, heads, strict=True))
+        return jax.tree.unflatten(form, [changed.get(i, a) for i, a in enumerate(leaves)])
+
+    return [leaves[i] for i in places], join
+
+
+def make_head_step(net: MultiHead) -> Any:
+    """The jitted step of the heads alone on CE(x): (Learning, rows, lr) -> (Learning, loss)."""
+    adam = optax.scale_by_adam()
+
+    def step(carry: Learning, rows: Rows, lr: Array) -> tuple[Learning, Array]:
+        heads, join = split_heads(net, carry.params)
+
+        def loss(heads: list[Any]) -> tuple[Array, Any]:
+            logits, stats = multihead.forward(
+                net, join(heads), carry.stats, rows.images, rows.tasks, train=True
+            )
+            return jnp.mean(cross_entropy(logits, rows.labels)), stats
+
+        (total, stats), grad = jax.value_and_grad(loss, has_aux=True)(heads)
+        update, optimiser = adam.update(grad, carry.head_optimiser)
+        heads = jax.tree.map(lambda p, u: p - lr * u, heads, update)
+        return Learning(join(heads), stats, carry.optimiser, optimiser), total
+
+    return jax.jit(step, donate_argnums=0)
+
+
+def make_loss(net: MultiHead, settings: Lwsf) -> Any:
+    """The loss: (params, stats, x, x_hat, rows, Earlier | None) -> (loss, stats after).
+
+    x and x_hat [B, H, W, D] are normalised.
+    """
+    from_batch = net.config.norm_stats != BATCH_INDEPENDENT
+
+    def all_heads(outputs: Array) -> Array:
+        logits = outputs.reshape(len(outputs), net.n_tasks, net.n_classes)
+        return jnp.where(jnp.asarray(net.valid), logits, ABSENT)
+
+    def loss(
+        params: Any, stats: Any, x: Array, x_hat: Array, rows: Rows, earlier: Earlier | None
+    ) -> tuple[Array, Any]:
+        n = len(x)
+        images = [x, x_hat]
+        if earlier is not None and settings.norm == "joint":
+            images.append(earlier.codes)
+        outputs, stats = resnet.apply(
+            net.module, params, stats, jnp.concatenate(images), train=True
+        )
+        entropies = [
+            jnp.mean(cross_entropy(multihead.pick(net, part, rows.tasks), rows.labels))
+            for part in (outputs[:n], outputs[n : 2 * n])
+        ]
+        total = settings.w_ce * sum(entropies, jnp.zeros(()))
+        if earlier is None:
+            return total, stats
+        if settings.norm == "joint":
+            told = outputs[2 * n :]
+        else:
+            told, stats = resnet.apply(net.module, params, stats, earlier.codes, train=True)
+        told = cross_entropy(multihead.pick(net, told, earlier.tasks), earlier.labels)
+        before = resnet.apply(
+            net.module, *earlier.old, x, train=False, batch_stats=from_batch
+        )[0]  # fmt: skip
+        total += settings.lambda_ewc * ewc_loss(params, earlier.ewc)
+        total += settings.gamma_lsf * jnp.sum(earlier.weights * told)
+        total += settings.alpha_lwf * distillation_loss(
+            all_heads(before), all_heads(outputs[:n]), earlier.task_weights, settings.temperature
+        )
+        return total, stats
+
+    return loss
+
+
+def make_step(net: MultiHead, settings: Lwsf) -> Any:
+    """The jitted step: (Learning, rows, codes [Y, ...], key, Earlier | None, lr) -> (.., loss)."""
+    adam = optax.scale_by_adam()
+    loss = make_loss(net, settings)
+
+    def step(
+        carry: Learning, rows: Rows, codes: Array, key: Array, earlier: Earlier | None, lr: Array
+    ) -> tuple[Learning, Array]:
+        x = multihead.normalise(net, jnp.asarray(rows.images), rows.tasks)
+        x_hat = mix(x, codes[rows.labels], jax.random.uniform(key, (len(x),)))
+        grad_of = jax.value_and_grad(loss, has_aux=True)
+        (total, stats), grad = grad_of(carry.params, carry.stats, x, x_hat, rows, earlier)
+        update, optimiser = adam.update(grad, carry.optimiser)
+        params = jax.tree.map(lambda p, u: p - lr * u, carry.params, update)
+        return Learning(params, stats, optimiser, carry.head_optimiser), total
+
+    return jax.jit(step, donate_argnums=0)
+
+
+@jax.jit
+def _put(stacked: Any, task: Array, one: Any) -> Any:
+    return jax.tree.map(lambda a, b: a.at[task].set(b), stacked, one)

@@ -1,0 +1,166 @@
+"""The baselines' network: one backbone, a head per task (Appendix G: "different heads are used").
+
+Shapes: B batch, T tasks, Y classes of a task, D channels. Logits and everything made of them are a
+sample's own task's Y; heads are the columns [T * Y] of the module's last dense layer.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from uncle_jax.config import Config
+from uncle_jax.core import resnet
+from uncle_jax.core.inputs import BATCH_INDEPENDENT, batches_of, input_shape
+from uncle_jax.errors import UncleError
+from uncle_jax.tasks import InputSpec
+
+ABSENT = -1e9
+"""The logit of a class that a task does not have: finite, so that 0 times it is 0 in a loss."""
+
+
+class Model(NamedTuple):
+    """A network's parameters and running norm statistics (one set for all tasks, as in torch)."""
+
+    params: Any
+    stats: Any
+
+
+class Rows(NamedTuple):
+    """Labelled images of several tasks, fitted to the network's input."""
+
+    images: Any  # [N, H, W, D] uint8 in 0..255 or float in 0..1
+    labels: Any  # [N] int32
+    tasks: Any  # [N] int32
+
+
+class Request(NamedTuple):
+    """An unlearn request as an algorithm sees it; what it may not read is None."""
+
+    task: int  # the one to forget
+    retained: tuple[int, ...]
+    forget: Rows | None
+    retain: Rows | None
+
+
+class MultiHead(NamedTuple):
+    """What is static: the module with T * Y outputs, and each task's input."""
+
+    module: nn.Module
+    shape: tuple[int, int, int]  # [H, W, D] of its input
+    n_tasks: int
+    n_classes: int  # Y
+    mean: np.ndarray  # [T, D] of images scaled to 0..1
+    std: np.ndarray  # [T, D]
+    valid: np.ndarray  # [T, Y] classes that a task has
+    config: Config
+
+
+def multihead(
+    spec: InputSpec, n_tasks: int, config: Config, main_net: nn.Module | None = None
+) -> MultiHead:
+    """The network for `n_tasks` tasks; `main_net`: any Linen module with T * Y outputs.
+
+    By default UnCLe's main network for the same `config`, with a head a task.
+    """
+    module = main_net or resnet.from_config(config, n_tasks * spec.n_classes)
+    shape = input_shape(spec, config.image_size)
+    told = [spec.task(task) for task in range(n_tasks)]
+    mean, std = (
+        np.stack([np.broadcast_to(np.asarray(v, np.float32), shape[-1:]) for v in column])
+        for column in ([t.mean for t in told], [t.std for t in told])
+    )
+    valid = np.arange(spec.n_classes) < np.array([[t.n_classes] for t in told])
+    return MultiHead(module, shape, n_tasks, spec.n_classes, mean, std, valid, config)
+
+
+def init(net: MultiHead, key: Array) -> Model:
+    """A freshly drawn model (flax's initialisers)."""
+    variables = net.module.init(key, jnp.zeros((1, *net.shape)), train=False)
+    return Model(variables["params"], variables.get("batch_stats", {}))
+
+
+def normalise(net: MultiHead, images: Array, tasks: Array) -> Array:
+    """float32 input from images [B, H, W, D], uint8 in 0..255 or float in 0..1, of `tasks` [B]."""
+    x = images.astype(jnp.float32)
+    if images.dtype == jnp.uint8:
+        x = x / 255
+    mean, std = (jnp.asarray(v)[tasks][:, None, None, :] for v in (net.mean, net.std))
+    return (x - mean) / std
+
+
+def pick(net: MultiHead, outputs: Array, tasks: Array) -> Array:
+    """Each sample's own head's logits [B, Y] of the outputs [B, T * Y]."""
+    heads = outputs.reshape(len(outputs), net.n_tasks, net.n_classes)
+    logits = jnp.take_along_axis(heads, tasks[:, None, None], axis=1)[:, 0]
+    return jnp.where(jnp.asarray(net.valid)[tasks], logits, ABSENT)
+
+
+def forward(
+    net: MultiHead, params: Any, stats: Any, images: Array, tasks: Array, train: bool
+) -> tuple[Array, Any]:
+    """(logits [B, Y] of each sample's task, norm statistics after) of images [B, H, W, D].
+
+    `train`: the batch's statistics, which move the running ones; otherwise the running ones (or
+    with `norm_stats=batch` the batch's), which stay.
+    """
+    from_batch = net.config.norm_stats != BATCH_INDEPENDENT
+    x = normalise(net, images, tasks)
+    outputs, stats = resnet.apply(net.module, params, stats, x, train, batch_stats=from_batch)
+    return pick(net, outputs, tasks), stats
+
+
+def head_mask(net: MultiHead, params: Any, task: int) -> Any:
+    """A tree like `params`: True where a value belongs to `task`'s head.
+
+    Raises UncleError unless exactly one dense layer has T * Y outputs.
+    """
+    width = net.n_tasks * net.n_classes
+    flat = jax.tree_util.tree_leaves_with_path(params)
+    homes = {path[:-1] for path, a in flat if a.ndim == 2 and a.shape[-1] == width}
+    if len(homes) != 1:
+        raise UncleError(
+            f"main_net has {len(homes)} dense layers with {width} outputs (tasks x classes), "
+            "expected one: its heads"
+        )
+    own = np.arange(width) // net.n_classes == task
+
+    def mask(path: Any, leaf: Any) -> np.ndarray:
+        inside = path[:-1] in homes
+        return np.broadcast_to(own if inside else False, leaf.shape)
+
+    return jax.tree_util.tree_map_with_path(mask, params)
+
+
+def redraw_head(net: MultiHead, params: Any, task: int, key: Array) -> Any:
+    """`params` with `task`'s head drawn anew."""
+    fresh = init(net, key).params
+    mask = head_mask(net, params, task)
+    return jax.tree.map(lambda m, a, b: jnp.where(m, a, b), mask, fresh, params)
+
+
+def rows_of(rows: Rows) -> Callable[[np.ndarray], Rows]:
+    """index [B] -> Rows [B], gathered where the images are (steps.batches_of)."""
+    get = batches_of(*(jnp.asarray(array) for array in rows))
+    return lambda index: Rows(*get(index))
+
+
+def one_task(images: Any, labels: Any, task: int) -> Rows:
+    """Rows of a single task."""
+    return Rows(images, jnp.asarray(labels, jnp.int32), jnp.full(len(labels), task, jnp.int32))
+
+
+def join(*parts: Rows) -> Rows:
+    """All rows, one part after the other; images in floats where any part's are."""
+    if len({part.images.dtype for part in parts}) > 1:
+        parts = tuple(part._replace(images=_as_float(part.images)) for part in parts)
+    return Rows(*(jnp.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _as_float(images: Any) -> Array:
+    images = jnp.asarray(images)
+    return images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images

@@ -1,0 +1,211 @@
+"""SalUn (Fan et al. 2024) on DER++: random labels for the forgotten task, on salient weights only.
+
+Weights are salient whose loss gradient on the forgotten data is largest; the others stay as they
+are, bit for bit. Other tasks' heads never are: the forgotten data gives them no gradient.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+
+from uncle_jax.config import Config
+from uncle_jax.core.loop import OnStep, epoch_order, steps_per_epoch
+from uncle_jax.core.losses import cross_entropy
+from uncle_jax.errors import UncleError, allowed
+from uncle_jax.methods.multihead import network as multihead
+from uncle_jax.methods.multihead.derpp import Algorithm, Derpp, on_derpp
+from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
+from uncle_jax.methods.protocol import Method, Reads
+from uncle_jax.tasks import InputSpec
+
+READS: Reads = "forget+retain"
+Order = Literal["mixed", "apart"]
+
+
+@dataclass(frozen=True)
+class Salun(Derpp):
+    """SalUn's settings: the defaults of its authors' code."""
+
+    share: float = 0.5  # of the weights that may change (authors' code: with_0.5)
+    epochs: int = 10  # authors' code
+    batch_size: int = 256  # of the mask's gradients too (authors' code)
+    lr: float = 0.01  # SGD's, constant: its decays lie beyond the epochs (authors' code)
+    momentum: float = 0.9  # authors' code
+    weight_decay: float = 5e-4  # added to the gradient, as torch's (authors' code)
+    # mixed: one shuffle of both (the authors' CIFAR-100 and TinyImageNet); apart: in each epoch
+    # first all forgotten samples, then all retained ones (their CIFAR-10 and SVHN)
+    order: Order = "mixed"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.share <= 1:
+            raise UncleError(f"share must be above 0 and at most 1, not {self.share}")
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise UncleError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("lr", "momentum", "weight_decay"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UncleError(f"{name} must not be negative, not {getattr(self, name)}")
+        if self.order not in ("mixed", "apart"):
+            raise allowed("order", self.order, ("mixed", "apart"))
+
+
+class Tuning(NamedTuple):
+    """What the random labels train; donated from step to step."""
+
+    params: Any
+    stats: Any
+    optimiser: Any
+
+
+def salun(
+    spec: InputSpec, n_tasks: int, config: Config | None = None, main_net: nn.Module | None = None,
+    settings: Salun = Salun(),
+) -> Method:  # fmt: skip
+    """SalUn on DER++ (github.com/OPTML-Group/Unlearn-Saliency, generate_mask.py and RL.py)."""
+    return on_derpp("salun", spec, n_tasks, config, main_net, settings, READS, algorithm)
+
+
+def top_mask(scores: Any, share: float, among: Any = None) -> Any:
+    """True at the floor(share * n) largest scores of a whole tree; of ties the earlier.
+
+    n counts the values where `among` (a tree of booleans) is True, by default all of them.
+    """
+    leaves, shape = jax.tree.flatten(scores)
+    leaves = [np.asarray(leaf) for leaf in leaves]
+    flat = np.concatenate([leaf.ravel() for leaf in leaves])
+    if among is None:
+        candidates = np.arange(len(flat))
+    else:
+        candidates = np.flatnonzero(np.concatenate([np.ravel(a) for a in jax.tree.leaves(among)]))
+    found = flat[candidates]
+    chosen = np.zeros(len(flat), bool)
+    count = int(share * len(found))
+    if count:
+        least = np.partition(found, len(found) - count)[len(found) - count]
+        chosen[candidates[found > least]] = True
+        ties = candidates[found == least]
+        chosen[ties[: count - int(chosen.sum())]] = True
+    ends = np.cumsum([leaf.size for leaf in leaves])
+    parts = np.split(chosen, ends[:-1])
+    return shape.unflatten([p.reshape(a.shape) for p, a in zip(parts, leaves, strict=True)])
+
+
+def candidates(net: MultiHead, params: Any, task: int) -> Any:
+    """A tree like `params`: True for the backbone and `task`'s head, False for other heads."""
+    others = [multihead.head_mask(net, params, t) for t in range(net.n_tasks) if t != task]
+    return jax.tree.map(
+        lambda leaf, *masks: ~np.any(masks, axis=0) if masks else np.ones(leaf.shape, bool),
+        params, *others,
+    )  # fmt: skip
+
+
+def random_labels(rng: np.random.Generator, valid: np.ndarray, n: int) -> np.ndarray:
+    """[n] classes, uniform over those in `valid` [Y]; a sample's own may be among them."""
+    return rng.choice(np.flatnonzero(valid), n).astype(np.int32)
+
+
+def epoch_batches(
+    key: Array, epoch: int, n_forget: int, n_retain: int, batch_size: int, order: Order
+) -> np.ndarray:
+    """[S, B] which samples each batch of an epoch holds: n_forget come first, then n_retain."""
+    if order == "mixed" or not n_retain:
+        return epoch_order(key, epoch, n_forget + n_retain, batch_size)
+    first, second = jax.random.split(key)
+    forget = epoch_order(first, epoch, n_forget, batch_size)
+    retain = epoch_order(second, epoch, n_retain, batch_size)
+    return np.concatenate([forget, n_forget + retain])
+
+
+def masked_update(
+    optimiser: optax.GradientTransformation, state: Any, grad: Any, params: Any, mask: Any,
+    lr: float,
+) -> tuple[Any, Any]:  # fmt: skip
+    """(params, state) after a step on the weights in `mask`; the others keep every bit.
+
+    Weight decay and momentum would move them too, so neither sees them.
+    """
+
+    def only(tree: Any) -> Any:
+        return jax.tree.map(lambda m, a: jnp.where(m, a, 0), mask, tree)
+
+    update, state = optimiser.update(only(grad), state, only(params))
+    new = jax.tree.map(lambda m, p, u: jnp.where(m, p - lr * u, p), mask, params, update)
+    return new, state
+
+
+def algorithm(net: MultiHead, settings: Salun) -> Algorithm:
+    """What answers an unlearn request."""
+    size = settings.batch_size
+    sgd = optax.chain(
+        optax.add_decayed_weights(settings.weight_decay), optax.trace(settings.momentum)
+    )
+
+    def add_gradient(total: Any, model: Model, rows: Rows, weights: np.ndarray) -> Any:
+        def loss(params: Any) -> Array:
+            logits, _ = multihead.forward(
+                net, params, model.stats, rows.images, rows.tasks, train=False
+            )
+            return jnp.sum(weights * cross_entropy(logits, rows.labels)) / jnp.sum(weights)
+
+        return jax.tree.map(jnp.add, total, jax.grad(loss)(model.params))
+
+    def step(carry: Tuning, mask: Any, rows: Rows) -> tuple[Tuning, Array]:
+        def loss(params: Any) -> tuple[Array, Any]:
+            logits, stats = multihead.forward(
+                net, params, carry.stats, rows.images, rows.tasks, train=True
+            )
+            return jnp.mean(cross_entropy(logits, rows.labels)), stats
+
+        (total, stats), grad = jax.value_and_grad(loss, has_aux=True)(carry.params)
+        params, optimiser = masked_update(
+            sgd, carry.optimiser, grad, carry.params, mask, settings.lr
+        )
+        return Tuning(params, stats, optimiser), total
+
+    add_gradient = jax.jit(add_gradient, donate_argnums=0)
+    step = jax.jit(step, donate_argnums=0)
+
+    def saliency(model: Model, forget: Rows) -> Any:
+        """|sum over batches of the gradient of the batch's mean loss|, like the parameters."""
+        get, n = multihead.rows_of(forget), len(forget.labels)
+        total = jax.tree.map(jnp.zeros_like, model.params)
+        index = np.arange(steps_per_epoch(n, size) * size)
+        for batch in index.reshape(-1, size):
+            # What fills up the last batch weighs nothing: it has its own samples' mean.
+            total = add_gradient(total, model, get(batch % n), (batch < n).astype(np.float32))
+        return jax.tree.map(lambda a: np.abs(np.asarray(a)), total)
+
+    def unlearn(model: Model, request: Request, key: Array, on_step: OnStep | None) -> Model:
+        assert request.forget is not None
+        k_order, k_labels = jax.random.split(key)
+        seed = np.asarray(jax.random.key_data(k_labels)).tolist()
+        among = candidates(net, model.params, request.task)
+        mask = top_mask(saliency(model, request.forget), settings.share, among)
+        mask = jax.tree.map(jnp.asarray, mask)
+        rows = request.forget
+        if request.retain is not None:
+            rows = multihead.join(rows, request.retain)
+        n_forget, n = len(request.forget.labels), len(rows.labels)
+        get, labels = multihead.rows_of(rows), np.array(rows.labels)
+        params, stats = jax.tree.map(jnp.copy, tuple(model))  # the steps donate their carry
+        carry, done = Tuning(params, stats, sgd.init(params)), 0
+        for epoch in range(settings.epochs):
+            rng = np.random.default_rng([*seed, epoch])
+            labels[:n_forget] = random_labels(rng, net.valid[request.task], n_forget)
+            order = epoch_batches(k_order, epoch, n_forget, n - n_forget, size, settings.order)
+            for batch in order:
+                carry, loss = step(carry, mask, get(batch)._replace(labels=labels[batch]))
+                done += 1
+                if on_step:
+                    on_step(done, settings.epochs * len(order), loss)
+        return Model(carry.params, carry.stats)
+
+    return unlearn

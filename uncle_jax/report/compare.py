@@ -1,0 +1,244 @@
+"""Methods compared: finished runs are read, merged over seeds into rows, the best marked.
+
+No jax, and nothing is written. Metrics are computed anew from metrics.csv, times are those of
+summary.json. experiments/table.py renders a `Table`.
+"""
+
+import json
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from uncle_jax.config import as_dict
+from uncle_jax.errors import UncleError
+from uncle_jax.methods.registry import short
+from uncle_jax.presets import preset
+from uncle_jax.report.paper import Numbers, printed
+from uncle_jax.report.results import SeedRun
+from uncle_jax.requests import TABLE_4
+
+KNOWN = (  # in the order of rows; then a user's own, then uncle
+    "ft", "rt", "badteacher", "scrub", "salun", "jit", "gkt", "ssd", "uniclun", "derpp", "lwsf",
+    "clpu", "rt-hnet", "hnet", "jit-hnet", "gkt-hnet", "only-learning",
+)  # fmt: skip
+REFERENCES = ("ft", "rt", "rt-hnet", "clpu", "hnet", "only-learning", "derpp")
+UNDEFINED = {"clpu": ("FA", "relapse", "relapse_signed")}  # it has no network of a forgotten task
+SHOWN = ("RA", "FA", "spill", "relapse")
+READS = {
+    "none": "nothing",
+    "buffer": "its buffer",
+    "forget": "forgotten task",
+    "forget+retain": "forgotten task, buffer",
+    "latest": "latest task",
+    "all retained data": "all retained data",
+}
+OLD_READS = {"uncle": "none", "only-learning": "none"}  # of runs before config.json said it
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method with one choice of settings, over its seeds."""
+
+    method: str
+    changes: Mapping[str, str]  # from the preset
+    runs: tuple[SeedRun, ...]  # by seed
+    paper: Numbers | None  # what the paper prints of it
+    same: bool  # whether it ran in the paper's setting
+
+    @property
+    def label(self) -> str:
+        return " ".join([short(self.method), *(f"{k}={v}" for k, v in self.changes.items())])
+
+    @property
+    def reads(self) -> str:
+        reads = self.runs[0].told.get("reads") or OLD_READS.get(self.method, "-")
+        return READS.get(reads, reads)
+
+    @property
+    def seeds(self) -> str:
+        return " ".join(str(run.seed) for run in self.runs)
+
+    def mean_std(self, metric: str) -> tuple[float | None, float | None]:
+        """Over seeds, std the sample's; None: undefined."""
+        values = [run.metrics[metric] for run in self.runs]
+        if metric in UNDEFINED.get(self.method, ()) or any(map(math.isnan, values)):
+            return None, None
+        return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
+
+    def time(self, key: str, per_seed: bool = False) -> float | None:
+        """summary.json's `key` in seconds, a work directory weighing as many seeds as it has."""
+        values = [
+            run.summary[key] / (len(run.summary["RA"]["per_seed"]) if per_seed else 1)
+            for run in self.runs
+            if run.summary.get(key) is not None
+        ]
+        return statistics.fmean(values) if values else None
+
+
+class Group(NamedTuple):
+    """Rows that can be compared: the same data and requests, the same preset."""
+
+    dataset: str
+    preset: str
+    requests: str
+    remarks: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def chance(self) -> float | None:
+        told = (run.summary.get("chance") for row in self.rows for run in row.runs)
+        return next((chance for chance in told if chance is not None), None)
+
+
+def groups(runs: Iterable[SeedRun]) -> list[Group]:
+    """Runs as rows under their groups. Raises UncleError where a row has a seed twice."""
+    found: dict[tuple, dict[tuple, dict[int, SeedRun]]] = {}
+    for run in runs:
+        told = run.told
+        remarks = tuple(told.get("remarks", run.summary.get("remarks", ())))
+        place = (told["dataset"], str(told.get("preset")).lower(), told["requests"], remarks)
+        row = (told["method"], tuple(changes(told).items()), _key(told.get("settings")))
+        seeds = found.setdefault(place, {}).setdefault((*row, _key(told["config"])), {})
+        if run.seed in seeds:
+            raise UncleError(f"the same seed twice: {seeds[run.seed].folder} and {run.folder}")
+        seeds[run.seed] = run
+    result = []
+    for (dataset, name, requests, remarks), rows in found.items():
+        made = []
+        for (method, changed, *_), seeds in rows.items():
+            ordered = tuple(run for _, run in sorted(seeds.items()))
+            config, names = ordered[0].told["config"], [name for name, _ in changed]
+            theirs, same = printed(dataset, requests, method, config, names)
+            made.append(Row(method, dict(changed), ordered, theirs, same and not remarks))
+        sorted_rows = tuple(sorted(_told_apart(made), key=_order))
+        result.append(Group(dataset, name, requests, remarks, sorted_rows))
+    names = list(TABLE_4)
+    return sorted(result, key=lambda g: (names.index(g[0]) if g[0] in names else 99, g[:4]))
+
+
+def _key(settings: Any) -> str:
+    return json.dumps(settings, sort_keys=True)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(map(_text, value))
+    return f"{value:g}" if isinstance(value, float) else str(value).lower()
+
+
+def _order(row: Row) -> tuple:
+    known = {name: i for i, name in enumerate(KNOWN)} | {"uncle": len(KNOWN) + 1}
+    return known.get(row.method, len(KNOWN)), row.label
+
+
+def changes(told: Mapping[str, Any]) -> dict[str, str]:
+    """config.json's settings that differ from the preset; of older runs, from today's preset."""
+    changed = told.get("changes")
+    if changed is None:
+        try:
+            base = as_dict(preset(told["dataset"], told.get("preset")).config)
+        except UncleError:
+            base = {}
+        changed = {k: v for k, v in told["config"].items() if k in base and v != base[k]}
+    return {key: _text(changed[key]) for key in sorted(changed)}
+
+
+def _told_apart(rows: Sequence[Row]) -> list[Row]:
+    """`rows`, those of one label with what tells them apart added to their changes."""
+    result = []
+    for row in rows:
+        alike = [
+            {"method": r.method} | r.runs[0].told["config"] | (r.runs[0].told.get("settings") or {})
+            for r in [row, *(r for r in rows if r is not row and r.label == row.label)]
+        ]
+        more = {
+            key: _text(alike[0].get(key, "absent"))
+            for key in sorted(set().union(*alike))
+            if any(_key(a.get(key)) != _key(alike[0].get(key)) for a in alike)
+        }
+        result.append(replace(row, changes={**row.changes, **more}))
+    return result
+
+
+def best(group: Group, metrics: Iterable[str]) -> set[tuple[str, str]]:
+    """(label, metric) of each best value among two or more; equal as printed is equally good."""
+    goals = {"RA": lambda mean: -mean, "spill": abs, "spill_sum": abs, "relapse": abs}
+    if group.chance is not None:
+        goals["FA"] = lambda mean: abs(mean - group.chance)
+    marked = set()
+    for metric in set(metrics) & goals.keys():
+        means = {r.label: r.mean_std(metric)[0] for r in group.rows if r.method not in REFERENCES}
+        worth = {k: round(goals[metric](round(m, 2)), 2) for k, m in means.items() if m is not None}
+        if len(worth) > 1:
+            marked |= {(k, metric) for k, value in worth.items() if value == min(worth.values())}
+    return marked
+
+
+def _number(mean: float | None, std: float | None = None) -> str:
+    return "-" if mean is None else f"{mean:.2f}" + ("" if std is None else f" ± {std:.2f}")
+
+
+class Table(NamedTuple):
+    """A group as text, still in no format: the first two columns are words."""
+
+    title: str
+    head: list[str]
+    body: list[list[str]]
+    marked: set[tuple[int, int]]  # (line, column) of the best
+    notes: list[str]
+
+
+def table_of(group: Group, metrics: Sequence[str], paper_anyway: bool = False) -> Table:
+    """The table of a group; the paper's numbers stand by a row in its setting, or `anyway`."""
+    rows, marks = group.rows, best(group, metrics)
+    paper = [row.paper if row.same or paper_anyway else None for row in rows]
+    columns = [("method", [r.label for r in rows]), ("reads", [r.reads for r in rows])]
+    marked = set()
+    for name in (*metrics, "seconds"):
+        if name == "seconds":
+            columns.append(("s/unlearning", [_number(r.time("unlearn_seconds")) for r in rows]))
+        else:
+            marked |= {(i, len(columns)) for i, r in enumerate(rows) if (r.label, name) in marks}
+            columns.append((name, [_number(*row.mean_std(name)) for row in rows]))
+        cells = [_number(getattr(p, name, None), getattr(p, f"{name}_std", None)) for p in paper]
+        if set(cells) != {"-"}:
+            columns.append((f"{columns[-1][0]} (paper)", cells))
+    minutes = [row.time("wall_seconds", per_seed=True) for row in rows]
+    columns.append(("min/seed", [_number(m and m / 60) for m in minutes]))
+    columns.append(("seeds", [row.seeds for row in rows]))
+    sequences = TABLE_4.get(group.dataset, ())
+    known = group.requests in sequences
+    seq = f"sequence {sequences.index(group.requests) + 1}: " if known else ""
+    title = f"{group.dataset}, preset {group.preset}, {seq}{group.requests}"
+    head = [name for name, _ in columns]
+    body = [list(line) for line in zip(*(cells for _, cells in columns), strict=True)]
+    return Table(title, head, body, marked, _notes(group, head, marked, paper))
+
+
+def _notes(group: Group, head: list[str], marked: set, paper: list[Numbers | None]) -> list[str]:
+    notes = [f"data: {remark}" for remark in group.remarks]
+    chance = "not known" if group.chance is None else f"{group.chance:.1f}"
+    what = "best marked: RA highest, FA nearest to chance, spill and relapse lowest; "
+    notes.append((what if marked else "") + f"chance {chance}")
+    names = list(dict.fromkeys(r.method for r in group.rows if r.method in REFERENCES))
+    if names:
+        why = "they do not unlearn, see all retained data, or keep a network a task"
+        notes.append(f"references, never marked best ({why}): {', '.join(names)}")
+    if any(row.method == "clpu" for row in group.rows):
+        notes.append("clpu: the forgotten task's network is gone, so FA and relapse are undefined")
+    devices = sorted({_device(run.told) for row in group.rows for run in row.runs})
+    if len(devices) > 1:
+        notes.append(f"times are from different machines: {', '.join(devices)}")
+    if any(p and not row.same for p, row in zip(paper, group.rows, strict=True)):
+        notes.append("(paper): another setting than these runs' (ResNet, images, epochs)")
+    if "s/unlearning (paper)" in head:
+        notes.append("s/unlearning (paper): on a V100")
+    return notes
+
+
+def _device(told: Mapping[str, Any]) -> str:
+    device = told.get("device") or {}
+    cpus = f" x{device.get('cpus')}" if device.get("platform") == "cpu" else ""
+    return f"{device.get('kind', 'unknown')}{cpus}"

@@ -1,0 +1,65 @@
+"""Pictures of a run."""
+
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from uncle_jax.evaluate.answers import Run
+from uncle_jax.requests import retained
+
+
+def plot_accuracy(
+    path: Path, runs: Iterable[Run], chance: float, title: str, remarks: Iterable[str] = ()
+) -> None:
+    """accuracy.png: a line per task across the requests, the mean over runs (and their range).
+
+    Triangles mark the moments of learning (up) and unlearning (down); a task is drawn dashed while
+    it is unlearned; the dotted line is chance. `remarks` on the data stand below the title.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    runs = list(runs)
+    requests = [answer.request for answer in runs[0].answers]
+    tasks = sorted({task for _, task in requests})
+    figure = Figure(figsize=(max(7.0, 0.55 * len(requests) + 2.5), 4.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    colours = _colours(len(tasks))
+    for colour, task in zip(colours, tasks, strict=True):
+        first = next(i for i, (_, t) in enumerate(requests) if t == task)
+        values = np.array(
+            [[answer.accuracy[task] for answer in run.answers[first:]] for run in runs]
+        )
+        x, mean = np.arange(first, len(requests)), values.mean(0)
+        axes.plot([], [], color=colour, label=f"task {task}")
+        for i in x[:-1]:
+            style = "-" if task in retained(requests[: i + 1]) else "--"
+            axes.plot([i, i + 1], mean[i - first : i - first + 2], style, color=colour, lw=1.6)
+        if len(runs) > 1:
+            axes.fill_between(x, values.min(0), values.max(0), color=colour, alpha=0.12, lw=0)
+        for i, (op, t) in enumerate(requests):
+            if t == task:
+                marker = "^" if op == "L" else "v"
+                axes.plot(i, mean[i - first], marker, color=colour, markersize=8)
+    axes.axhline(chance, color="black", linestyle=":", linewidth=1)
+    axes.text(len(requests) - 0.55, chance + 1, "chance", fontsize=8, va="bottom", ha="right")
+    axes.set_xticks(range(len(requests)), [str(request) for request in requests])
+    axes.set_xlim(-0.5, len(requests) - 0.5)
+    axes.set_ylim(0, 102)
+    axes.set_xlabel("request (L learn ▲, U unlearn ▼; dashed once unlearned)")
+    axes.set_ylabel("test accuracy (%)")
+    width = int(14 * figure.get_figwidth())  # letters that a line of this size has room for
+    lines = [line for remark in remarks for line in textwrap.wrap(remark, width)]
+    axes.set_title("\n".join([title, *lines]), fontsize=8 if lines else 11)
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False)
+    figure.savefig(path, dpi=120)
+
+
+def _colours(n: int) -> list[Any]:
+    from matplotlib import colormaps
+
+    return [colormaps["tab10" if n <= 10 else "tab20"](i) for i in range(n)]

@@ -1,0 +1,58 @@
+"""What a run shows a person: a line per request, the final table, the picture."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from uncle_jax.evaluate.answers import Answer
+
+HEADINGS = {
+    "RA": "RA  retained tasks, higher is better",
+    "FA": "FA  unlearned tasks, best at chance",
+    "spill": "spill  retained tasks' change at U",
+    "spill_sum": "spill_sum  the same, summed",
+    "relapse": "relapse  unlearned tasks' change since U",
+    "relapse_signed": "relapse_signed  the same, with sign",
+}
+
+
+def request_line(answer: Answer, n_requests: int, n_tasks: int) -> str:
+    """One line on an answered request: all tasks' accuracies, "." for those not seen yet."""
+    cells = [
+        f"{answer.accuracy[task]:5.1f}" if task in answer.accuracy else "    ."
+        for task in range(n_tasks)
+    ]
+    place = f"[{answer.index + 1:>{len(str(n_requests))}}/{n_requests}]"
+    return f"{place} {answer.request!s:<4} {answer.seconds:6.1f} s  {' '.join(cells)}"
+
+
+def header_line(n_requests: int, n_tasks: int) -> str:
+    """The heading over `request_line`s."""
+    pad = " " * (2 * len(str(n_requests)) + 3)
+    return f"{pad} {'':<4} {'time':>8}  " + " ".join(f"{task:>5}" for task in range(n_tasks))
+
+
+def table(summary: Mapping[str, Any], paper: Mapping[str, float] | None) -> str:
+    """The final table: metrics over seeds, with the paper's beside them where there are any.
+
+    `summary` is summary.json's: metrics, times, `chance` in per cent and `remarks` on the data.
+    """
+    lines = [f"{'in percentage points':<44} {'ours':>15}" + (f" {'paper':>8}" if paper else "")]
+    for name, heading in HEADINGS.items():
+        mean, std = summary[name]["mean"], summary[name]["std"]
+        ours = "-" if mean is None else f"{mean:.2f} ± {std:.2f}"
+        theirs = f" {paper[name]:8.2f}" if paper and name in paper else ""
+        lines.append(f"{heading:<44} {ours:>15}{theirs}")
+    seeds = summary["RA"]["per_seed"]
+    times = ", ".join(
+        f"{name} {summary[key]:.1f} s"
+        for name, key in (
+            ("learn", "learn_seconds"),
+            ("unlearn", "unlearn_seconds"),
+            ("compile", "compile_seconds"),
+            ("all", "wall_seconds"),
+        )
+        if summary[key] is not None
+    )
+    lines.append(f"seeds {', '.join(seeds)}; chance {summary['chance']:.1f}; {times}")
+    lines += [f"note: {remark}" for remark in summary["remarks"]]
+    return "\n".join(lines)

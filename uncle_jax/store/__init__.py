@@ -1,0 +1,1 @@
+"""Persistence: checkpoints, ledger, certificates, recovery. It knows no method."""

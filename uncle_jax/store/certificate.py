@@ -1,0 +1,116 @@
+"""The certificate of an unlearn request: what was asked, done, measured, and not claimed.
+
+A pure function of the ledger, so that it can be written again at any time and checked against it.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from uncle_jax import files
+from uncle_jax.errors import UncleError
+from uncle_jax.store.ledger import Entry
+
+NOT_CLAIMED = (
+    "that no trace of the task's data is left in phi or in the chunk embeddings, which train in the"
+    " first request: the state stops generating the task's network, no more is measured",
+    "that the blocks of erased files were overwritten: they were unlinked, and snapshots, backups,"
+    " swap and the spare area of a flash drive are beyond this program",
+    "anything about copies of the data, the state or predictions that others made",
+)
+
+
+def certify(entries: Sequence[Entry], identifier: str) -> dict[str, Any]:
+    """The certificate of unlearn request `identifier`, whose entries must be in the ledger."""
+    events = {entry["event"]: entry for entry in entries if entry.get("id") == identifier}
+    asked, erased = events["durable"], events["erased"]
+    before, after = asked.get("accuracy_before") or {}, asked.get("accuracy") or {}
+    task = str(asked["task"])
+    return {
+        "certificate": "unlearning",
+        "request": {key: asked.get(key) for key in ("id", "op", "task", "started")},
+        "durable": asked["time"],
+        "erased_at": erased["time"],
+        "procedure": asked.get("procedure"),
+        "state_before": asked["state_before"],
+        "state_after": asked["state"],
+        "accuracy_percent": {
+            "forgotten": {"before": before.get(task), "after": after.get(task)},
+            "retained": {
+                str(kept): {"before": before.get(str(kept)), "after": after.get(str(kept))}
+                for kept in asked["tasks"]["learned"]
+            },
+        },
+        "erased": [
+            {"path": path, "files": files, "bytes": size} for path, files, size in asked["erase"]
+        ],
+        "history_kept": asked["history_kept"],
+        "ledger": {"durable": asked["hash"], "erased": erased["hash"]},
+        "not_claimed": list(NOT_CLAIMED),
+    }
+
+
+def text(content: dict[str, Any]) -> str:
+    """`content` as a page for people."""
+    request, accuracy = content["request"], content["accuracy_percent"]
+    lines = [
+        f"Certificate: task {request['task']} was unlearned (request {request['id']})",
+        "",
+        *([f"asked    {request['started']}"] if request["started"] else []),
+        f"durable  {content['durable']}",
+        f"erased   {content['erased_at']}",
+        "",
+        "Procedure: "
+        + ", ".join(f"{key} {value}" for key, value in (content["procedure"] or {}).items()),
+        f"State before  {content['state_before']}",
+        f"State after   {content['state_after']}",
+        "",
+        "Test accuracy (%)      before   after",
+        _row(f"task {request['task']}, forgotten", accuracy["forgotten"]),
+        *(_row(f"task {task}, retained", pair) for task, pair in accuracy["retained"].items()),
+        "",
+    ]
+    if content["history_kept"]:
+        lines.append("HISTORY IS KEPT in this store: earlier checkpoints still hold the task.")
+    lines.append("Erased:" if content["erased"] else "Erased: nothing was there to erase")
+    for item in content["erased"]:
+        lines.append(f"  {item['path']} ({item['files']} files, {item['bytes']} bytes)")
+    lines += ["", "Not claimed:", *(f"  - {claim}" for claim in content["not_claimed"]), ""]
+    return "\n".join([*lines, f"Ledger entries {content['ledger']['durable'][:16]} and "
+                      f"{content['ledger']['erased'][:16]}", ""])  # fmt: skip
+
+
+def write(folder: Path, entries: Sequence[Entry]) -> None:
+    """FOLDER/<step>.json and .txt for every finished unlearn request that has none yet.
+
+    Raises UncleError if the disk does not take it; the ledger has it all.
+    """
+    for name, content in expected(entries).items():
+        if not (folder / name).exists():
+            try:
+                files.write(folder / name, content.encode())
+            except OSError as error:
+                raise UncleError(
+                    f"cannot write certificate {folder / name} ({error.strerror}); the request is "
+                    "done, and it is written when the store is opened next"
+                ) from error
+
+
+def expected(entries: Sequence[Entry]) -> dict[str, str]:
+    """What the certificates of a ledger must read, by file name."""
+    files = {}
+    done = {entry["id"] for entry in entries if entry["event"] == "erased"}
+    for entry in entries:
+        if entry["event"] != "durable" or entry["id"] not in done or entry["op"] != "U":
+            continue
+        if entry["task"] in entry["tasks"]["unlearned"]:  # some methods do not unlearn
+            content = certify(entries, entry["id"])
+            files[f"{entry['step']}.json"] = json.dumps(content, indent=1) + "\n"
+            files[f"{entry['step']}.txt"] = text(content)
+    return files
+
+
+def _row(name: str, pair: dict[str, float | None]) -> str:
+    cells = ["not measured" if v is None else f"{v:6.2f}" for v in (pair["before"], pair["after"])]
+    return f"  {name:<20} {cells[0]:>7} {cells[1]:>7}"

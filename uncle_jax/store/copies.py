@@ -1,0 +1,43 @@
+"""Test images kept in a store while their task is learned."""
+
+import hashlib
+import io
+
+import numpy as np
+
+from uncle_jax import files
+from uncle_jax.data.npz import read_npz
+from uncle_jax.errors import UncleError
+from uncle_jax.store.store import DATA, Store, input_spec
+from uncle_jax.tasks import Data
+
+
+def write_test(store: Store, task: int, data: Data) -> str:
+    """Keep a task's test images in the store; its commit erases them with the task."""
+    content = io.BytesIO()
+    np.savez(content, x=data.images, y=data.labels)
+    raw = content.getvalue()
+    try:
+        files.write(store.folder / DATA / f"{task}.npz", raw)
+    except OSError as error:
+        raise UncleError(
+            f"cannot keep the test data ({error.strerror}); nothing was lost"
+        ) from None
+    return hashlib.sha256(raw).hexdigest()
+
+
+def read_tests(store: Store) -> tuple[dict[int, Data], list[int]]:
+    """(test data kept of learned tasks, tasks whose copy is damaged and thus not measured)."""
+    spec = input_spec(store)
+    shas = {entry["task"]: entry.get("test") for entry in store.requests if entry["op"] == "L"}
+    tests, damaged = {}, []
+    for task in store.tasks["learned"]:
+        if shas.get(task) is None:
+            continue
+        path = store.folder / DATA / f"{task}.npz"
+        if not path.is_file() or files.digest(path) != shas[task]:
+            damaged.append(task)
+            store.notes.append(f"the test data of task {task} is damaged; it is not measured")
+            continue
+        tests[task], _ = read_npz(path, spec)
+    return tests, damaged
