@@ -29,10 +29,10 @@ import numpy as np
 from benchmarks import hypnettorch_reference
 from uncle_jax.config import Config
 from uncle_jax.core import layout as layouts
-from uncle_jax.core import resnet
+from uncle_jax.core import resnet, steps
 from uncle_jax.core.inputs import input_shape
 from uncle_jax.core.status import LEARNED
-from uncle_jax.core.steps import Network, make_steps
+from uncle_jax.core.steps import Network, network
 from uncle_jax.methods.uncle import uncle
 from uncle_jax.tasks import InputSpec
 
@@ -41,29 +41,27 @@ CONFIG = Config(backbone="resnet18")
 FORMS = ("exact", "direct", "auto", "hypnettorch", "hypnettorch-flat")
 
 
-def network(form: str) -> Network:
+def network_of(form: str) -> Network:
     """The paper's ResNet-18 under a 200-chunk hypernetwork, with one form of the drift."""
     config = dataclasses.replace(CONFIG, drift=form)  # pyright: ignore[reportArgumentType]
     module = resnet.from_config(config, SPEC.n_classes)
-    layout, _ = resnet.plan(module, input_shape(SPEC, config.image_size), config.chunks)
-    return Network(module, layout, config)
+    return network(module, input_shape(SPEC, config.image_size), config)
 
 
 def seconds_per_step(form: str, tasks: int, repeats: int) -> list[float]:
     """Seconds of `repeats` unlearning steps of task T while tasks 0..T-1 are retained."""
-    net = network(form)
-    steps = make_steps(net)
+    net = network_of(form)
     state = uncle(SPEC, tasks + 1, net.config).init(jax.random.key(0))
     state = dataclasses.replace(state, status=state.status.at[:tasks].set(LEARNED))
-    anchor = steps.anchor(state)
-    carry = steps.start_unlearning(state)
+    anchor = steps.anchor(net, state)
+    carry = steps.start_unlearning(net, state)
     seconds, losses = [], None
     for index in range(repeats + 2):  # the first compiles, the second warms up
         key = jax.random.key(index)
         jax.block_until_ready((carry, anchor))
         start = time.perf_counter()
         carry, losses = steps.unlearn(
-            carry, anchor, state.task_emb, state.chunk_emb, tasks, key, np.float32(1e-3)
+            net, carry, anchor, state.task_emb, state.chunk_emb, tasks, key, np.float32(1e-3)
         )
         jax.block_until_ready((carry, losses))
         seconds.append(time.perf_counter() - start)
@@ -74,7 +72,7 @@ def seconds_per_step(form: str, tasks: int, repeats: int) -> list[float]:
 
 def reference_seconds(form: str, tasks: int, repeats: int) -> list[float]:
     """The same step by hypnettorch."""
-    layout: layouts.Layout = network("auto").layout
+    layout: layouts.Layout = network_of("auto").layout
     shapes: list[tuple[int, ...]] = [leaf.shape for leaf in layout.leaves]
     if form == "hypnettorch-flat":
         shapes = [(layout.size,)]

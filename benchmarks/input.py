@@ -21,10 +21,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from uncle_jax.core import resnet
+from uncle_jax.core import resnet, steps
 from uncle_jax.core.inputs import batches_of, fit_images, input_shape, task_input
 from uncle_jax.core.loop import epoch_order
-from uncle_jax.core.steps import Network, make_steps
+from uncle_jax.core.steps import network
 from uncle_jax.methods.uncle import uncle
 from uncle_jax.presets import preset
 from uncle_jax.tasks import InputSpec
@@ -41,17 +41,15 @@ def measure(dataset: str, epochs: int) -> dict[str, float | str]:
     shape, n = SIZES[dataset]
     config = preset(dataset, "laptop").config
     spec = InputSpec(shape, 10, (0.5,) * shape[-1], (0.25,) * shape[-1])
-    net = resnet.from_config(config, 10)
     fitted = input_shape(spec, config.image_size)
-    layout, fresh = resnet.plan(net, fitted, config.chunks)
-    steps = make_steps(Network(net, layout, config))
+    net = network(resnet.from_config(config, 10), fitted, config)
     state = uncle(spec, 10, config).init(jax.random.key(0))
     rng = np.random.RandomState(0)
     host = rng.randint(0, 256, (n, *shape), np.uint8)
     labels = jnp.asarray(rng.randint(0, 10, n).astype(np.int32))
     images, inputs = fit_images(host, fitted), task_input(spec, 0, fitted)
-    anchor, lr, train_chunks = steps.anchor(state), np.float32(1e-4), jnp.zeros(())
-    carry = steps.start_learning(state, state.task_emb[0], fresh)
+    anchor, lr, train_chunks = steps.anchor(net, state), np.float32(1e-4), jnp.zeros(())
+    carry = steps.start_learning(net, state, state.task_emb[0])
     batch_of = batches_of(images, labels)
     constant = batch_of(np.arange(config.batch_size))
 
@@ -65,7 +63,7 @@ def measure(dataset: str, epochs: int) -> dict[str, float | str]:
         for i in range(count):
             batch = constant if order is None else batch_of(order[i])
             carry, losses = steps.learn(
-                carry, anchor, state.task_emb, train_chunks, inputs, *batch, lr
+                net, carry, anchor, state.task_emb, train_chunks, inputs, *batch, lr
             )
         jax.block_until_ready(losses)
         return carry, (time.perf_counter() - started) / count

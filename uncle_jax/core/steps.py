@@ -1,16 +1,20 @@
 """The jitted pieces of learning, unlearning and prediction: one optimiser step each.
 
-Every function here is traced once for a whole sequence of requests: tasks are padded to T_max slots
-and masked, batches have one size, and what changes from step to step comes in as an array. The
-loops around them (methods/uncle.py) are Python's, since a convolution inside `lax.scan` is many
-times slower on a CPU than the same step called from Python.
+Every function here is traced once a process for each `Network`: tasks are padded to T_max slots and
+masked, batches have one size, and what changes from step to step comes in as an array. The loops
+around them (methods/) are Python's, since a convolution inside `lax.scan` is many times slower on a
+CPU than the same step called from Python.
 """
 
+import dataclasses
+import functools
+from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
 
@@ -18,17 +22,61 @@ from uncle_jax.config import Config
 from uncle_jax.core import hypernet, objectives, resnet
 from uncle_jax.core.hypernet import Phi
 from uncle_jax.core.inputs import BATCH_INDEPENDENT, TaskInput, mask_logits, normalise
-from uncle_jax.core.layout import Layout
+from uncle_jax.core.layout import Kind, Layout
 from uncle_jax.core.objectives import Anchor
 from uncle_jax.core.state import CLState
+from uncle_jax.core.status import NEW
 
 
-class Network(NamedTuple):
-    """What is static: the main network, its layout, and the settings."""
+@dataclasses.dataclass(frozen=True, eq=False)
+class Network:
+    """What is static: the main network, its layout, and the settings.
+
+    Hashed by identity, which costs a step nothing; `network` makes one for equal arguments.
+    """
 
     module: nn.Module
+    shape: tuple[int, int, int]  # [H, W, D] of the main network's input
     layout: Layout
+    fresh: Any  # norm statistics that have seen nothing
     config: Config
+
+    @functools.cached_property
+    def drift_gains(self) -> dict[Kind, np.ndarray] | None:
+        """{kind: [W]} that outputs are scaled by where the drift is measured in theta."""
+        if self.config.output_space != "theta":
+            return None
+        return hypernet.gains(self.layout, self.config.parametrisation)
+
+    @functools.cached_property
+    def shared_optimiser(self) -> optax.GradientTransformation:
+        """Of phi and the chunk embeddings."""
+        return optimiser(self.config.clip_norm)
+
+    @functools.cached_property
+    def own_optimiser(self) -> optax.GradientTransformation:
+        """Of a task's embedding, which is not clipped (authors' code)."""
+        return optimiser(None)
+
+
+def network(module: nn.Module, shape: tuple[int, int, int], config: Config) -> Network:
+    """The Network of `module` on images [H, W, D]: the same one for equal arguments.
+
+    So the steps of a second learner with equal settings are compiled already. A module that cannot
+    be hashed has a Network, and compiled steps, of its own each time.
+    """
+    try:
+        return _shared_network(module, shape, config)
+    except TypeError:  # unhashable
+        return _network(module, shape, config)
+
+
+def _network(module: nn.Module, shape: tuple[int, int, int], config: Config) -> Network:
+    layout, fresh = resnet.plan(module, shape, config.chunks)
+    return Network(module, shape, layout, fresh, config)
+
+
+_shared_network = functools.lru_cache(maxsize=64)(_network)
 
 
 class Learning(NamedTuple):
@@ -62,113 +110,152 @@ def optimiser(clip_norm: float | None) -> optax.GradientTransformation:
     return optax.chain(clip, optax.scale_by_adam())
 
 
+def generate(net: Network, phi: Phi, emb: Array, chunk_emb: Array) -> dict[str, Any]:
+    """theta of the task embedding [E]; traced where it is called."""
+    return hypernet.generate(phi, emb, chunk_emb, net.layout, net.config.parametrisation)
+
+
+@partial(jax.jit, static_argnums=0)
+def theta(net: Network, phi: Phi, emb: Array, chunk_emb: Array) -> dict[str, Any]:
+    """theta of the task embedding [E], compiled."""
+    return generate(net, phi, emb, chunk_emb)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def init(net: Network, n_tasks: int, key: Array) -> CLState:
+    """A state with room for `n_tasks` tasks, none learned."""
+    config = net.config
+    key, noise_key, k_task, k_chunk, k_phi = jax.random.split(key, 5)
+    task_emb = jax.random.normal(k_task, (n_tasks, config.embedding))
+    chunk_emb = jax.random.normal(k_chunk, (config.chunks, config.embedding))
+    phi = hypernet.init(
+        k_phi, net.layout, task_emb, chunk_emb, config.trunk, config.parametrisation
+    )
+    return CLState(
+        phi=phi,
+        task_emb=task_emb,
+        chunk_emb=chunk_emb,
+        status=jnp.full(n_tasks, NEW),
+        norm_stats=jax.tree.map(lambda a: jnp.broadcast_to(a, (n_tasks, *a.shape)), net.fresh),
+        phi_star=phi,
+        key=key,
+        noise_key=noise_key,
+        n_requests=jnp.zeros((), jnp.int32),
+        n_unlearned=jnp.zeros((), jnp.int32),
+    )
+
+
+@partial(jax.jit, static_argnums=0)
+def anchor(net: Network, state: CLState) -> Anchor:
+    """What L_reg needs of phi*, for the retained tasks; once a request."""
+    config, layout = net.config, net.layout
+    retained = state.retained.astype(jnp.float32)
+    count = len(retained) if config.reg_mean == "benchmark" else retained.sum()
+    weight = retained / jnp.maximum(count, 1)
+    rows = len(retained) * layout.chunks
+    form = objectives.choose_form(config.drift, rows, config.trunk[-1] + 1, sum(layout.whole))
+    return objectives.drift_anchor(
+        state.phi_star, state.task_emb, state.chunk_emb, weight, layout, form, net.drift_gains
+    )
+
+
+@partial(jax.jit, static_argnums=0)
+def start_learning(net: Network, state: CLState, emb: Array) -> Learning:
+    """What a learn request starts from, with the task's new embedding [E]."""
+    # A copy, because the steps donate their carry and the caller keeps `state`.
+    phi, chunk_emb, stats = jax.tree.map(jnp.copy, (state.phi, state.chunk_emb, net.fresh))
+    optimisers = net.shared_optimiser.init((phi, chunk_emb)), net.own_optimiser.init(emb)
+    return Learning(phi, emb, chunk_emb, stats, optimisers)
+
+
+@partial(jax.jit, static_argnums=0, donate_argnums=1)
+def learn(
+    net: Network,
+    carry: Learning,
+    anchor: Anchor,
+    task_emb: Array,
+    train_chunks: Array,
+    task: TaskInput,
+    images: Array,
+    labels: Array,
+    lr: Array,
+) -> tuple[Learning, Losses]:
+    """One step on Equation 2; `train_chunks` 1 in the first request, then 0."""
+    x = normalise(images, task)
+
+    def loss(params: tuple[Phi, Array, Array]) -> tuple[Array, tuple[Losses, Any]]:
+        phi, emb, chunk_emb = params
+        logits, stats = resnet.apply(
+            net.module, generate(net, phi, emb, chunk_emb), carry.stats, x, train=True
+        )
+        fit = objectives.task_loss(mask_logits(logits, task), labels)
+        frozen = jax.lax.stop_gradient(chunk_emb)  # nothing is retained while they train
+        reg = objectives.drift(phi, anchor, task_emb, frozen, net.layout, net.drift_gains)
+        total = fit + net.config.beta * reg  # Equation 2
+        return total, (Losses(total, fit, reg), stats)
+
+    params = (carry.phi, carry.emb, carry.chunk_emb)
+    (phi_grad, emb_grad, chunk_grad), (losses, stats) = jax.grad(loss, has_aux=True)(params)
+    chunk_grad = chunk_grad * train_chunks
+    shared, own = net.shared_optimiser, net.own_optimiser
+    shared_update, shared_state = shared.update((phi_grad, chunk_grad), carry.optimiser[0])
+    own_update, own_state = own.update(emb_grad, carry.optimiser[1])
+    phi, chunk_emb = _descend((carry.phi, carry.chunk_emb), shared_update, lr)
+    emb = _descend(carry.emb, own_update, lr)
+    return Learning(phi, emb, chunk_emb, stats, (shared_state, own_state)), losses
+
+
+@partial(jax.jit, static_argnums=0)
+def start_unlearning(net: Network, state: CLState) -> Unlearning:
+    """What an unlearn request starts from."""
+    phi = jax.tree.map(jnp.copy, state.phi)
+    return Unlearning(phi, net.shared_optimiser.init(phi))
+
+
+@partial(jax.jit, static_argnums=0, donate_argnums=1)
+def unlearn(
+    net: Network,
+    carry: Unlearning,
+    anchor: Anchor,
+    task_emb: Array,
+    chunk_emb: Array,
+    task: Array,
+    key: Array,
+    lr: Array,
+) -> tuple[Unlearning, Losses]:
+    """One iteration of the burn-in: Equation 3, or 6 for `noise=norm`."""
+    config, layout = net.config, net.layout
+
+    def loss(phi: Phi) -> tuple[Array, Losses]:
+        out = hypernet.outputs(phi, task_emb[task], chunk_emb)
+        if config.output_space == "theta":
+            out = hypernet.scale(layout, config.parametrisation, out)
+        forget = objectives.noise_alignment(
+            key, out, layout, config.noise, config.noise_samples, config.noise_form
+        )
+        reg = objectives.drift(phi, anchor, task_emb, chunk_emb, layout, net.drift_gains)
+        total = objectives.unlearn_loss(forget, reg, config.gamma, config.noise)
+        return total, Losses(total, forget, reg)
+
+    grad, losses = jax.grad(loss, has_aux=True)(carry.phi)
+    update, state = net.shared_optimiser.update(grad, carry.optimiser)
+    return Unlearning(_descend(carry.phi, update, lr), state), losses
+
+
+@partial(jax.jit, static_argnums=0)
+def logits(net: Network, theta: Any, stats: Any, task: TaskInput, images: Array) -> Array:
+    """[B, Y] of a generated network; minus infinity for classes that the task does not have."""
+    from_batch = net.config.norm_stats != BATCH_INDEPENDENT
+    x = normalise(images, task)
+    raw = resnet.apply(net.module, theta, stats, x, train=False, batch_stats=from_batch)[0]
+    return mask_logits(raw, task)
+
+
+@partial(jax.jit, static_argnums=0)
+def calibrate(net: Network, theta: Any, stats: Any, task: TaskInput, images: Array) -> Any:
+    """The norm statistics after one more batch at a theta that stands still."""
+    return resnet.apply(net.module, theta, stats, normalise(images, task), train=True)[1]
+
+
 def _descend(params: Any, updates: Any, lr: Array) -> Any:
     return jax.tree.map(lambda p, u: p - lr * u, params, updates)
-
-
-class Steps(NamedTuple):
-    """The jitted functions of one `Network`."""
-
-    anchor: Any  # (state) -> Anchor
-    start_learning: Any  # (state, emb, stats) -> Learning
-    learn: Any  # (Learning, Anchor, task_emb, train_chunks, TaskInput, images, labels, lr) -> ...
-    start_unlearning: Any  # (state) -> Unlearning
-    unlearn: Any  # (Unlearning, Anchor, task_emb, chunk_emb, task, key, lr) -> ..., Losses
-    theta: Any  # (phi, emb, chunk_emb) -> theta
-    calibrate: Any  # (theta, stats, TaskInput, images) -> stats
-    logits: Any  # (theta, stats, TaskInput, images) -> [B, Y]
-
-
-def make_steps(net: Network) -> Steps:
-    """The steps of `net`, jitted; compiled at first use."""
-    module, layout, config = net
-    gains = hypernet.gains(layout, config.parametrisation)
-    drift_gains = gains if config.output_space == "theta" else None
-    shared = optimiser(config.clip_norm)  # phi and chunk embeddings
-    own = optimiser(None)  # a task's embedding is not clipped (authors' code)
-
-    def generate(phi: Phi, emb: Array, chunk_emb: Array) -> dict[str, Any]:
-        return hypernet.generate(phi, emb, chunk_emb, layout, config.parametrisation)
-
-    def anchor(state: CLState) -> Anchor:
-        retained = state.retained.astype(jnp.float32)
-        count = len(retained) if config.reg_mean == "benchmark" else retained.sum()
-        weight = retained / jnp.maximum(count, 1)
-        rows = len(retained) * layout.chunks
-        form = objectives.choose_form(config.drift, rows, config.trunk[-1] + 1, sum(layout.whole))
-        return objectives.drift_anchor(
-            state.phi_star, state.task_emb, state.chunk_emb, weight, layout, form, drift_gains
-        )
-
-    def start_learning(state: CLState, emb: Array, stats: Any) -> Learning:
-        # A copy, because the steps donate their carry and the caller keeps `state`.
-        phi, chunk_emb = jax.tree.map(jnp.copy, (state.phi, state.chunk_emb))
-        return Learning(phi, emb, chunk_emb, stats, (shared.init((phi, chunk_emb)), own.init(emb)))
-
-    def learn(
-        carry: Learning, anchor: Anchor, task_emb: Array, train_chunks: Array, task: TaskInput,
-        images: Array, labels: Array, lr: Array,
-    ) -> tuple[Learning, Losses]:  # fmt: skip
-        x = normalise(images, task)
-
-        def loss(params: tuple[Phi, Array, Array]) -> tuple[Array, tuple[Losses, Any]]:
-            phi, emb, chunk_emb = params
-            theta = generate(phi, emb, chunk_emb)
-            logits, stats = resnet.apply(module, theta, carry.stats, x, train=True)
-            fit = objectives.task_loss(mask_logits(logits, task), labels)
-            frozen = jax.lax.stop_gradient(chunk_emb)  # nothing is retained while they train
-            reg = objectives.drift(phi, anchor, task_emb, frozen, layout, drift_gains)
-            total = fit + config.beta * reg  # Equation 2
-            return total, (Losses(total, fit, reg), stats)
-
-        params = (carry.phi, carry.emb, carry.chunk_emb)
-        (phi_grad, emb_grad, chunk_grad), (losses, stats) = jax.grad(loss, has_aux=True)(params)
-        chunk_grad = chunk_grad * train_chunks
-        shared_update, shared_state = shared.update((phi_grad, chunk_grad), carry.optimiser[0])
-        own_update, own_state = own.update(emb_grad, carry.optimiser[1])
-        phi, chunk_emb = _descend((carry.phi, carry.chunk_emb), shared_update, lr)
-        emb = _descend(carry.emb, own_update, lr)
-        return Learning(phi, emb, chunk_emb, stats, (shared_state, own_state)), losses
-
-    def start_unlearning(state: CLState) -> Unlearning:
-        phi = jax.tree.map(jnp.copy, state.phi)
-        return Unlearning(phi, shared.init(phi))
-
-    def unlearn(
-        carry: Unlearning, anchor: Anchor, task_emb: Array, chunk_emb: Array, task: Array,
-        key: Array, lr: Array,
-    ) -> tuple[Unlearning, Losses]:  # fmt: skip
-        def loss(phi: Phi) -> tuple[Array, Losses]:
-            out = hypernet.outputs(phi, task_emb[task], chunk_emb)
-            if config.output_space == "theta":
-                out = hypernet.scale(layout, config.parametrisation, out)
-            forget = objectives.noise_alignment(
-                key, out, layout, config.noise, config.noise_samples, config.noise_form
-            )
-            reg = objectives.drift(phi, anchor, task_emb, chunk_emb, layout, drift_gains)
-            total = objectives.unlearn_loss(forget, reg, config.gamma, config.noise)
-            return total, Losses(total, forget, reg)
-
-        grad, losses = jax.grad(loss, has_aux=True)(carry.phi)
-        update, state = shared.update(grad, carry.optimiser)
-        return Unlearning(_descend(carry.phi, update, lr), state), losses
-
-    def logits(theta: Any, stats: Any, task: TaskInput, images: Array) -> Array:
-        x = normalise(images, task)
-        from_batch = config.norm_stats != BATCH_INDEPENDENT
-        raw = resnet.apply(module, theta, stats, x, train=False, batch_stats=from_batch)[0]
-        return mask_logits(raw, task)
-
-    def calibrate(theta: Any, stats: Any, task: TaskInput, images: Array) -> Any:
-        return resnet.apply(module, theta, stats, normalise(images, task), train=True)[1]
-
-    return Steps(
-        jax.jit(anchor),
-        jax.jit(start_learning),
-        jax.jit(learn, donate_argnums=0),
-        jax.jit(start_unlearning),
-        jax.jit(unlearn, donate_argnums=0),
-        jax.jit(generate),
-        jax.jit(calibrate),
-        jax.jit(logits),
-    )

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from uncle_jax.config import Config
+from uncle_jax.core import steps
 from uncle_jax.core.loop import OnStep
 from uncle_jax.core.state import CLState, erase_task, snapshot
 from uncle_jax.core.status import UNLEARNED, checked
@@ -61,17 +62,18 @@ def burn_in_iterations(config: Config, n_unlearned: int) -> int:
 
 
 def _unlearn(learner: Learner, state: CLState, task: int, on_step: OnStep | None) -> CLState:
-    steps, config = learner.steps, learner.network.config
+    net = learner.network
+    config = net.config
     key, k_emb, k_noise = jax.random.split(state.key, 3)
-    state = erase_task(state, task, learner.fresh)  # first, so that drift no longer holds the task
-    carry = steps.start_unlearning(state)
-    anchor = steps.anchor(state)
+    state = erase_task(state, task, net.fresh)  # first, so that drift no longer holds the task
+    carry = steps.start_unlearning(net, state)
+    anchor = steps.anchor(net, state)
     iterations = burn_in_iterations(config, int(state.n_unlearned))
     fixed = config.noise == "fixed"
     for index in range(iterations):
         k_step = state.noise_key if fixed else jax.random.fold_in(k_noise, index)
         carry, losses = steps.unlearn(
-            carry, anchor, state.task_emb, state.chunk_emb, task, k_step,
+            net, carry, anchor, state.task_emb, state.chunk_emb, task, k_step,
             np.float32(config.unlearn_lr),
         )  # fmt: skip
         if on_step:

@@ -54,7 +54,7 @@ def gkt_hnet(
     config = config or Config()
     learner = hypernetwork(spec, n_tasks, config, main_net)
     net = learner.network
-    generator = Generator(learner.shape, settings.generator_width or 2 * config.width)
+    generator = Generator(learner.network.shape, settings.generator_width or 2 * config.width)
     direction = optax.chain(
         optax.clip_by_global_norm(settings.clip_norm), optax.scale_by_adam()
     )  # fmt: skip

@@ -13,7 +13,7 @@ import optax
 from jax import Array
 
 from uncle_jax.config import Config
-from uncle_jax.core import hypernet, objectives, resnet
+from uncle_jax.core import hypernet, objectives, resnet, steps
 from uncle_jax.core.hypernet import Phi
 from uncle_jax.core.inputs import (
     BATCH_INDEPENDENT,
@@ -63,7 +63,8 @@ def jit_hnet(
     """JiT on the hypernetwork; it reads the forgotten task's data."""
     config = config or Config()
     learner = hypernetwork(spec, n_tasks, config, main_net)
-    module, layout, _ = learner.network
+    net = learner.network
+    module, layout = net.module, net.layout
     gains = hypernet.gains(layout, config.parametrisation)
     drift_gains = gains if config.output_space == "theta" else None
     from_batch = config.norm_stats != BATCH_INDEPENDENT
@@ -108,19 +109,19 @@ def jit_hnet(
         if past is None or past.forget is None:
             raise UncleError(f"jit-hnet reads the forgotten task's data to unlearn task {task}")
         images, labels = as_data(past.forget, spec, f"task {task}", task)
-        batch_of = batches_of(fit_images(images, learner.shape), jnp.asarray(labels))
+        batch_of = batches_of(fit_images(images, net.shape), jnp.asarray(labels))
         _, k_order, k_noise = jax.random.split(state.key, 3)
         status = state.status.at[task].set(UNLEARNED)
         state = dataclasses.replace(state, status=status)
-        anchor = learner.steps.anchor(state)  # holds the retained tasks alone
+        anchor = steps.anchor(net, state)  # holds the retained tasks alone
         emb, stats, phi = state.task_emb[task], stats_of(state, task), state.phi
-        inputs = task_input(spec, task, learner.shape)
+        inputs = task_input(spec, task, net.shape)
         order = epoch_order(k_order, 0, len(labels), settings.batch)
         for index, batch in enumerate(order):
             # What fills the last batch up must not count twice: the loss is a sum.
             left = len(labels) - index * settings.batch
             weights = (np.arange(settings.batch) < left).astype(np.float32)
-            theta = learner.steps.theta(phi, emb, state.chunk_emb)
+            theta = steps.theta(net, phi, emb, state.chunk_emb)
             rows = batch_of(batch)[0]
             keys = jax.random.split(jax.random.fold_in(k_noise, index), settings.copies)
             found = [look(theta, stats, rows, weights, inputs, key) for key in keys]

@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array
 
 from uncle_jax.config import Config
-from uncle_jax.core import hypernet, resnet
+from uncle_jax.core import resnet, steps
 from uncle_jax.core.inputs import (
     BATCH_INDEPENDENT,
     TaskInput,
@@ -23,8 +23,8 @@ from uncle_jax.core.inputs import (
 )
 from uncle_jax.core.loop import Inflight, OnStep, run_epochs
 from uncle_jax.core.state import CLState, snapshot, stats_of
-from uncle_jax.core.status import LEARNED, NEW, UNLEARNED, checked, in_range
-from uncle_jax.core.steps import Network, Steps, make_steps
+from uncle_jax.core.status import LEARNED, UNLEARNED, checked, in_range
+from uncle_jax.core.steps import Network, network
 from uncle_jax.methods.protocol import Method
 from uncle_jax.tasks import Data, InputSpec, as_data
 
@@ -34,9 +34,6 @@ class Learner(NamedTuple):
 
     method: Method  # `hnet`: unlearning only drops the task from L_reg
     network: Network
-    shape: tuple[int, int, int]  # [H, W, D] of the main network's input
-    fresh: Any  # norm statistics that have seen nothing
-    steps: Steps
 
 
 def hypernetwork(
@@ -50,30 +47,10 @@ def hypernetwork(
     config = config or Config()
     main_net = main_net or resnet.from_config(config, spec.n_classes)
     shape = input_shape(spec, config.image_size)
-    layout, fresh = resnet.plan(main_net, shape, config.chunks)
-    network = Network(main_net, layout, config)
-    steps = make_steps(network)
+    net = network(main_net, shape, config)
 
-    @jax.jit
     def init(key: Array) -> CLState:
-        key, noise_key, k_task, k_chunk, k_phi = jax.random.split(key, 5)
-        task_emb = jax.random.normal(k_task, (n_tasks, config.embedding))
-        chunk_emb = jax.random.normal(k_chunk, (config.chunks, config.embedding))
-        phi = hypernet.init(
-            k_phi, layout, task_emb, chunk_emb, config.trunk, config.parametrisation
-        )
-        return CLState(
-            phi=phi,
-            task_emb=task_emb,
-            chunk_emb=chunk_emb,
-            status=jnp.full(n_tasks, NEW),
-            norm_stats=jax.tree.map(lambda a: jnp.broadcast_to(a, (n_tasks, *a.shape)), fresh),
-            phi_star=phi,
-            key=key,
-            noise_key=noise_key,
-            n_requests=jnp.zeros((), jnp.int32),
-            n_unlearned=jnp.zeros((), jnp.int32),
-        )
+        return steps.init(net, n_tasks, key)
 
     def learn(
         state: CLState, task: int, data: Data, *, on_step: OnStep | None = None,
@@ -83,7 +60,7 @@ def hypernetwork(
         images, labels = as_data(data, spec, f"task {task}", task)
         fitted = Data(fit_images(images, shape), jnp.asarray(labels))
         inputs = task_input(spec, task, shape)
-        return _learn(steps, config, fresh, state, task, inputs, fitted, on_step, inflight)
+        return _learn(net, state, task, inputs, fitted, on_step, inflight)
 
     def unlearn(state: CLState, task: int, /, *, on_step: OnStep | None = None) -> CLState:
         del on_step
@@ -97,15 +74,15 @@ def hypernetwork(
         Those of classes that the task does not have are minus infinity.
         """
         task = in_range(state, task)
-        theta = steps.theta(state.phi, state.task_emb[task], state.chunk_emb)
+        theta = steps.theta(net, state.phi, state.task_emb[task], state.chunk_emb)
         stats, inputs = stats_of(state, task), task_input(spec, task, shape)
         return logits_of(
-            lambda x: steps.logits(theta, stats, inputs, x), images, spec, shape,
+            lambda x: steps.logits(net, theta, stats, inputs, x), images, spec, shape,
             config.eval_batch_size,
         )  # fmt: skip
 
     method = Method("hnet", init, learn, unlearn, logits, iterations=lambda n: 0)
-    return Learner(method, network, shape, fresh, steps)
+    return Learner(method, net)
 
 
 def hnet(
@@ -126,14 +103,20 @@ def answered(state: CLState) -> CLState:
 
 
 def _learn(
-    steps: Steps, config: Config, fresh: Any, state: CLState, task: int, inputs: TaskInput,
-    data: Data, on_step: OnStep | None, inflight: Inflight | None,
-) -> CLState:  # fmt: skip
+    net: Network,
+    state: CLState,
+    task: int,
+    inputs: TaskInput,
+    data: Data,
+    on_step: OnStep | None,
+    inflight: Inflight | None,
+) -> CLState:
     """`state` with `task` learned from images on the device, fitted to the network's input."""
+    config = net.config
     key, k_emb, k_order = jax.random.split(state.key, 3)
     emb = jax.random.normal(k_emb, (config.embedding,))  # Algorithm 1, line 1
-    carry = steps.start_learning(state, emb, fresh)
-    anchor = steps.anchor(state)
+    carry = steps.start_learning(net, state, emb)
+    anchor = steps.anchor(net, state)
     train_chunks = jnp.asarray(state.n_requests == 0, jnp.float32)
     images, labels = data
     batch_of = batches_of(images, labels)
@@ -141,7 +124,7 @@ def _learn(
     def step(carry: Any, index: int, batch: np.ndarray, lr: np.float32) -> tuple[Any, Array]:
         del index
         carry, losses = steps.learn(
-            carry, anchor, state.task_emb, train_chunks, inputs, *batch_of(batch), lr
+            net, carry, anchor, state.task_emb, train_chunks, inputs, *batch_of(batch), lr
         )
         return carry, losses.total
 
@@ -149,11 +132,11 @@ def _learn(
     # theta moved faster than its running statistics: let them settle on the final theta.
     own = carry.stats
     if config.norm_calibration and config.norm_stats == BATCH_INDEPENDENT and jax.tree.leaves(own):
-        theta = steps.theta(carry.phi, carry.emb, carry.chunk_emb)
+        theta = steps.theta(net, carry.phi, carry.emb, carry.chunk_emb)
         order = jax.random.permutation(jax.random.fold_in(k_order, config.epochs), len(labels))
         order = np.resize(np.asarray(order), (config.norm_calibration, config.batch_size))
         for batch in order:
-            own = steps.calibrate(theta, own, inputs, batch_of(batch)[0])
+            own = steps.calibrate(net, theta, own, inputs, batch_of(batch)[0])
 
     stats = jax.tree.map(lambda a, one: a.at[task].set(one), state.norm_stats, own)
     return snapshot(
