@@ -80,7 +80,7 @@ def answer_sequence(workdir: Path, on_request=lambda entry: None, keep_history=F
 
     with store:
         return run_sequence(
-            method, benchmark(), SEQUENCE, jax.random.key(0), None, commit, "test", 0, done,
+            method, benchmark(), SEQUENCE, jax.random.key(0), None, commit, done,
             functools.partial(sequence.saves, store, 1),
         )  # fmt: skip
 

@@ -43,11 +43,12 @@ class InputSpec:
 
 
 def as_data(data: Any, spec: InputSpec, what: str = "data", task: int = 0) -> Data:
-    """`data`, an (images, labels) pair of `task`, checked against `spec`. Raises UncleError.
+    """`data`, an (images, labels) pair of `task`, arrays or lists, checked against `spec`.
 
-    Any height and width will do; channels must be those of `spec`, or one (grey).
+    Any height and width will do; channels must be those of `spec`, or one (grey). Raises
+    UncleError.
     """
-    images, labels = data
+    images, labels = (a if hasattr(a, "shape") else np.asarray(a) for a in data)
     check_images(images, spec, what)
     _check_integers(labels, what)
     if labels.shape != (len(images),) or not len(labels):

@@ -1,10 +1,12 @@
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 from conftest import TINY, Small
 
 from uncle_jax.engine.clock import CompileClock
-from uncle_jax.engine.sequence import gather, load_task, run_sequence
+from uncle_jax.engine.sequence import gather, run_sequence
 from uncle_jax.errors import UncleError
 from uncle_jax.methods.protocol import Method
 from uncle_jax.methods.uncle import uncle
@@ -13,8 +15,9 @@ from uncle_jax.requests import parse
 
 def test_callbacks_follow_steps_and_requests(spec, blob_benchmark):
     steps, answered = [], []
+    unseen = dataclasses.replace(TINY, beta=0.0987)  # by other tests: it has to compile
     run = run_sequence(
-        uncle(spec, 4, TINY, Small()),
+        uncle(spec, 4, unseen, Small()),
         blob_benchmark,
         parse("L0 L1 U0"),
         jax.random.key(0),
@@ -42,19 +45,17 @@ def test_nothing_is_learned_when_a_request_cannot_be_answered(spec, blob_benchma
     assert not steps
 
 
-def test_an_unlearn_request_reads_no_data(spec, blob_benchmark, monkeypatch):
-    from uncle_jax.engine import sequence as engine
-
+def test_an_unlearn_request_reads_no_data(spec, blob_benchmark):
     loaded = []
-    original = engine.load_task
-    monkeypatch.setattr(
-        engine,
-        "load_task",
-        lambda b, task, *rest: (loaded.append(task), original(b, task, *rest))[1],
-    )
+
+    def load(task, split):
+        loaded.append((task, split))
+        return blob_benchmark.load(task, split)
+
     method = uncle(spec, 4, TINY, Small())
-    run_sequence(method, blob_benchmark, parse("L0 L1 U0"), jax.random.key(0))
-    assert loaded == [0, 1]
+    watched = dataclasses.replace(blob_benchmark, load=load)
+    run_sequence(method, watched, parse("L0 L1 U0"), jax.random.key(0))
+    assert loaded == [(0, "train"), (0, "test"), (1, "train"), (1, "test")]
 
 
 @pytest.mark.parametrize(
@@ -100,19 +101,11 @@ def test_a_method_is_handed_what_it_declares_and_nothing_else(
 
 def test_past_data_excludes_what_is_held_out(blob_benchmark):
     method = Method("spy", *[lambda *_: None] * 4, "forget")  # type: ignore[list-item]
-    past = gather(method, blob_benchmark, parse("L0 U0"), "validation", 5)
-    rest, _ = load_task(blob_benchmark, 0, "validation", 5)
+    held = blob_benchmark.held_out(5)
+    past = gather(method, held, parse("L0 U0"))
     assert past is not None
-    np.testing.assert_array_equal(past.forget.images, rest.images)
-
-
-def test_validation_data_is_held_out_of_training(blob_benchmark):
-    train, test = load_task(blob_benchmark, 0)
-    rest, held = load_task(blob_benchmark, 0, "validation")
-    assert len(rest.labels) + len(held.labels) == len(train.labels)
-    assert len(test.labels) == 48
-    with pytest.raises(UncleError, match="eval_split"):
-        load_task(blob_benchmark, 0, "val")
+    np.testing.assert_array_equal(past.forget.images, held.load(0, "train").images)
+    assert len(past.forget.labels) < len(blob_benchmark.load(0, "train").labels)
 
 
 def test_the_compile_clock_counts_nested_spans_once():

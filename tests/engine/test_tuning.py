@@ -70,12 +70,12 @@ def test_a_trial_is_what_a_run_of_its_settings_ends_in(benchmark, name, grid):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tuning, "run_sequence", counting)
-        trials = list(tuning.sweep(points, benchmark, requests, KEY, 7, net))
+        trials = list(tuning.sweep(points, benchmark.held_out(7), requests, KEY, net))
     assert counted == [True, False, False]
     for trial in trials:
         point = trial.point
         method = build(name, benchmark.spec, 4, point.config, point.settings, net)
-        run = real(method, benchmark, requests, KEY, eval_split="validation", holdout_seed=7)
+        run = real(method, benchmark.held_out(7), requests, KEY)
         assert pytest.approx(run.metrics["RA"]) == trial.RA
         assert pytest.approx(run.metrics["FA"]) == trial.FA
         assert trial.spill == pytest.approx(run.metrics["spill"])

@@ -88,6 +88,8 @@ def run(args: argparse.Namespace, started: float) -> int:
     workdir = args.workdir or Path("runs") / run_name(args, changes)
     with bar:
         benchmarks = {seed: load_benchmark(args.dataset, seed, choice) for seed in args.seeds}
+    if config.eval_split == "validation":
+        benchmarks = {seed: one.held_out(seed) for seed, one in benchmarks.items()}
     first = benchmarks[args.seeds[0]]
     requests = requests or parse(" ".join(f"L{t}" for t in range(first.n_tasks)) + " U0")
     validate(requests, first.n_tasks)
@@ -155,7 +157,7 @@ def run(args: argparse.Namespace, started: float) -> int:
                 tell(answer)
             runs[seed] = run_sequence(
                 method, benchmark, requests, jax.random.key(seed), bar.on_step, on_request,
-                config.eval_split, seed, done, partial(resume.saves, store, args.save_every),
+                done, partial(resume.saves, store, args.save_every),
             )  # fmt: skip
 
     summary = workdirs.summarise(runs, time.perf_counter() - started)

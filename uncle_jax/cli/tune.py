@@ -91,7 +91,7 @@ def tune(args: argparse.Namespace) -> int:
 
     tried = [p for n in args.methods for p in tuning.points(n, config, own[n], grids[n])]
     with bar:
-        benchmark = load_benchmark(args.dataset, args.seed, choice)
+        benchmark = load_benchmark(args.dataset, args.seed, choice).held_out(args.seed)
     tuning.check(requests, benchmark.n_tasks)
     print(f"{args.dataset}, preset {args.preset}: {args.requests}, seed {args.seed}, validation")
     for remark in benchmark.remarks:
@@ -107,7 +107,7 @@ def tune(args: argparse.Namespace) -> int:
     } | environment()  # fmt: skip
     for label, trial in zip(
         labels,
-        tuning.sweep(tried, benchmark, requests, jax.random.key(args.seed), args.seed),
+        tuning.sweep(tried, benchmark, requests, jax.random.key(args.seed)),
         strict=True,
     ):
         trials.append(trial)

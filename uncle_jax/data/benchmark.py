@@ -1,13 +1,13 @@
 """Benchmarks: tasks of labelled images, as plain arrays."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from uncle_jax.errors import UncleError
-from uncle_jax.tasks import Data, InputSpec, TaskSpec, _check_integers, as_data
+from uncle_jax.tasks import Data, InputSpec, TaskSpec, _check_integers, as_data, holdout
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,16 @@ class Benchmark:
     load: Callable[[int, str], Data] = field(repr=False)  # (task, "train" | "test")
     provenance: Mapping[str, Any] = field(default_factory=dict)  # for config.json
     remarks: tuple[str, ...] = ()  # what a reader of any result must know: stand-ins, subsets
+
+    def held_out(self, seed: int) -> "Benchmark":
+        """This benchmark for choosing settings: its test split is a tenth of each task's training
+        data, drawn by `seed` and held out from it; the real test split is never loaded."""
+
+        def load(task: int, split: str) -> Data:
+            rest, held = holdout(self.load(task, "train"), seed)
+            return rest if split == "train" else held
+
+        return replace(self, load=load)
 
     @staticmethod
     def from_arrays(

@@ -15,9 +15,7 @@ from uncle_jax.evaluate.accuracy import evaluate
 from uncle_jax.evaluate.answers import Answer, Run
 from uncle_jax.methods.protocol import Method, Past, Unlearn, UnlearnDataFree
 from uncle_jax.requests import Request, retained, validate
-from uncle_jax.tasks import Data, holdout
-
-LoadTask = Callable[[int], tuple[Data, Data]]  # task -> (train, evaluation)
+from uncle_jax.tasks import Data
 
 
 def run_sequence(
@@ -27,17 +25,15 @@ def run_sequence(
     key: Array,
     on_step: OnStep | None = None,
     on_request: Callable[[Answer, Any], None] | None = None,
-    eval_split: str = "test",
-    holdout_seed: int = 0,
     done: Run | None = None,
     inflight: Callable[[int, Request], Inflight] | None = None,
 ) -> Run:
     """Answer `requests` in order, evaluating every task seen so far after each.
 
     A learn request sees its own task's training data, an unlearn request what its method declares
-    that it `reads` (methods/protocol.py), and nothing else. `on_step(step,
-    steps, loss)` follows each optimiser step, `on_request(answer, state)` each request.
-    `eval_split` "validation" evaluates on a tenth of the training data, held out from learning.
+    that it `reads` (methods/protocol.py), and nothing else. `on_step(step, steps, loss)` follows
+    each optimiser step, `on_request(answer, state)` each request. To evaluate on held-out training
+    data instead of the test split, pass `benchmark.held_out(seed)`.
     `done`: the run of the first requests, after which to go on. `inflight(index, request)`: what
     keeps a learn request's progress (methods/protocol.py). Raises UncleError, before anything is
     learned, if a request cannot be answered.
@@ -47,19 +43,19 @@ def run_sequence(
     if [answer.request for answer in answers] != list(requests[: len(answers)]):
         raise UncleError("the requests answered so far are not the first of these")
     held = {
-        answer.request.task: load_task(benchmark, answer.request.task, eval_split, holdout_seed)[1]
+        answer.request.task: benchmark.load(answer.request.task, "test")
         for answer in answers
         if answer.request.op == "L"
     }
     for index, (op, task) in list(enumerate(requests))[len(answers) :]:
         with CompileClock() as clock:
             if op == "L":
-                train, held[task] = load_task(benchmark, task, eval_split, holdout_seed)
+                train, held[task] = benchmark.load(task, "train"), benchmark.load(task, "test")
                 started, compiled = time.perf_counter(), clock.seconds
                 kept = {"inflight": inflight(index, Request(op, task))} if inflight else {}
                 state = method.learn(state, task, train, on_step=on_step, **kept)
             else:
-                past = gather(method, benchmark, requests[: index + 1], eval_split, holdout_seed)
+                past = gather(method, benchmark, requests[: index + 1])
                 started, compiled = time.perf_counter(), clock.seconds
                 state = unlearn(method, state, task, past, on_step)
             jax.block_until_ready(state)
@@ -71,10 +67,7 @@ def run_sequence(
     return Run(state, tuple(answers))
 
 
-def gather(
-    method: Method, benchmark: Benchmark, requests: Sequence[Request],
-    eval_split: str = "test", holdout_seed: int = 0,
-) -> Past | None:  # fmt: skip
+def gather(method: Method, benchmark: Benchmark, requests: Sequence[Request]) -> Past | None:
     """The training data that `method` may read for the unlearn request that `requests` end in.
 
     None for a method that reads none (or its own buffer alone): nothing is loaded.
@@ -84,7 +77,7 @@ def gather(
     order = sorted(retained(requests), key=lambda t: learned_at[t])
 
     def train(t: int) -> Data:
-        return load_task(benchmark, t, eval_split, holdout_seed)[0]
+        return benchmark.load(t, "train")
 
     if method.reads in ("forget", "forget+retain"):
         return Past(forget=train(task))
@@ -102,15 +95,3 @@ def unlearn(
     if past is None:
         return cast(UnlearnDataFree, method.unlearn)(state, task, on_step=on_step)
     return cast(Unlearn, method.unlearn)(state, task, past, on_step=on_step)
-
-
-def load_task(
-    benchmark: Benchmark, task: int, eval_split: str = "test", holdout_seed: int = 0
-) -> tuple[Data, Data]:
-    """(train, evaluation) data of one task; with "validation" the latter is held out from train."""
-    if eval_split not in ("test", "validation"):
-        raise UncleError(f"unknown eval_split {eval_split!r} (allowed: test, validation)")
-    train = benchmark.load(task, "train")
-    if eval_split == "validation":
-        return holdout(train, holdout_seed)
-    return train, benchmark.load(task, "test")

@@ -90,13 +90,13 @@ def check(requests: Sequence[Request], n_tasks: int) -> None:
 
 def sweep(
     trials: Iterable[Point], benchmark: Benchmark, requests: Sequence[Request], key: Array,
-    holdout_seed: int = 0, main_net: Any = None,
+    main_net: Any = None,
 ) -> Iterator[Trial]:  # fmt: skip
     """Unlearn under each point, from one learned state for all that learn alike.
 
     `requests`: any, the last of them an unlearn request, which is the one tried; what comes before
-    is answered under the first point of those that learn alike. Accuracies are of a tenth of the
-    training data, held out from learning. Raises UncleError.
+    is answered under the first point of those that learn alike. Accuracies are of the
+    benchmark's test split, so pass `benchmark.held_out(seed)`. Raises UncleError.
     """
     check(requests, benchmark.n_tasks)
     chance = 100 / benchmark.spec.task(requests[-1].task).n_classes
@@ -107,14 +107,8 @@ def sweep(
         )
         same = learning_of(point)
         if same not in learned:
-            learned[same] = run_sequence(
-                method, benchmark, requests[:-1], key,
-                eval_split="validation", holdout_seed=holdout_seed,
-            )  # fmt: skip
-        run = run_sequence(
-            method, benchmark, requests, key,
-            eval_split="validation", holdout_seed=holdout_seed, done=learned[same],
-        )  # fmt: skip
+            learned[same] = run_sequence(method, benchmark, requests[:-1], key)
+        run = run_sequence(method, benchmark, requests, key, done=learned[same])
         last, metrics = run.answers[-1], run.metrics
         yield Trial(
             point, metrics["RA"], last.accuracy[last.request.task], _spill(run), last.seconds,

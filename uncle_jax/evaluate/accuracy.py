@@ -5,14 +5,25 @@ from typing import Any
 
 import numpy as np
 
+from uncle_jax.errors import UncleError
 from uncle_jax.methods.protocol import Method
 from uncle_jax.tasks import Data
 
 
-def evaluate(method: Method, state: Any, task: int, data: Data) -> float:
-    """Accuracy, in per cent, of `task`'s network on labelled images."""
-    predictions = np.argmax(method.logits(state, task, data.images), axis=-1)
-    return 100 * float(np.mean(predictions == np.asarray(data.labels)))
+def evaluate(method: Method, state: Any, task: int, data: Data | tuple[Any, Any]) -> float:
+    """Accuracy, in per cent, of `task`'s network on labelled images: what `learn` takes will do.
+
+    Raises UncleError for images that do not fit the method, or another number of labels.
+    """
+    images, labels = data
+    labels = np.asarray(labels)
+    if labels.shape != (len(images),):
+        raise UncleError(
+            f"{len(images)} images and labels of shape {list(labels.shape)} "
+            "(expected one label an image)"
+        )
+    predictions = np.argmax(method.logits(state, task, images), axis=-1)
+    return 100 * float(np.mean(predictions == labels))
 
 
 def chance(data: Data) -> float:

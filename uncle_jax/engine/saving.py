@@ -1,0 +1,37 @@
+"""A state in a folder of its own, by Orbax: for studies that need no store."""
+
+from pathlib import Path
+from typing import Any
+
+from uncle_jax.engine.learner import template
+from uncle_jax.errors import UncleError
+from uncle_jax.methods.protocol import Method
+from uncle_jax.store import checkpoint
+
+
+def save(path: str | Path, state: Any) -> None:
+    """Keep `state` in folder `path`; an earlier one there goes once this one is whole.
+
+    Raises UncleError where the disk does not take it; the earlier one is then still there.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UncleError(f"cannot write to {folder} ({error.strerror})") from None
+    earlier = checkpoint.committed(folder)
+    checkpoint.save(folder, max(earlier, default=-1) + 1, state, {}, {})
+    for step in earlier:
+        checkpoint.discard(folder, step)
+
+
+def restore(path: str | Path, method: Method) -> Any:
+    """The state of `method` that `save` kept in folder `path`, on this process's first device.
+
+    Raises UncleError if there is none, if it is damaged, or another method's or configuration's.
+    """
+    folder = Path(path)
+    steps = checkpoint.committed(folder)
+    if not steps:
+        raise UncleError(f"{folder} holds no saved state (uncle_jax.save makes one)")
+    return checkpoint.restore(folder, steps[-1], template(method), {})
