@@ -6,6 +6,7 @@ Y classes.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import flax.struct
@@ -52,3 +53,12 @@ def erase_task(state: CLState, task: int | Array, fresh: Any) -> CLState:
     stats = jax.tree.map(lambda all_, one: all_.at[task].set(one), state.norm_stats, fresh)
     status = state.status.at[task].set(UNLEARNED)
     return dataclasses.replace(state, norm_stats=stats, status=status)
+
+
+def with_arrays(state: Any, arrays: Mapping[str, Any]) -> Any:
+    """`state`, any pytree, with the leaves that `arrays` names by path (".phi.trunk[0].w")."""
+
+    def one(path: Any, leaf: Any) -> Any:
+        return arrays.get(jax.tree_util.keystr(path), leaf)
+
+    return jax.tree_util.tree_map_with_path(one, state)

@@ -1,6 +1,6 @@
 """What every method offers: four pure functions over its own frozen state."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 from jax import Array
@@ -52,6 +52,16 @@ class UnlearnDataFree(Protocol):
     def __call__(self, state: Any, task: int, /, *, on_step: OnStep | None = None) -> Any: ...
 
 
+class TaskNetwork(NamedTuple):
+    """One task's network: module.apply({"params": params, "batch_stats": stats}, x, train=False).
+
+    `x` is normalised (core/inputs.normalise) and of the network's input shape.
+    """
+
+    params: Any  # theta, generated or trained
+    stats: Any  # its norm statistics; {} if it has none
+
+
 class Method(NamedTuple):
     """A continual learner that can unlearn. States go in and come out; none is changed in place.
 
@@ -67,3 +77,7 @@ class Method(NamedTuple):
     settings: Any = None  # a frozen dataclass of what is its own; the rest is Config's
     # (unlearnings so far) -> optimiser steps of the next, where they do not depend on data
     iterations: Callable[[int], int] | None = None
+    network: Callable[[Any, int], TaskNetwork] | None = None  # (state, task) -> ready to apply
+    # (a whole state, some checkpoint's arrays by path, task) -> every state that the arrays, with
+    # the whole state's where they lack some, could answer for the task with; None: those in place
+    partial: Callable[[Any, Mapping[str, Any], int], Sequence[Any]] | None = None

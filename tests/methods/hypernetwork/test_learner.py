@@ -56,3 +56,36 @@ def test_rt_hnet_keeps_nothing_of_before_and_learns_what_is_retained(learned):
 def test_rt_hnet_wants_exactly_the_retained_tasks_data(learned, past):
     with pytest.raises(UncleError, match="all retained tasks' data"):
         rt_hnet(SPEC, 4, TINY, Small()).unlearn(learned[1], 0, past)
+
+
+def test_the_network_of_a_task_is_ready_to_apply(learned):
+    method, state = learned
+    theta, stats = method.network(state, 2)
+    images = blobs(4).images
+    x = (images / np.float32(255) - 0.5) / 0.25
+    ours = Small().apply({"params": theta, "batch_stats": stats}, x, train=False)
+    np.testing.assert_allclose(ours, method.logits(state, 2, images), rtol=1e-5, atol=1e-5)
+    with pytest.raises(UncleError, match="unknown task 4"):
+        method.network(state, 4)
+
+
+def arrays_of(tree):
+    return {jax.tree_util.keystr(p): leaf for p, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def test_an_old_phi_is_tried_under_the_embeddings_that_are_there(learned):
+    method, state = learned
+    old = method.init(jax.random.key(9))
+    _, _, under_present = method.partial(state, arrays_of(old), 0)
+    same(under_present.phi, old.phi)
+    same(under_present.task_emb, state.task_emb)
+
+
+def test_an_in_request_save_is_tried_in_the_tasks_place(learned):
+    method, state = learned
+    stats = jax.tree.map(lambda a: a[0] + 1, state.norm_stats)
+    saved = {".emb": np.full(4, 7.0), **{f".stats{k}": v for k, v in arrays_of(stats).items()}}
+    _, in_place, _ = method.partial(state, saved, 1)
+    assert in_place.task_emb[1].tolist() == [7.0] * 4
+    same(in_place.task_emb[2], state.task_emb[2])
+    same(jax.tree.map(lambda a: a[1], in_place.norm_stats), stats)

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
+from uncle_jax.core.state import with_arrays
 from uncle_jax.evaluate.accuracy import chance, evaluate
 from uncle_jax.methods.protocol import Method
 from uncle_jax.store import certificate, checkpoint
@@ -110,7 +108,11 @@ def remains(
             unread.append(where)
             continue
         for task, data in tests.items():
-            states = _candidates(present, arrays, task)
+            states = (
+                method.partial(present, arrays, task)
+                if method.partial
+                else [with_arrays(present, arrays)]
+            )
             accuracy = max(evaluate(method, state, task, data) for state in states)
             measured.append(Measurement(where, task, accuracy, chance(data)))
     return tuple(measured), tuple(unread)
@@ -144,21 +146,3 @@ def _leaves(store: Store) -> list[dict[str, Any]]:
     """How the arrays of the store's state are stored."""
     whole = next(copy for copy in COPIES if intact(store.folder / copy, store.step))
     return checkpoint.manifest(store.folder / whole, store.step)["leaves"]
-
-
-def _candidates(present: Any, arrays: Mapping[str, Any], task: int) -> list[Any]:
-    """States that `arrays`, a state's or an in-request save's, could answer for `task` with.
-
-    What they lack is taken from the `present` state, so that an old phi is measured under any
-    embedding and statistics that are still there; those of a save are put in the task's place.
-    """
-    pairs, structure = jax.tree_util.tree_flatten_with_path(present)
-    now = {jax.tree_util.keystr(path): leaf for path, leaf in pairs}
-    mixed = {path: arrays.get(path, leaf) for path, leaf in now.items()}
-    own = dict(mixed)
-    for path in now:
-        part = path.replace(".task_emb", ".emb").replace(".norm_stats", ".stats")
-        if part != path and part in arrays:
-            own[path] = jnp.asarray(mixed[path]).at[task].set(arrays[part])
-    phi_only = {path: arrays[path] if path.startswith(".phi[") else now[path] for path in now}
-    return [jax.tree.unflatten(structure, list(each.values())) for each in (mixed, own, phi_only)]

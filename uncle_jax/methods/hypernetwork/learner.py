@@ -2,6 +2,7 @@
 (von Oswald et al. 2020, without lookahead). What unlearns on it is in uncle.py and *_hnet.py."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -22,10 +23,10 @@ from uncle_jax.core.inputs import (
     task_input,
 )
 from uncle_jax.core.loop import Inflight, OnStep, run_epochs
-from uncle_jax.core.state import CLState, snapshot, stats_of
+from uncle_jax.core.state import CLState, snapshot, stats_of, with_arrays
 from uncle_jax.core.status import LEARNED, UNLEARNED, checked, in_range
 from uncle_jax.core.steps import Network, network
-from uncle_jax.methods.protocol import Method
+from uncle_jax.methods.protocol import Method, TaskNetwork
 from uncle_jax.tasks import Data, InputSpec, as_data
 
 
@@ -68,20 +69,34 @@ def hypernetwork(
         state = dataclasses.replace(state, status=state.status.at[task].set(UNLEARNED))
         return snapshot(answered(state))
 
+    def task_network(state: CLState, task: int) -> TaskNetwork:
+        """theta, generated for `task`, and the task's norm statistics. Raises UncleError."""
+        task = in_range(state, task)
+        theta = steps.theta(net, state.phi, state.task_emb[task], state.chunk_emb)
+        return TaskNetwork(theta, stats_of(state, task))
+
     def logits(state: CLState, task: int, images: Any) -> Array:
         """Logits [B, Y] of `task`'s generated network for images [B, H, W, D].
 
         Those of classes that the task does not have are minus infinity.
         """
-        task = in_range(state, task)
-        theta = steps.theta(net, state.phi, state.task_emb[task], state.chunk_emb)
-        stats, inputs = stats_of(state, task), task_input(spec, task, shape)
+        theta, stats = task_network(state, task)
+        inputs = task_input(spec, task, shape)
         return logits_of(
             lambda x: steps.logits(net, theta, stats, inputs, x), images, spec, shape,
             config.eval_batch_size,
         )  # fmt: skip
 
-    method = Method("hnet", init, learn, unlearn, logits, iterations=lambda n: 0)
+    method = Method(
+        "hnet",
+        init,
+        learn,
+        unlearn,
+        logits,
+        iterations=lambda n: 0,
+        network=task_network,
+        partial=partial_states,
+    )
     return Learner(method, net)
 
 
@@ -100,6 +115,27 @@ def answered(state: CLState) -> CLState:
         n_requests=state.n_requests + 1,
         n_unlearned=state.n_unlearned + 1,
     )
+
+
+def partial_states(present: CLState, arrays: Mapping[str, Any], task: int) -> list[CLState]:
+    """States that `arrays`, a state's or an in-request save's (`Learning`), could be used in.
+
+    What they lack is the `present` state's, so that an old phi is measured under any embedding and
+    statistics that are still there; those of a save are put in the task's place.
+    """
+    mixed = with_arrays(present, arrays)
+    saved = {
+        path.replace(".emb", ".task_emb").replace(".stats", ".norm_stats"): array
+        for path, array in arrays.items()
+        if path == ".emb" or path.startswith(".stats[")
+    }
+    in_place = {
+        jax.tree_util.keystr(path): jnp.asarray(leaf).at[task].set(saved[name])
+        for path, leaf in jax.tree_util.tree_leaves_with_path(mixed)
+        if (name := jax.tree_util.keystr(path)) in saved
+    }
+    phi = {path: array for path, array in arrays.items() if path.startswith(".phi.")}
+    return [mixed, with_arrays(mixed, in_place), with_arrays(present, phi)]
 
 
 def _learn(
