@@ -2,8 +2,20 @@
 
 import gc
 import importlib.util
+import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
+
+# Most of the suite's time is compilation, and many tests compile the same: both workers, and the
+# processes that tests start, share what was compiled. A folder of its own for each session.
+COMPILED = "JAX_COMPILATION_CACHE_DIR"
+OURS = COMPILED not in os.environ
+if OURS:
+    os.environ[COMPILED] = tempfile.mkdtemp(prefix="uncle_jax_tests_")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 import flax.linen as nn
 import jax
@@ -44,6 +56,12 @@ class Linear(nn.Module):
     @nn.compact
     def __call__(self, x, train):
         return nn.Dense(self.n_outputs)(x.reshape(len(x), -1))
+
+
+def pytest_unconfigure() -> None:
+    """The folder goes with the process that made it."""
+    if OURS:
+        shutil.rmtree(os.environ[COMPILED], ignore_errors=True)
 
 
 def same(a, b) -> bool:
