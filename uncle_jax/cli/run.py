@@ -1,9 +1,9 @@
 """Learn and unlearn a sequence of tasks, and show what was learned, kept and forgotten.
 
-python experiments/run.py                            permuted digits, 90 s on two cores
-python experiments/run.py --dataset tinyimagenet --seq 2          the paper's setting (a GPU)
-python experiments/run.py --dataset cifar100 --preset laptop      two cores, minutes
-python experiments/run.py --dataset folder:ROOT --classes-per-task 5 --requests "L0 L1 U0"
+uncle run                                            permuted digits, 90 s on two cores
+uncle run --dataset tinyimagenet --seq 2             the paper's setting (a GPU)
+uncle run --dataset cifar100 --preset laptop         two cores, minutes
+uncle run --dataset folder:ROOT --classes-per-task 5 --requests "L0 L1 U0"
 """
 
 import argparse
@@ -18,11 +18,13 @@ from typing import Any
 from uncle_jax.cli.arguments import (
     Parser,
     add_data,
+    add_method,
     add_settings,
     chosen_preset,
     chosen_settings,
     data_choice,
     exit_code,
+    parsed,
 )
 from uncle_jax.config import Config, as_dict, fingerprint
 from uncle_jax.errors import UncleError
@@ -34,14 +36,11 @@ from uncle_jax.runs.progress import Download, Progress
 
 def parser() -> Parser:
     """The options of `uncle run`."""
-    p = Parser(description=__doc__)
+    p = Parser(prog="uncle run", description=__doc__)
     add_data(p)
     p.add_argument("--seq", type=int, default=1, help="request sequence of Table 4: 1, 2 or 3")
     p.add_argument("--requests", help='your own sequence instead, such as "L0 L1 U0"')
-    p.add_argument(
-        "--method", default="uncle",
-        help=", ".join(registry.METHODS) + "; your own: FILE.py:FUNCTION",
-    )  # fmt: skip
+    add_method(p, "--method", default="uncle")
     p.add_argument("--seeds", type=int, nargs="+", default=[0], help="one run each")
     p.add_argument("--workdir", type=Path, help="default: runs/<dataset>-seq<k>-<method>")
     p.add_argument(
@@ -60,7 +59,7 @@ def parser() -> Parser:
 def main(argv: list[str] | None = None) -> int:
     """`uncle run`: the exit code."""
     started = time.perf_counter()
-    args = parser().parse_args(argv)
+    args = parsed(parser(), argv)
     return exit_code(lambda: run(args, started), "the same command goes on from here")
 
 
