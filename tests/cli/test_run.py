@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from uncle_jax.cli import run as command
+from uncle_jax.cli import table
 from uncle_jax.methods import registry
 
 RUN = Path(__file__).resolve().parents[2] / "experiments" / "run.py"
@@ -146,19 +147,64 @@ def test_help_and_bad_arguments_answer_before_jax_is_imported(tmp_path):
         (["--tasks", "nowhere.json"], "cannot read --tasks"),
     ],
 )
-def test_bad_input_is_one_line_exit_code_2_and_nothing_written(tmp_path, args, message):
-    done = run(*args, cwd=tmp_path)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert done.stdout == ""
+def test_bad_input_is_one_line_exit_code_2_and_nothing_written(
+    tmp_path, args, message, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = command.main(args)
+    except SystemExit as end:  # argparse's own
+        code = end.code
+    told = capsys.readouterr()
+    assert code == 2
+    assert message in told.err
+    assert len(told.err.strip().splitlines()) == 1
+    assert told.out == ""
     assert list(tmp_path.iterdir()) == []
 
 
-def test_dry_run_writes_nothing(tmp_path):
-    done = quick("--dry-run", "--set", "chunks=30", cwd=tmp_path)
-    assert done.returncode == 0
-    told = json.loads(done.stdout)
+OWN = ["--method", f"{RUN.parent / 'own_method.py'}:nearest_mean", "--requests", "L0 L1 U0"]
+
+
+def test_seeds_of_two_days_are_one_summary_table_and_picture(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert command.main([*OWN, "--seeds", "1", "--workdir", "w"]) == 0
+    assert "\nseeds 1; chance 10.0; " in capsys.readouterr().out
+    first = (tmp_path / "w" / "seed1" / "metrics.csv").read_bytes()
+    picture = (tmp_path / "w" / "accuracy.png").read_bytes()
+    assert command.main([*OWN, "--seeds", "0", "--workdir", "w"]) == 0
+    assert "\nseeds 0, 1; chance 10.0; " in capsys.readouterr().out
+    summary = json.loads((tmp_path / "w" / "summary.json").read_text())
+    assert set(summary["RA"]["per_seed"]) == {"0", "1"}
+    assert (tmp_path / "w" / "seed1" / "metrics.csv").read_bytes() == first
+    assert (tmp_path / "w" / "accuracy.png").read_bytes() != picture
+    assert table.main(["w", "--format", "csv"]) == 0
+    (row,) = csv.DictReader(capsys.readouterr().out.splitlines())
+    assert row["seeds"] == "0 1"
+    assert float(row["RA"]) == pytest.approx(summary["RA"]["mean"], abs=1e-3)
+    assert command.main([*OWN, "--seeds", "0", "1", "--workdir", "w"]) == 0  # answered already
+    assert json.loads((tmp_path / "w" / "summary.json").read_text()) == summary
+    assert command.main([*OWN, "--seeds", "2", "--workdir", "w", "--set", "batch_size=9"]) == 2
+    assert "batch_size 128, now 9" in capsys.readouterr().err
+
+
+def test_seeds_of_two_processes_end_in_one_summary(tmp_path):
+    words = [sys.executable, str(RUN), *OWN, "--workdir", "w", "--seeds"]
+    children = [
+        subprocess.Popen([*words, seed], cwd=tmp_path, stdout=subprocess.DEVNULL) for seed in "01"
+    ]
+    assert [child.wait() for child in children] == [0, 0]
+    summary = json.loads((tmp_path / "w" / "summary.json").read_text())
+    assert set(summary["RA"]["per_seed"]) == {"0", "1"}
+    left = {path.name for path in (tmp_path / "w").iterdir()}
+    assert left == {"seed0", "seed1", "summary.json", "accuracy.png"}
+
+
+def test_dry_run_writes_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = [word for setting in [*QUICK, "chunks=30"] for word in ("--set", setting)]
+    assert command.main(["--requests", "L0 L1 U0", "--epochs", "1", *words, "--dry-run"]) == 0
+    told = json.loads(capsys.readouterr().out)
     assert told["config"]["chunks"] == 30
     assert told["sizes"] == {"phi_parameters": 3446, "main_network_parameters": 5142}
     assert told["estimate"]["total_seconds"] > 0

@@ -104,6 +104,13 @@ def test_all_adds_columns(table, folders, capsys):
     assert "| spill | spill_sum | relapse | relapse_signed |" in capsys.readouterr().out
 
 
+def test_two_work_directories_of_one_setting_are_one_row(table, tmp_path, capsys):
+    folders = [str(write_run(tmp_path / str(seed), seeds=(seed,))) for seed in (3, 1)]
+    assert table.main([*folders, "--format", "csv"]) == 0
+    (row,) = csv.DictReader(capsys.readouterr().out.splitlines())
+    assert (row["seeds"], row["minutes_per_seed"]) == ("1 3", "1.0000")
+
+
 def test_groups_are_apart(table, tmp_path, capsys):
     one = write_run(tmp_path / "a")
     two = write_run(tmp_path / "b", told={"remarks": ["svhn | stood in"]})

@@ -70,9 +70,9 @@ def same_setting(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
     """The first setting in which two config.json differ, as "beta 0.1, now 1.0"."""
-    for group in (None, "config", "data"):
-        a, b = (d if group is None else d.get(group, {}) for d in (theirs, ours))
-        for key in ("dataset", "requests", "method") if group is None else b:
+    for group in (None, "config", "settings", "data"):
+        a, b = (d if group is None else d.get(group) or {} for d in (theirs, ours))
+        for key in ("dataset", "requests", "method", "remarks") if group is None else b:
             if a.get(key) != b.get(key):
                 return f"{key} {a.get(key)}, now {b.get(key)}"
     return f"fingerprint {theirs.get('fingerprint')}, now {ours['fingerprint']}"
