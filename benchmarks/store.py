@@ -26,7 +26,7 @@ from uncle_jax.core.status import LEARNED
 from uncle_jax.engine import resume as sequence
 from uncle_jax.engine import sequence as engine
 from uncle_jax.engine.learner import identity as identity_of
-from uncle_jax.evaluate.answers import Answer
+from uncle_jax.evaluation.answers import Answer
 from uncle_jax.runs.environment import environment
 from uncle_jax.store import recovery as opening
 from uncle_jax.store.inflight import Saves

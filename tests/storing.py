@@ -25,8 +25,8 @@ from uncle_jax.engine import resume as sequence
 from uncle_jax.engine.learner import identity as identity_of
 from uncle_jax.engine.learner import template
 from uncle_jax.engine.sequence import run_sequence
-from uncle_jax.evaluate.answers import Run
-from uncle_jax.evaluate.audit import store as verify
+from uncle_jax.evaluation.answers import Run
+from uncle_jax.evaluation.audit import store as verify
 from uncle_jax.methods.protocol import Method
 from uncle_jax.methods.uncle import uncle
 from uncle_jax.requests import parse

@@ -5,31 +5,41 @@
     state = method.learn(state, 3, (images, labels))
     state = method.unlearn(state, 3)
 
-Names are imported at first use, so that settings can be read without importing jax.
+Names are imported at first use, so that settings can be read without importing jax. Modules are
+attributes too: uncle_jax.hypernet, .objectives, .metrics, ..., and the packages they are in.
 """
 
 import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from uncle_jax.config import Config
-    from uncle_jax.core.state import CLState
-    from uncle_jax.core.status import describe
-    from uncle_jax.data.benchmark import Benchmark
-    from uncle_jax.data.load import Choice, load_benchmark
-    from uncle_jax.data.permuted import permuted_digits
-    from uncle_jax.data.publishers.prepared import Options
-    from uncle_jax.engine.sequence import run_sequence
-    from uncle_jax.errors import UncleError
-    from uncle_jax.evaluate.accuracy import evaluate
-    from uncle_jax.evaluate.metrics import all_metrics
-    from uncle_jax.methods.protocol import Method
-    from uncle_jax.methods.uncle import only_learning, uncle
-    from uncle_jax.presets import preset
-    from uncle_jax.requests import Request, parse, table_4
-    from uncle_jax.tasks import Data, InputSpec
+    from uncle_jax.config import Config as Config
+    from uncle_jax.core.state import CLState as CLState
+    from uncle_jax.core.status import describe as describe
+    from uncle_jax.data.benchmark import Benchmark as Benchmark
+    from uncle_jax.data.load import Choice as Choice
+    from uncle_jax.data.load import load_benchmark as load_benchmark
+    from uncle_jax.data.permuted import permuted_digits as permuted_digits
+    from uncle_jax.data.publishers.prepared import Options as Options
+    from uncle_jax.engine.saving import restore as restore
+    from uncle_jax.engine.saving import save as save
+    from uncle_jax.engine.sequence import run_sequence as run_sequence
+    from uncle_jax.errors import UncleError as UncleError
+    from uncle_jax.evaluation.accuracy import evaluate as evaluate
+    from uncle_jax.evaluation.metrics import all_metrics as all_metrics
+    from uncle_jax.methods.protocol import Method as Method
+    from uncle_jax.methods.uncle import only_learning as only_learning
+    from uncle_jax.methods.uncle import uncle as uncle
+    from uncle_jax.presets import preset as preset
+    from uncle_jax.requests import Request as Request
+    from uncle_jax.requests import parse as parse
+    from uncle_jax.requests import table_4 as table_4
+    from uncle_jax.tasks import Data as Data
+    from uncle_jax.tasks import InputSpec as InputSpec
 
-_HOMES = {
+    __version__: str
+
+NAMES = {
     "Benchmark": "data.benchmark",
     "CLState": "core.state",
     "Choice": "data.load",
@@ -40,45 +50,55 @@ _HOMES = {
     "Options": "data.publishers.prepared",
     "Request": "requests",
     "UncleError": "errors",
-    "all_metrics": "evaluate.metrics",
+    "all_metrics": "evaluation.metrics",
     "describe": "core.status",
-    "evaluate": "evaluate.accuracy",
+    "evaluate": "evaluation.accuracy",
     "load_benchmark": "data.load",
     "only_learning": "methods.uncle",
     "parse": "requests",
     "permuted_digits": "data.permuted",
     "preset": "presets",
+    "restore": "engine.saving",
     "run_sequence": "engine.sequence",
+    "save": "engine.saving",
     "table_4": "requests",
     "uncle": "methods.uncle",
 }
+"""Public names and the module that defines each."""
 
-__all__ = [
-    "Benchmark",
-    "CLState",
-    "Choice",
-    "Config",
-    "Data",
-    "InputSpec",
-    "Method",
-    "Options",
-    "Request",
-    "UncleError",
-    "all_metrics",
-    "describe",
-    "evaluate",
-    "load_benchmark",
-    "only_learning",
-    "parse",
-    "permuted_digits",
-    "preset",
-    "run_sequence",
-    "table_4",
-    "uncle",
-]
+MODULES = {
+    **dict.fromkeys(
+        ("cli", "core", "data", "engine", "evaluation", "methods", "report", "runs", "store"), ""
+    ),
+    **dict.fromkeys(("config", "errors", "files", "presets", "requests", "tasks"), ""),
+    **dict.fromkeys(("hypernet", "inputs", "layout", "loop", "losses", "objectives"), "core."),
+    **dict.fromkeys(("resnet", "state", "status", "steps"), "core."),
+    **dict.fromkeys(("accuracy", "answers", "metrics"), "evaluation."),
+    **dict.fromkeys(("protocol", "registry"), "methods."),
+}
+"""Modules that are attributes, and the package (with a dot) of those that are in one."""
+
+__all__ = [*NAMES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    if name in NAMES:
+        return getattr(importlib.import_module(f"{__name__}.{NAMES[name]}"), name)
+    if name in MODULES:
+        return importlib.import_module(f"{__name__}.{MODULES[name]}{name}")
+    if name == "__version__":
+        return _version()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *NAMES, *MODULES, "__version__"})
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version("uncle-jax")
+    except metadata.PackageNotFoundError:  # a clone that is not installed
+        return "unknown"

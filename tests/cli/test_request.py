@@ -9,8 +9,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import blobs, command_of
+from conftest import blobs
 
+from uncle_jax.cli import request
+from uncle_jax.engine.learner import learner
 from uncle_jax.errors import UncleError
 
 SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "request.py"
@@ -20,7 +22,7 @@ QUICK += ["burn_in=3", "norm_calibration=0", "eval_batch_size=16"]
 
 @pytest.fixture(scope="module")
 def command():
-    return command_of(SCRIPT)
+    return request
 
 
 INIT = ["init", "--tasks", "4", "--image-shape", "6", "6", "1", "--classes", "3"]
@@ -131,8 +133,8 @@ def test_help_and_unknown_words_in_a_process_of_its_own(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_store_names_no_code_to_run(command, tmp_path):
+def test_a_store_names_no_code_to_run(tmp_path):
     (tmp_path / "evil.py").write_text("raise SystemExit('it ran')")
     identity = {"method": f"{tmp_path / 'evil.py'}:mine"}
     with pytest.raises(UncleError, match="unknown method"):
-        command.learner(SimpleNamespace(identity=identity, folder=tmp_path))
+        learner(SimpleNamespace(identity=identity, folder=tmp_path))

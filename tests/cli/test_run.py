@@ -4,12 +4,12 @@ import csv
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from conftest import command_of
 
+from uncle_jax.cli import run as command
+from uncle_jax.cli import table
 from uncle_jax.methods import registry
 
 RUN = Path(__file__).resolve().parents[2] / "experiments" / "run.py"
@@ -24,11 +24,6 @@ def run(*args: str, cwd: Path) -> subprocess.CompletedProcess:
 def quick(*args: str, cwd: Path) -> subprocess.CompletedProcess:
     settings = [word for setting in QUICK for word in ("--set", setting)]
     return run("--requests", "L0 L1 U0", "--epochs", "1", *settings, *args, cwd=cwd)
-
-
-@pytest.fixture(scope="module")
-def command():
-    return command_of(RUN)
 
 
 def only_run(where: Path) -> Path:
@@ -106,13 +101,18 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_bits(finished, tmp_path):
     assert first in (halfway / "store" / "ledger.jsonl").read_text()
 
 
-def test_help_answers_in_under_half_a_second(tmp_path):
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        assert run("--help", cwd=tmp_path).returncode == 0
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.5
+def test_help_and_bad_arguments_answer_before_jax_is_imported(tmp_path):
+    code = (
+        "import runpy, sys; sys.argv = sys.argv[1:]\n"
+        "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
+        "except SystemExit as end: print('exit', end.code)\n"
+        "assert not {'jax', 'flax', 'optax', 'numpy'} & sys.modules.keys()"
+    )
+    for args, status in ((["--help"], 0), (["--seq", "one"], 2), (["--lr", "-1"], 2)):
+        words = [sys.executable, "-c", code, str(RUN), *args]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert f"exit {status}" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -147,26 +147,71 @@ def test_help_answers_in_under_half_a_second(tmp_path):
         (["--tasks", "nowhere.json"], "cannot read --tasks"),
     ],
 )
-def test_bad_input_is_one_line_exit_code_2_and_nothing_written(tmp_path, args, message):
-    done = run(*args, cwd=tmp_path)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert done.stdout == ""
+def test_bad_input_is_one_line_exit_code_2_and_nothing_written(
+    tmp_path, args, message, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = command.main(args)
+    except SystemExit as end:  # argparse's own
+        code = end.code
+    told = capsys.readouterr()
+    assert code == 2
+    assert message in told.err
+    assert len(told.err.strip().splitlines()) == 1
+    assert told.out == ""
     assert list(tmp_path.iterdir()) == []
 
 
-def test_dry_run_writes_nothing(tmp_path):
-    done = quick("--dry-run", "--set", "chunks=30", cwd=tmp_path)
-    assert done.returncode == 0
-    told = json.loads(done.stdout)
+OWN = ["--method", f"{RUN.parent / 'own_method.py'}:nearest_mean", "--requests", "L0 L1 U0"]
+
+
+def test_seeds_of_two_days_are_one_summary_table_and_picture(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert command.main([*OWN, "--seeds", "1", "--workdir", "w"]) == 0
+    assert "\nseeds 1; chance 10.0; " in capsys.readouterr().out
+    first = (tmp_path / "w" / "seed1" / "metrics.csv").read_bytes()
+    picture = (tmp_path / "w" / "accuracy.png").read_bytes()
+    assert command.main([*OWN, "--seeds", "0", "--workdir", "w"]) == 0
+    assert "\nseeds 0, 1; chance 10.0; " in capsys.readouterr().out
+    summary = json.loads((tmp_path / "w" / "summary.json").read_text())
+    assert set(summary["RA"]["per_seed"]) == {"0", "1"}
+    assert (tmp_path / "w" / "seed1" / "metrics.csv").read_bytes() == first
+    assert (tmp_path / "w" / "accuracy.png").read_bytes() != picture
+    assert table.main(["w", "--format", "csv"]) == 0
+    (row,) = csv.DictReader(capsys.readouterr().out.splitlines())
+    assert row["seeds"] == "0 1"
+    assert float(row["RA"]) == pytest.approx(summary["RA"]["mean"], abs=1e-3)
+    assert command.main([*OWN, "--seeds", "0", "1", "--workdir", "w"]) == 0  # answered already
+    assert json.loads((tmp_path / "w" / "summary.json").read_text()) == summary
+    assert command.main([*OWN, "--seeds", "2", "--workdir", "w", "--set", "batch_size=9"]) == 2
+    assert "batch_size 128, now 9" in capsys.readouterr().err
+
+
+def test_seeds_of_two_processes_end_in_one_summary(tmp_path):
+    words = [sys.executable, str(RUN), *OWN, "--workdir", "w", "--seeds"]
+    children = [
+        subprocess.Popen([*words, seed], cwd=tmp_path, stdout=subprocess.DEVNULL) for seed in "01"
+    ]
+    assert [child.wait() for child in children] == [0, 0]
+    summary = json.loads((tmp_path / "w" / "summary.json").read_text())
+    assert set(summary["RA"]["per_seed"]) == {"0", "1"}
+    left = {path.name for path in (tmp_path / "w").iterdir()}
+    assert left == {"seed0", "seed1", "summary.json", "accuracy.png"}
+
+
+def test_dry_run_writes_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = [word for setting in [*QUICK, "chunks=30"] for word in ("--set", setting)]
+    assert command.main(["--requests", "L0 L1 U0", "--epochs", "1", *words, "--dry-run"]) == 0
+    told = json.loads(capsys.readouterr().out)
     assert told["config"]["chunks"] == 30
     assert told["sizes"] == {"phi_parameters": 3446, "main_network_parameters": 5142}
     assert told["estimate"]["total_seconds"] > 0
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_methods_own_setting_is_told_apart_from_the_presets_of_the_same_name(command):
+def test_a_methods_own_setting_is_told_apart_from_the_presets_of_the_same_name():
     words = ("--method", "scrub", "--set", "lr=0.5", "--set", "scrub.lr=0.25")
     chosen, config, _, own = command.resolve(command.parser().parse_args(words))
     settings = registry.settings_of("scrub", registry.find("scrub"), own)

@@ -7,15 +7,18 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import command_of
 from reporting import write_run
+
+from uncle_jax.cli import table as command
+from uncle_jax.report.compare import Table
+from uncle_jax.report.formats import as_markdown, escaped
 
 SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "table.py"
 
 
 @pytest.fixture(scope="module")
 def table():
-    return command_of(SCRIPT)
+    return command
 
 
 @pytest.fixture
@@ -101,6 +104,13 @@ def test_all_adds_columns(table, folders, capsys):
     assert "| spill | spill_sum | relapse | relapse_signed |" in capsys.readouterr().out
 
 
+def test_two_work_directories_of_one_setting_are_one_row(table, tmp_path, capsys):
+    folders = [str(write_run(tmp_path / str(seed), seeds=(seed,))) for seed in (3, 1)]
+    assert table.main([*folders, "--format", "csv"]) == 0
+    (row,) = csv.DictReader(capsys.readouterr().out.splitlines())
+    assert (row["seeds"], row["minutes_per_seed"]) == ("1 3", "1.0000")
+
+
 def test_groups_are_apart(table, tmp_path, capsys):
     one = write_run(tmp_path / "a")
     two = write_run(tmp_path / "b", told={"remarks": ["svhn | stood in"]})
@@ -111,17 +121,17 @@ def test_groups_are_apart(table, tmp_path, capsys):
     assert "- data: svhn | stood in" in out
 
 
-def test_latex_escapes(table):
-    assert table.escaped(r"a_b 5% #1 {x} ~ ^ \ & $ 1.0 ± 0.2 jit-hnet") == (
+def test_latex_escapes():
+    assert escaped(r"a_b 5% #1 {x} ~ ^ \ & $ 1.0 ± 0.2 jit-hnet") == (
         r"a\_b 5\% \#1 \{x\} \textasciitilde{} \textasciicircum{} \textbackslash{} \& \$ "
         r"1.0 $\pm$ 0.2 jit-hnet"
     )
-    assert table.escaped("-") == "--"
+    assert escaped("-") == "--"
 
 
-def test_markdown_escapes(table):
-    form = table.Table("t", ["a", "b"], [["x|y", "z"]], set(), [])
-    assert r"| x\|y | z |" in table.as_markdown(form)
+def test_markdown_escapes():
+    form = Table("t", ["a", "b"], [["x|y", "z"]], set(), [])
+    assert r"| x\|y | z |" in as_markdown(form)
 
 
 def test_output_goes_to_a_file(table, folders, tmp_path, capsys):

@@ -18,7 +18,7 @@ from uncle_jax.core.inputs import (
     task_input,
 )
 from uncle_jax.errors import UncleError
-from uncle_jax.evaluate.accuracy import evaluate
+from uncle_jax.evaluation.accuracy import evaluate
 from uncle_jax.methods.uncle import uncle
 from uncle_jax.tasks import Data, InputSpec, TaskSpec
 

@@ -18,7 +18,7 @@ from uncle_jax.config import fingerprint
 from uncle_jax.engine import resume as sequence
 from uncle_jax.errors import UncleError
 
-HERE = Path(__file__).parent
+HERE = Path(storing.__file__).parent
 # A half-written checkpoint is tried too; what Orbax's threads then say is not what is tested.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),

@@ -10,7 +10,7 @@ from conftest import TINY, Linear, Small, blobs, same
 from uncle_jax.core.status import LEARNED, NEW, UNLEARNED
 from uncle_jax.engine.sequence import run_sequence
 from uncle_jax.errors import UncleError
-from uncle_jax.evaluate.accuracy import evaluate
+from uncle_jax.evaluation.accuracy import evaluate
 from uncle_jax.methods.clpu import clpu
 from uncle_jax.requests import parse
 from uncle_jax.tasks import InputSpec, TaskSpec

@@ -13,7 +13,7 @@ from uncle_jax.core.loop import learning_rate
 from uncle_jax.core.status import LEARNED, UNLEARNED, describe
 from uncle_jax.engine.sequence import run_sequence
 from uncle_jax.errors import UncleError
-from uncle_jax.evaluate.accuracy import evaluate
+from uncle_jax.evaluation.accuracy import evaluate
 from uncle_jax.methods.uncle import burn_in_iterations, only_learning
 from uncle_jax.methods.uncle import uncle as uncle_of
 from uncle_jax.requests import parse

@@ -26,7 +26,7 @@ def test_metrics_are_computed_from_the_csv(tmp_path):
     assert row.mean_std("relapse") == pytest.approx((3, 0))
     assert row.mean_std("relapse_signed") == pytest.approx((-3, 0))
     assert row.seeds == "0 4"
-    assert (row.time("unlearn_seconds"), row.time("wall_seconds", per_seed=True)) == (2, 60)
+    assert (row.time("unlearn_seconds"), row.time("wall_seconds")) == (2, 60)
 
 
 def test_one_seed_has_no_std(tmp_path):
@@ -42,7 +42,7 @@ def test_work_directories_of_one_row_are_merged_by_seed(tmp_path):
     assert row.seeds == "0 1 5"
     assert row.mean_std("RA")[0] == pytest.approx((80 + 81 + 90) / 3)
     assert row.time("unlearn_seconds") == pytest.approx((4 + 2 + 2) / 3)
-    assert row.time("wall_seconds", per_seed=True) == pytest.approx((60 + 150 + 150) / 3)
+    assert row.time("wall_seconds") == pytest.approx((60 + 150 + 150) / 3)
 
 
 def test_older_runs_merge_with_those_that_tell_their_changes(tmp_path):

@@ -1,16 +1,18 @@
-"""What the commands in experiments/ share: errors in one line, data and settings as arguments.
+"""What the commands share: errors in one line, data and settings as arguments, completion.
 
 Importing this module imports no jax, so that `--help` and a wrong argument answer at once.
 """
 
 import argparse
 import dataclasses
+import difflib
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast, get_type_hints
 
+from uncle_jax.cli.settings import choices, values
 from uncle_jax.config import Config, replace
 from uncle_jax.errors import UncleError, allowed
 from uncle_jax.methods import registry
@@ -24,14 +26,68 @@ SHORTCUTS = (
 
 
 class Parser(argparse.ArgumentParser):
-    """Errors in one line, exit code 2; help as the script's docstring has it."""
+    """Errors in one line that names the nearest, exit code 2; help as the docstring has it."""
 
     def __init__(self, **more: Any) -> None:
         more.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        more.setdefault("allow_abbrev", False)  # an option of tomorrow must not change a script
         super().__init__(**more)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message} (see --help)\n")
+        self.exit(2, f"error: {message} (see {self.prog} --help)\n")
+
+    def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]  # its overloads
+        self, args: Any = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        """As argparse's, but a sub-command's own parser says what it does not know."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{self._meant(unknown)}")
+        return found, unknown
+
+    def _meant(self, unknown: Sequence[str]) -> str:
+        flag = next((word.partition("=")[0] for word in unknown if word.startswith("-")), "")
+        setting = flag.lstrip("-").replace("-", "_")
+        if "--set" in self._option_string_actions and setting in get_type_hints(Config):
+            return f"; did you mean '--set {setting}=VALUE'?"
+        # without their dashes, which would make any two options alike
+        near = nearest(flag.lstrip("-"), (one[2:] for one in self._option_string_actions))
+        return near.replace("'", "'--", 1)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            names = list(map(str, action.choices))
+            told = f"invalid choice: {str(value)!r}{nearest(str(value), names)}"
+            raise argparse.ArgumentError(action, f"{told} (choose from {', '.join(names)})")
+
+
+def nearest(word: str, options: Iterable[str]) -> str:
+    """ "; did you mean ...?", or nothing where no option is near."""
+    near = difflib.get_close_matches(word, list(options), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def complete(p: argparse.ArgumentParser) -> None:
+    """Answer the shell's Tab and stop, if it asks and argcomplete is installed."""
+    if "_ARGCOMPLETE" not in os.environ:
+        return
+    try:
+        import argcomplete
+    except ImportError:
+        return
+    argcomplete.autocomplete(p)
+
+
+def parsed(p: argparse.ArgumentParser, argv: list[str] | None) -> argparse.Namespace:
+    """The arguments, or the answer to the shell's Tab; exits on --help and on errors."""
+    complete(p)
+    return p.parse_args(argv)
+
+
+def completing(action: argparse.Action, words: Iterable[str]) -> None:
+    """Let Tab offer `words` as values; argparse's `choices` would refuse all others."""
+    offered = tuple(words)
+    cast(Any, action).completer = lambda **_: offered
 
 
 def exit_code(command: Callable[[], int], on_interrupt: str) -> int:
@@ -52,8 +108,14 @@ def exit_code(command: Callable[[], int], on_interrupt: str) -> int:
 def add_data(p: argparse.ArgumentParser) -> None:
     """--dataset, --preset, and where data come from."""
     own = "folder:ROOT, npz:ROOT, tfds:NAME"
-    p.add_argument("--dataset", default="permuted-digits", help=f"{', '.join(PRESETS)}; {own}")
-    p.add_argument("--preset", help="paper (a GPU; the default where there is one) or laptop")
+    dataset = p.add_argument(
+        "--dataset", default="permuted-digits", help=f"{', '.join(PRESETS)}; {own}"
+    )
+    completing(dataset, [*PRESETS, "folder:", "npz:", "tfds:"])
+    name = p.add_argument(
+        "--preset", help="paper (a GPU; the default where there is one) or laptop"
+    )
+    completing(name, ["paper", "laptop"])
     data = p.add_argument_group("data")
     data.add_argument(
         "--data-dir", type=Path, default=Path("data"),
@@ -75,17 +137,23 @@ def add_data(p: argparse.ArgumentParser) -> None:
 def add_settings(p: argparse.ArgumentParser) -> None:
     """--epochs, --lr, ... and --set for every other setting."""
     settings = p.add_argument_group("settings (default: the preset's)")
+    kinds = get_type_hints(Config)
     for name in SHORTCUTS:
-        settings.add_argument("--" + name.replace("_", "-"), metavar="VALUE")
-    settings.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="any setting: "
-        + ", ".join(field.name for field in dataclasses.fields(Config))
-        + "; a method's own as METHOD.KEY=VALUE (run.py --dry-run prints them)",
-    )
+        option = settings.add_argument("--" + name.replace("_", "-"), metavar=values(kinds[name]))
+        completing(option, choices(kinds[name]))
+    names = [field.name for field in dataclasses.fields(Config)]
+    any_ = settings.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE",
+        help=f"any setting: {', '.join(names)}; a method's own as METHOD.KEY=VALUE "
+        "(uncle list settings METHOD)",
+    )  # fmt: skip
+    completing(any_, [f"{name}=" for name in names])
+
+
+def add_method(p: argparse.ArgumentParser, option: str, **more: Any) -> None:
+    """--method, or --methods."""
+    told = ", ".join(registry.METHODS) + "; your own: FILE.py:FUNCTION"
+    completing(p.add_argument(option, help=told, **more), registry.METHODS)
 
 
 def chosen_preset(args: argparse.Namespace) -> Preset:

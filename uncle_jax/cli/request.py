@@ -1,10 +1,10 @@
 """Answer one request on a store, in a process of its own: learn, unlearn, predict, or look.
 
-python experiments/request.py --store DIR init --tasks 10 --image-shape 8 8 1 --classes 10
-python experiments/request.py --store DIR learn 3 --data TRAIN.npz --test TEST.npz
-python experiments/request.py --store DIR unlearn 3
-python experiments/request.py --store DIR predict 5 IMAGES.npz
-python experiments/request.py --store DIR status | history | verify --test 3=TEST.npz
+uncle request --store DIR init --tasks 10 --image-shape 8 8 1 --classes 10
+uncle request --store DIR learn 3 --data TRAIN.npz --test TEST.npz
+uncle request --store DIR unlearn 3
+uncle request --store DIR predict 5 IMAGES.npz
+uncle request --store DIR status | history | verify --test 3=TEST.npz
 
 An .npz holds arrays x (images [N, H, W, D] or [N, H, W], uint8 or floats in 0..1) and y (labels
 from 0; predict needs none).
@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from uncle_jax.cli.arguments import Parser, exit_code
+from uncle_jax.cli.arguments import Parser, completing, exit_code, parsed
 from uncle_jax.config import replace
 from uncle_jax.errors import UncleError
 from uncle_jax.presets import PRESETS, preset
@@ -28,7 +28,7 @@ STARTED = time.perf_counter()
 
 def parser() -> Parser:
     """The options of `uncle request`."""
-    p = Parser(description=__doc__)
+    p = Parser(prog="uncle request", description=__doc__)
     p.add_argument("--store", type=Path, required=True, help="the store's folder")
     p.add_argument(
         "--compile-cache",
@@ -40,7 +40,8 @@ def parser() -> Parser:
     make.add_argument("--tasks", type=int, default=10, help="how many tasks it has room for")
     make.add_argument("--image-shape", type=int, nargs=3, default=[8, 8, 1], metavar="N")
     make.add_argument("--classes", type=int, default=10, help="of every task")
-    make.add_argument("--dataset", default="permuted-digits", help=", ".join(PRESETS))
+    dataset = make.add_argument("--dataset", default="permuted-digits", help=", ".join(PRESETS))
+    completing(dataset, PRESETS)
     make.add_argument("--preset", default="laptop", help="settings of the dataset's preset")
     make.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     make.add_argument("--seed", type=int, default=0)
@@ -67,7 +68,7 @@ def parser() -> Parser:
 
 def main(argv: list[str] | None = None) -> int:
     """`uncle request`: the exit code."""
-    args = parser().parse_args(argv)
+    args = parsed(parser(), argv)
     commands = {
         "init": init, "learn": ask, "unlearn": ask, "predict": predict, "status": status,
         "history": history, "verify": verify,
@@ -208,7 +209,7 @@ def verify(args: argparse.Namespace) -> int:
     """Check every file, and measure what is left of forgotten tasks."""
     from uncle_jax.data.npz import read_npz
     from uncle_jax.engine.learner import learner, template
-    from uncle_jax.evaluate.audit import store as checks
+    from uncle_jax.evaluation.audit import store as checks
     from uncle_jax.store.recovery import open_store
     from uncle_jax.store.store import input_spec
 

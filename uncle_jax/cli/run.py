@@ -1,28 +1,30 @@
 """Learn and unlearn a sequence of tasks, and show what was learned, kept and forgotten.
 
-python experiments/run.py                            permuted digits, 90 s on two cores
-python experiments/run.py --dataset tinyimagenet --seq 2          the paper's setting (a GPU)
-python experiments/run.py --dataset cifar100 --preset laptop      two cores, minutes
-python experiments/run.py --dataset folder:ROOT --classes-per-task 5 --requests "L0 L1 U0"
+uncle run                                            permuted digits, 90 s on two cores
+uncle run --dataset tinyimagenet --seq 2             the paper's setting (a GPU)
+uncle run --dataset cifar100 --preset laptop         two cores, minutes
+uncle run --dataset folder:ROOT --classes-per-task 5 --requests "L0 L1 U0"
 """
 
 import argparse
 import json
 import sys
-import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from uncle_jax.cli.arguments import (
     Parser,
     add_data,
+    add_method,
     add_settings,
     chosen_preset,
     chosen_settings,
     data_choice,
     exit_code,
+    parsed,
 )
 from uncle_jax.config import Config, as_dict, fingerprint
 from uncle_jax.errors import UncleError
@@ -34,14 +36,11 @@ from uncle_jax.runs.progress import Download, Progress
 
 def parser() -> Parser:
     """The options of `uncle run`."""
-    p = Parser(description=__doc__)
+    p = Parser(prog="uncle run", description=__doc__)
     add_data(p)
     p.add_argument("--seq", type=int, default=1, help="request sequence of Table 4: 1, 2 or 3")
     p.add_argument("--requests", help='your own sequence instead, such as "L0 L1 U0"')
-    p.add_argument(
-        "--method", default="uncle",
-        help=", ".join(registry.METHODS) + "; your own: FILE.py:FUNCTION",
-    )  # fmt: skip
+    add_method(p, "--method", default="uncle")
     p.add_argument("--seeds", type=int, nargs="+", default=[0], help="one run each")
     p.add_argument("--workdir", type=Path, help="default: runs/<dataset>-seq<k>-<method>")
     p.add_argument(
@@ -59,33 +58,75 @@ def parser() -> Parser:
 
 def main(argv: list[str] | None = None) -> int:
     """`uncle run`: the exit code."""
-    started = time.perf_counter()
-    args = parser().parse_args(argv)
-    return exit_code(lambda: run(args, started), "the same command goes on from here")
+    args = parsed(parser(), argv)
+    return exit_code(lambda: run(args), "the same command goes on from here")
 
 
-def run(args: argparse.Namespace, started: float) -> int:
+class Experiment(NamedTuple):
+    """What the arguments ask for, with its data."""
+
+    args: argparse.Namespace
+    config: Config
+    paper: Mapping[str, float] | None  # what it prints, if this is UnCLe as its preset has it
+    requests: tuple[Request, ...]
+    method_settings: Any  # the method's own; None if it has none
+    changes: dict[str, Any]  # from the preset, and from the method's defaults
+    benchmarks: dict[int, Any]  # by seed
+    settings: dict[int, dict[str, Any]]  # by seed: config.json, what the process adds apart
+    workdir: Path
+
+    @property
+    def first(self) -> Any:
+        return self.benchmarks[self.args.seeds[0]]
+
+    def label(self, method: Any) -> str:
+        return " ".join([method.name, *(f"{key}={value}" for key, value in self.changes.items())])
+
+    def factory(self, spec: Any, n_tasks: int, config: Config) -> Any:
+        return registry.build(self.args.method, spec, n_tasks, config, self.method_settings)
+
+
+def run(args: argparse.Namespace) -> int:
     """Answer the sequence on every seed, and write and show what came of it."""
+    asked = experiment(args)
+    if args.dry_run:
+        told = {"sizes": sizes(asked.factory, asked.first, asked.config)}
+        told |= {"estimate": estimated(asked)}
+        print(json.dumps(asked.settings[args.seeds[0]] | told, indent=1))
+        return 0
+
+    import jax
+
+    from uncle_jax.report import terminal
+    from uncle_jax.runs import workdir as workdirs
+    from uncle_jax.runs.environment import environment
+
+    if args.preset == "paper" and jax.default_backend() == "cpu":
+        warn_of_time(estimated(asked), len(args.seeds))
+    method = asked.factory(asked.first.spec, asked.first.n_tasks, asked.config)
+    workdirs.prepare(asked.workdir, asked.settings, args.overwrite)
+    surroundings = environment() | {"reads": method.reads, "chance": chance_of(asked.first)}
+    announce(asked, method)
+    for seed in asked.benchmarks:
+        workdirs.write_config(asked.workdir, seed, asked.settings[seed] | surroundings)
+        answer_requests(asked, method, seed)
+    settings = asked.settings[args.seeds[0]] | surroundings
+    summary = workdirs.finish(asked.workdir, settings, f"{args.dataset}, {asked.label(method)}")
+    print("\n" + terminal.table(summary, asked.paper))
+    print(f"written to {asked.workdir}: summary.json, accuracy.png, seed*/metrics.csv, config.json")
+    return 0
+
+
+def experiment(args: argparse.Namespace) -> Experiment:
+    """What the arguments ask for, its data made ready. Raises UncleError."""
     chosen, config, requests, own = resolve(args)
     bar = Download()
     choice = data_choice(args, config, bar)
 
-    import jax
-
     from uncle_jax.data.load import load_benchmark
-    from uncle_jax.engine import resume
-    from uncle_jax.engine.learner import identity as identity_of
-    from uncle_jax.engine.sequence import run_sequence
-    from uncle_jax.evaluate.answers import Answer
-    from uncle_jax.report import terminal
-    from uncle_jax.report.figures import plot_accuracy
-    from uncle_jax.runs import workdir as workdirs
-    from uncle_jax.runs.environment import environment
 
-    found = registry.find(args.method)
-    method_settings = registry.settings_of(args.method, found, own)
+    method_settings = registry.settings_of(args.method, registry.find(args.method), own)
     changes = changes_of(args.method, chosen.config, config, method_settings)
-    workdir = args.workdir or Path("runs") / run_name(args, changes)
     with bar:
         benchmarks = {seed: load_benchmark(args.dataset, seed, choice) for seed in args.seeds}
     if config.eval_split == "validation":
@@ -93,84 +134,77 @@ def run(args: argparse.Namespace, started: float) -> int:
     first = benchmarks[args.seeds[0]]
     requests = requests or parse(" ".join(f"L{t}" for t in range(first.n_tasks)) + " U0")
     validate(requests, first.n_tasks)
-    settings = {
-        seed: settings_of(args, config, requests, seed, benchmark, method_settings, changes)
-        for seed, benchmark in benchmarks.items()
-    }
+    usual = args.method == "uncle" and not args.requests and config == chosen.config
+    return Experiment(
+        args, config, chosen.paper.get(args.seq) if usual else None, requests,
+        method_settings, changes, benchmarks,
+        {
+            seed: settings_of(args, config, requests, seed, benchmark, method_settings, changes)
+            for seed, benchmark in benchmarks.items()
+        },
+        args.workdir or Path("runs") / run_name(args, changes),
+    )  # fmt: skip
 
-    def factory(spec: Any, n_tasks: int, config: Config) -> Any:
-        return registry.build(args.method, spec, n_tasks, config, method_settings)
 
-    if args.dry_run:
-        told = {
-            "sizes": sizes(factory, first, config),
-            "estimate": estimated(factory, first, config, requests),
-        }
-        print(json.dumps(settings[args.seeds[0]] | told, indent=1))
-        return 0
-
-    if args.preset == "paper" and jax.default_backend() == "cpu":
-        warn_of_time(estimated(factory, first, config, requests), len(args.seeds))
-    method = factory(first.spec, first.n_tasks, config)
-    workdirs.prepare(workdir, settings, args.overwrite)
-    surroundings = environment() | {"reads": method.reads}
-    label = " ".join([method.name, *(f"{key}={value}" for key, value in changes.items())])
-    print(f"{args.dataset}, {label}, preset {args.preset}: {' '.join(map(str, requests))}")
+def announce(asked: Experiment, method: Any) -> None:
+    """Say what is run, and what should be known of it."""
+    args, requests = asked.args, " ".join(map(str, asked.requests))
+    print(f"{args.dataset}, {asked.label(method)}, preset {args.preset}: {requests}")
     if method.reads != "none":
         print(f"note: {method.name} reads when it unlearns: {registry.READS[method.reads]}")
-    for remark in first.remarks:
+    for remark in asked.first.remarks:
         print(f"note: {remark}")
     if args.keep_history:
         print("history is kept: no earlier checkpoint is erased, so nothing is forgotten on disk")
-    runs = {}
-    for seed, benchmark in benchmarks.items():
-        workdirs.write_config(workdir, seed, settings[seed] | surroundings)
-        print(f"\nseed {seed}: accuracy (%) of each task after each request")
-        print(terminal.header_line(len(requests), benchmark.n_tasks))
-        folder = workdir / f"seed{seed}" / "store"
-        if args.overwrite:
-            resume.remove(folder)
-        identity = identity_of(
-            args.method, benchmark.spec, benchmark.n_tasks, config, settings=method_settings
-        )
-        store, done = resume.open_sequence(
-            folder, method, jax.random.key(seed), identity, settings[seed]["fingerprint"],
-            args.keep_history,
+
+
+def answer_requests(asked: Experiment, method: Any, seed: int) -> None:
+    """Answer the sequence on one seed, or go on where a process was killed."""
+    import jax
+
+    from uncle_jax.engine import resume
+    from uncle_jax.engine.learner import identity as identity_of
+    from uncle_jax.engine.sequence import run_sequence
+    from uncle_jax.report import terminal
+    from uncle_jax.runs import workdir as workdirs
+
+    args, config, benchmark = asked.args, asked.config, asked.benchmarks[seed]
+    n_requests, n_tasks = len(asked.requests), benchmark.n_tasks
+    print(f"\nseed {seed}: accuracy (%) of each task after each request")
+    print(terminal.header_line(n_requests, n_tasks))
+    folder = asked.workdir / f"seed{seed}" / "store"
+    if args.overwrite:
+        resume.remove(folder)
+        workdirs.clear(asked.workdir, seed)
+    log = workdirs.SeedLog(asked.workdir, seed, config.eval_split)
+    identity = identity_of(
+        args.method, benchmark.spec, n_tasks, config, settings=asked.method_settings
+    )
+    store, done = resume.open_sequence(
+        folder, method, jax.random.key(seed), identity, asked.settings[seed]["fingerprint"],
+        args.keep_history,
+    )  # fmt: skip
+    bar = Progress(asked.requests)
+
+    def show(answer: Any) -> None:
+        bar.write(terminal.request_line(answer, n_requests, n_tasks))
+        bar.next_request()
+
+    def on_request(answer: Any, state: Any) -> None:
+        store.commit(state, resume.facts_of(store, method, config, answer))
+        log.add(answer)
+        show(answer)
+
+    with store, bar:
+        for note in store.notes:
+            bar.write(note)
+        log.known(done.answers)
+        for answer in done.answers:
+            show(answer)
+        run_sequence(
+            method, benchmark, asked.requests, jax.random.key(seed), bar.on_step, on_request,
+            done, partial(resume.saves, store, args.save_every),
         )  # fmt: skip
-        answers: list[Answer] = []
-        bar = Progress(requests)
-
-        def tell(answer: Any, seed: int = seed, answers: Any = answers, bar: Any = bar) -> None:
-            answers.append(answer)
-            workdirs.write_metrics(workdir, seed, answers, config.eval_split)
-            bar.write(terminal.request_line(answer, len(requests), first.n_tasks))
-            bar.next_request()
-
-        def on_request(answer: Any, state: Any, store: Any = store, tell: Any = tell) -> None:
-            store.commit(state, resume.facts_of(store, method, config, answer))
-            tell(answer)
-
-        with store, bar:
-            for note in store.notes:
-                bar.write(note)
-            for answer in done.answers:
-                tell(answer)
-            runs[seed] = run_sequence(
-                method, benchmark, requests, jax.random.key(seed), bar.on_step, on_request,
-                done, partial(resume.saves, store, args.save_every),
-            )  # fmt: skip
-
-    summary = workdirs.summarise(runs, time.perf_counter() - started)
-    title = f"{args.dataset}, {label}, seeds {', '.join(map(str, args.seeds))}"
-    chance = chance_of(first)
-    plot_accuracy(workdir / "accuracy.png", runs.values(), chance, title, first.remarks)
-    summary |= {"chance": chance, "remarks": list(first.remarks), "reads": method.reads}
-    workdirs.write_summary(workdir, summary)
-    same = args.method == "uncle" and not args.requests and config == chosen.config
-    paper = chosen.paper.get(args.seq) if same else None
-    print("\n" + terminal.table(summary, paper))
-    print(f"written to {workdir}: summary.json, accuracy.png, seed*/metrics.csv, config.json")
-    return 0
 
 
 def resolve(
@@ -229,11 +263,11 @@ def chance_of(benchmark: Any) -> float:
     return sum(100 / n for n in counts) / len(counts)
 
 
-def estimated(factory: Any, benchmark: Any, config: Config, requests: Any) -> dict[str, Any]:
+def estimated(asked: Experiment) -> dict[str, Any]:
     """Seconds and memory of the whole run, measured on two steps."""
     from uncle_jax.engine.estimate import estimate, in_words
 
-    told = estimate(factory, benchmark, config, requests)
+    told = estimate(asked.factory, asked.first, asked.config, asked.requests)
     return told | {"total": in_words(told["total_seconds"])}
 
 

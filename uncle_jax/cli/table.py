@@ -1,17 +1,17 @@
 """Compare methods: a table of finished runs, a row for each method over its seeds.
 
-python experiments/table.py runs/*                         in the terminal, * marks the best
-python experiments/table.py runs/* --format markdown --output TABLE.md
-python experiments/table.py runs/* --format csv --all      for other programs
+uncle table runs/*                                     in the terminal, * marks the best
+uncle table runs/* --format markdown --output TABLE.md
+uncle table runs/* --format csv --all                  for other programs
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from uncle_jax.cli.arguments import Parser, exit_code
+from uncle_jax.cli.arguments import Parser, completing, exit_code, parsed
 from uncle_jax.errors import UncleError, allowed
-from uncle_jax.evaluate.metrics import METRICS
+from uncle_jax.evaluation.metrics import METRICS
 from uncle_jax.report.compare import SHOWN, groups, table_of
 from uncle_jax.report.formats import as_csv, as_latex, as_markdown, as_terminal
 from uncle_jax.report.results import read_run
@@ -21,9 +21,12 @@ FORMATS = ("terminal", "markdown", "latex", "csv")
 
 def parser() -> Parser:
     """The options of `uncle table`."""
-    p = Parser(description=__doc__)
-    p.add_argument("workdirs", type=Path, nargs="+", metavar="WORKDIR", help="run.py's --workdir")
-    p.add_argument("--format", default="terminal", help=", ".join(FORMATS))
+    p = Parser(prog="uncle table", description=__doc__)
+    p.add_argument(
+        "workdirs", type=Path, nargs="+", metavar="WORKDIR", help="uncle run's --workdir"
+    )
+    form = p.add_argument("--format", default="terminal", help=", ".join(FORMATS))
+    completing(form, FORMATS)
     p.add_argument("--output", type=Path, metavar="FILE", help="write there, not to the terminal")
     p.add_argument("--all", action="store_true", help="spill_sum and relapse_signed too")
     p.add_argument(
@@ -36,7 +39,7 @@ def parser() -> Parser:
 
 def main(argv: list[str] | None = None) -> int:
     """`uncle table`: the exit code."""
-    args = parser().parse_args(argv)
+    args = parsed(parser(), argv)
     return exit_code(lambda: show(args), "nothing is written")
 
 

@@ -1,11 +1,11 @@
 """Choose unlearning settings on validation data: learn once, then unlearn under each of a grid.
 
-python experiments/tune.py --methods scrub --grid scrub.lr=1e-4,5e-4 --grid scrub.msteps=1,2
-python experiments/tune.py --dataset cifar100 --preset laptop --methods ssd uncle \
+uncle tune --methods scrub --grid scrub.lr=1e-4,5e-4 --grid scrub.msteps=1,2
+uncle tune --dataset cifar100 --preset laptop --methods ssd uncle \
     --grid ssd.alpha=5,10,50 --grid gamma=0.01,0.1
 
 Each method's settings as they are come first. Test data are not looked at, and the default seed is
-none of those that results are reported for. Then: run.py --method METHOD --set METHOD.KEY=VALUE
+none of those that results are reported for. Then: uncle run --method METHOD --set METHOD.KEY=VALUE
 """
 
 import argparse
@@ -16,11 +16,13 @@ from typing import Any
 from uncle_jax.cli.arguments import (
     Parser,
     add_data,
+    add_method,
     add_settings,
     chosen_preset,
     chosen_settings,
     data_choice,
     exit_code,
+    parsed,
     setting,
 )
 from uncle_jax.config import as_dict
@@ -34,12 +36,9 @@ NUMBERS = ("RA", "FA", "spill", "seconds", "score")
 
 def parser() -> Parser:
     """The options of `uncle tune`."""
-    p = Parser(description=__doc__)
+    p = Parser(prog="uncle tune", description=__doc__)
     add_data(p)
-    p.add_argument(
-        "--methods", nargs="+", default=["uncle"], metavar="METHOD",
-        help=", ".join(registry.METHODS) + "; your own: FILE.py:FUNCTION",
-    )  # fmt: skip
+    add_method(p, "--methods", nargs="+", default=["uncle"], metavar="METHOD")
     p.add_argument(
         "--grid", action="append", default=[], metavar="KEY=V1,V2",
         help="values to try; METHOD.KEY for a method's own settings; all combinations",
@@ -55,7 +54,7 @@ def parser() -> Parser:
 
 def main(argv: list[str] | None = None) -> int:
     """`uncle tune`: the exit code."""
-    args = parser().parse_args(argv)
+    args = parsed(parser(), argv)
     written = "nothing is written" if args.output is None else f"{args.output} has what was tried"
     return exit_code(lambda: tune(args), written)
 

@@ -12,7 +12,7 @@ from uncle_jax.core.loop import OnStep
 from uncle_jax.engine.clock import CompileClock
 from uncle_jax.engine.sequence import unlearn
 from uncle_jax.errors import UncleError
-from uncle_jax.evaluate.accuracy import evaluate
+from uncle_jax.evaluation.accuracy import evaluate
 from uncle_jax.methods.protocol import Method
 from uncle_jax.store.copies import read_tests, write_test
 from uncle_jax.store.inflight import Saves

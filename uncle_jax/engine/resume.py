@@ -11,7 +11,7 @@ from uncle_jax.config import Config
 from uncle_jax.engine.learner import template
 from uncle_jax.engine.request import known_accuracy, procedure
 from uncle_jax.errors import UncleError
-from uncle_jax.evaluate.answers import Answer, Run
+from uncle_jax.evaluation.answers import Answer, Run
 from uncle_jax.methods.protocol import Method
 from uncle_jax.requests import Request
 from uncle_jax.store import checkpoint

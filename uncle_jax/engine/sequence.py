@@ -11,8 +11,8 @@ from uncle_jax.core.loop import Inflight, OnStep
 from uncle_jax.data.benchmark import Benchmark
 from uncle_jax.engine.clock import CompileClock
 from uncle_jax.errors import UncleError
-from uncle_jax.evaluate.accuracy import evaluate
-from uncle_jax.evaluate.answers import Answer, Run
+from uncle_jax.evaluation.accuracy import evaluate
+from uncle_jax.evaluation.answers import Answer, Run
 from uncle_jax.methods.protocol import Method, Past, Unlearn, UnlearnDataFree
 from uncle_jax.requests import Request, retained, validate
 from uncle_jax.tasks import Data

@@ -16,7 +16,7 @@ from uncle_jax.config import Config, replace
 from uncle_jax.data.benchmark import Benchmark
 from uncle_jax.engine.sequence import run_sequence
 from uncle_jax.errors import UncleError
-from uncle_jax.evaluate.answers import Run
+from uncle_jax.evaluation.answers import Run
 from uncle_jax.methods import registry
 from uncle_jax.methods.multihead.derpp import Derpp
 from uncle_jax.requests import Request, retained, validate

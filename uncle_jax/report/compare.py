@@ -1,7 +1,7 @@
 """Methods compared: finished runs are read, merged over seeds into rows, the best marked.
 
 No jax, and nothing is written. Metrics are computed anew from metrics.csv, times are those of
-summary.json. experiments/table.py renders a `Table`.
+times.json. report/formats.py renders a `Table`.
 """
 
 import json
@@ -67,12 +67,13 @@ class Row:
             return None, None
         return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
 
-    def time(self, key: str, per_seed: bool = False) -> float | None:
-        """summary.json's `key` in seconds, a work directory weighing as many seeds as it has."""
+    def time(self, key: str) -> float | None:
+        """Seconds of a seed, the mean over seeds: times.json's `key`, of a list the median."""
+        times = [run.times[key] for run in self.runs]
         values = [
-            run.summary[key] / (len(run.summary["RA"]["per_seed"]) if per_seed else 1)
-            for run in self.runs
-            if run.summary.get(key) is not None
+            statistics.median(time) if isinstance(time, Sequence) else time
+            for time in times
+            if time not in (None, [])
         ]
         return statistics.fmean(values) if values else None
 
@@ -88,7 +89,7 @@ class Group(NamedTuple):
 
     @property
     def chance(self) -> float | None:
-        told = (run.summary.get("chance") for row in self.rows for run in row.runs)
+        told = (run.chance for row in self.rows for run in row.runs)
         return next((chance for chance in told if chance is not None), None)
 
 
@@ -97,8 +98,7 @@ def groups(runs: Iterable[SeedRun]) -> list[Group]:
     found: dict[tuple, dict[tuple, dict[int, SeedRun]]] = {}
     for run in runs:
         told = run.told
-        remarks = tuple(told.get("remarks", run.summary.get("remarks", ())))
-        place = (told["dataset"], str(told.get("preset")).lower(), told["requests"], remarks)
+        place = (told["dataset"], str(told.get("preset")).lower(), told["requests"], run.remarks)
         row = (told["method"], tuple(changes(told).items()), _key(told.get("settings")))
         seeds = found.setdefault(place, {}).setdefault((*row, _key(told["config"])), {})
         if run.seed in seeds:
@@ -205,7 +205,7 @@ def table_of(group: Group, metrics: Sequence[str], paper_anyway: bool = False) -
         cells = [_number(getattr(p, name, None), getattr(p, f"{name}_std", None)) for p in paper]
         if set(cells) != {"-"}:
             columns.append((f"{columns[-1][0]} (paper)", cells))
-    minutes = [row.time("wall_seconds", per_seed=True) for row in rows]
+    minutes = [row.time("wall_seconds") for row in rows]
     columns.append(("min/seed", [_number(m and m / 60) for m in minutes]))
     columns.append(("seeds", [row.seeds for row in rows]))
     sequences = TABLE_4.get(group.dataset, ())

@@ -1,29 +1,29 @@
 """Pictures of a run."""
 
+import os
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from uncle_jax.evaluate.answers import Run
-from uncle_jax.requests import retained
+from uncle_jax.requests import Request, retained
 
 
 def plot_accuracy(
-    path: Path, runs: Iterable[Run], chance: float, title: str, remarks: Iterable[str] = ()
-) -> None:
+    path: Path, requests: Sequence[Request], runs: Sequence[Sequence[Mapping[int, float]]],
+    chance: float | None, title: str, remarks: Iterable[str] = (),
+) -> None:  # fmt: skip
     """accuracy.png: a line per task across the requests, the mean over runs (and their range).
 
+    `runs[r][i][t]` is the accuracy (per cent) of task t after request i; `chance` None: not known.
     Triangles mark the moments of learning (up) and unlearning (down); a task is drawn dashed while
     it is unlearned; the dotted line is chance. `remarks` on the data stand below the title.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    runs = list(runs)
-    requests = [answer.request for answer in runs[0].answers]
     tasks = sorted({task for _, task in requests})
     figure = Figure(figsize=(max(7.0, 0.55 * len(requests) + 2.5), 4.6), layout="constrained")
     FigureCanvasAgg(figure)
@@ -31,9 +31,7 @@ def plot_accuracy(
     colours = _colours(len(tasks))
     for colour, task in zip(colours, tasks, strict=True):
         first = next(i for i, (_, t) in enumerate(requests) if t == task)
-        values = np.array(
-            [[answer.accuracy[task] for answer in run.answers[first:]] for run in runs]
-        )
+        values = np.array([[accuracy[task] for accuracy in run[first:]] for run in runs])
         x, mean = np.arange(first, len(requests)), values.mean(0)
         axes.plot([], [], color=colour, label=f"task {task}")
         for i in x[:-1]:
@@ -45,8 +43,9 @@ def plot_accuracy(
             if t == task:
                 marker = "^" if op == "L" else "v"
                 axes.plot(i, mean[i - first], marker, color=colour, markersize=8)
-    axes.axhline(chance, color="black", linestyle=":", linewidth=1)
-    axes.text(len(requests) - 0.55, chance + 1, "chance", fontsize=8, va="bottom", ha="right")
+    if chance is not None:
+        axes.axhline(chance, color="black", linestyle=":", linewidth=1)
+        axes.text(len(requests) - 0.55, chance + 1, "chance", fontsize=8, va="bottom", ha="right")
     axes.set_xticks(range(len(requests)), [str(request) for request in requests])
     axes.set_xlim(-0.5, len(requests) - 0.5)
     axes.set_ylim(0, 102)
@@ -56,7 +55,9 @@ def plot_accuracy(
     lines = [line for remark in remarks for line in textwrap.wrap(remark, width)]
     axes.set_title("\n".join([title, *lines]), fontsize=8 if lines else 11)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False)
-    figure.savefig(path, dpi=120)
+    written = path.with_name(f".{os.getpid()}-{path.name}")
+    figure.savefig(written, dpi=120)
+    os.replace(written, path)  # whole or not at all, as another process may write it too
 
 
 def _colours(n: int) -> list[Any]:

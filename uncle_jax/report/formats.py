@@ -95,7 +95,7 @@ def as_csv(groups: Sequence[Group], metrics: Sequence[str], paper_anyway: bool) 
             changed = " ".join(f"{key}={value}" for key, value in row.changes.items())
             told = [group.dataset, group.preset, group.requests, "; ".join(group.remarks)]
             told += [row.method, changed, row.reads]
-            minutes = row.time("wall_seconds", per_seed=True)
+            minutes = row.time("wall_seconds")
             values = [value for metric in metrics for value in row.mean_std(metric)]
             values += [row.time("unlearn_seconds"), minutes and minutes / 60, group.chance]
             paper = row.paper if row.same or paper_anyway else None

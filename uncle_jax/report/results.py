@@ -3,12 +3,12 @@
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from uncle_jax.errors import UncleError
-from uncle_jax.evaluate.metrics import all_metrics
+from uncle_jax.evaluation.metrics import all_metrics
 from uncle_jax.requests import parse
 
 
@@ -18,44 +18,77 @@ class SeedRun(NamedTuple):
     folder: Path  # WORKDIR/seed<k>
     seed: int
     told: Mapping[str, Any]  # config.json
+    accuracy: Sequence[Mapping[int, float]]  # per cent, after each request, of every task seen
     metrics: Mapping[str, float]
-    summary: Mapping[str, Any]
+    times: Mapping[str, Any]  # times.json (runs/workdir.py)
+    summary: Mapping[str, Any]  # summary.json; {} if there is none yet
+
+    @property
+    def chance(self) -> float | None:
+        """Accuracy of a guess in per cent; older runs say it in summary.json alone."""
+        return self.told.get("chance", self.summary.get("chance"))
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        return tuple(self.told.get("remarks", self.summary.get("remarks", ())))
 
 
 def read_run(folder: Path) -> tuple[list[SeedRun], list[str]]:
     """The finished seeds of a work directory, and a line on each part that is not finished.
 
-    Raises UncleError where it is no work directory of experiments/run.py, or damaged.
+    A seed is finished once its last request is in metrics.csv and its times are known. Raises
+    UncleError where it is no work directory of `uncle run`, or damaged.
     """
     if not folder.is_dir():
         raise UncleError(f"there is no folder {folder}")
     seeds = {int(p.name[4:]): p for p in folder.glob("seed*") if p.name[4:].isdecimal()}
     if not seeds:
-        raise UncleError(f"{folder} is not a run: no seed<k> in it (give --workdir's of run.py)")
-    summary = _json(folder / "summary.json")
-    if summary is None:
+        raise UncleError(f"{folder} is not a run: no seed<k> in it (give uncle run's --workdir)")
+    summary = read_json(folder / "summary.json") or {}
+    if not summary and not any((path / "times.json").exists() for path in seeds.values()):
         return [], [f"{folder} is not finished: it has no summary.json"]
     runs, skipped = [], []
     for seed, path in sorted(seeds.items()):
-        told = _json(path / "config.json")
-        try:
-            text = (path / "metrics.csv").read_text(encoding="utf-8")
-            accuracy = read_accuracy(text, told["requests"]) if told else None
-            if accuracy is None or str(seed) not in summary["RA"]["per_seed"]:
-                skipped.append(f"{path} is not finished")
-                continue
-            _ = told["dataset"], told["method"], told["config"].items()
-            metrics = all_metrics(parse(told["requests"]), accuracy)
-        except FileNotFoundError:
-            skipped.append(f"{path} is not finished: it has no metrics.csv")
-            continue
-        except (OSError, LookupError, TypeError, AttributeError, ValueError) as error:
-            raise UncleError(f"{path} is damaged ({type(error).__name__}: {error})") from None
-        runs.append(SeedRun(path, seed, told, metrics, summary))
+        found = _read_seed(path, seed, summary)
+        runs += [found] if isinstance(found, SeedRun) else []
+        skipped += [found] if isinstance(found, str) else []
     return runs, skipped
 
 
-def _json(path: Path) -> Any:
+def _read_seed(path: Path, seed: int, summary: Mapping[str, Any]) -> SeedRun | str:
+    """A finished seed, or a line on why it is none. Raises UncleError where it is damaged."""
+    told, times = read_json(path / "config.json"), read_json(path / "times.json")
+    try:
+        text = (path / "metrics.csv").read_text(encoding="utf-8")
+        accuracy = read_accuracy(text, told["requests"]) if told else None
+        if times is None:
+            times = older_times(seed, summary)
+        if accuracy is None or times is None:
+            return f"{path} is not finished"
+        _ = told["dataset"], told["method"], told["config"].items(), times["wall_seconds"]
+        metrics = all_metrics(parse(told["requests"]), accuracy)
+    except FileNotFoundError:
+        return f"{path} is not finished: it has no metrics.csv"
+    except (OSError, LookupError, TypeError, AttributeError, ValueError) as error:
+        raise UncleError(f"{path} is damaged ({type(error).__name__}: {error})") from None
+    return SeedRun(path, seed, told, accuracy, metrics, times, summary)
+
+
+def older_times(seed: int, summary: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A seed's share of the times in a summary.json older than times.json; None: not its seed."""
+    if not summary or str(seed) not in summary["RA"]["per_seed"]:
+        return None
+    n = len(summary["RA"]["per_seed"])
+    times: dict[str, Any] = {}
+    for name in ("learn_seconds", "unlearn_seconds"):  # medians over requests
+        times[name] = [] if summary.get(name) is None else [summary[name]]
+    for name in ("compile_seconds", "wall_seconds"):  # sums over seeds
+        times[name] = None if summary.get(name) is None else summary[name] / n
+    return times
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; None if there is none. Raises UncleError if it cannot be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from uncle_jax.evaluate.answers import Answer
+from uncle_jax.evaluation.answers import Answer
 
 HEADINGS = {
     "RA": "RA  retained tasks, higher is better",
@@ -34,7 +34,8 @@ def header_line(n_requests: int, n_tasks: int) -> str:
 def table(summary: Mapping[str, Any], paper: Mapping[str, float] | None) -> str:
     """The final table: metrics over seeds, with the paper's beside them where there are any.
 
-    `summary` is summary.json's: metrics, times, `chance` in per cent and `remarks` on the data.
+    `summary` is summary.json's: metrics, times, `chance` in per cent (None: not known) and
+    `remarks` on the data.
     """
     lines = [f"{'in percentage points':<44} {'ours':>15}" + (f" {'paper':>8}" if paper else "")]
     for name, heading in HEADINGS.items():
@@ -53,6 +54,7 @@ def table(summary: Mapping[str, Any], paper: Mapping[str, float] | None) -> str:
         )
         if summary[key] is not None
     )
-    lines.append(f"seeds {', '.join(seeds)}; chance {summary['chance']:.1f}; {times}")
+    chance = "not known" if summary["chance"] is None else f"{summary['chance']:.1f}"
+    lines.append(f"seeds {', '.join(seeds)}; chance {chance}; {times}")
     lines += [f"note: {remark}" for remark in summary["remarks"]]
     return "\n".join(lines)

@@ -2,9 +2,12 @@
 
     WORKDIR/seed<k>/config.json    everything that decided the run, and where it ran
     WORKDIR/seed<k>/metrics.csv    every accuracy, rewritten after each request
+    WORKDIR/seed<k>/times.json     seconds of its requests, of compilation, and of all
     WORKDIR/summary.json           RA, FA, spill, relapse over the seeds, and times
+    WORKDIR/accuracy.png           the same as a picture
 
-Files are written whole or not at all.
+Files are written whole or not at all. summary.json and accuracy.png are made from seed*/ alone: of
+every finished seed there, whichever process answered it, and whenever.
 """
 
 import csv
@@ -12,34 +15,41 @@ import io
 import json
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from uncle_jax.errors import UncleError
-from uncle_jax.evaluate.answers import Answer, Run
+from uncle_jax.evaluation.answers import Answer
 from uncle_jax.files import write_whole
+from uncle_jax.report.figures import plot_accuracy
+from uncle_jax.report.results import SeedRun, older_times, read_json, read_run
+from uncle_jax.requests import parse
 
+SETTING = ("dataset", "requests", "method", "config", "settings", "remarks")  # all seeds' alike
 COLUMNS = ("request", "op", "task", "evaluated_task", "split", "metric", "value")
 
 
 def prepare(workdir: Path, settings: Mapping[int, Mapping[str, Any]], overwrite: bool) -> None:
     """Make WORKDIR/seed<k> for each seed of `settings`, refusing to write over another run's.
 
-    `settings` are what config.json will hold; a folder whose fingerprint differs is another run's.
-    Raises UncleError where it cannot be written or would lose something.
+    `settings` are what config.json will hold; a folder whose fingerprint differs is another run's,
+    and so is a work directory with a seed of another setting. Raises UncleError where it cannot be
+    written or would lose something.
     """
-    for seed, ours in settings.items():
-        path = workdir / f"seed{seed}" / "config.json"
+    there = {path.parent.name: path for path in workdir.glob("seed*/config.json")}
+    for name, path in sorted(there.items()):
         try:
             theirs = json.loads(path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
-            continue
         except (OSError, ValueError) as error:
             raise UncleError(f"cannot read {path} ({error}); choose another --workdir") from None
-        if theirs.get("fingerprint") != ours["fingerprint"] and not overwrite:
+        ours = next((s for seed, s in settings.items() if name == f"seed{seed}"), None)
+        same = theirs.get("fingerprint") == ours["fingerprint"] if ours else True
+        ours = ours or next(iter(settings.values()))
+        if not (same and same_setting(theirs, ours)) and not overwrite:
             raise UncleError(
                 f"{workdir} holds another run ({_difference(theirs, ours)}); "
                 "choose another --workdir, or add --overwrite"
@@ -53,11 +63,16 @@ def prepare(workdir: Path, settings: Mapping[int, Mapping[str, Any]], overwrite:
         raise UncleError(f"cannot write to --workdir {workdir} ({error.strerror})") from None
 
 
+def same_setting(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two config.json are of one experiment, their seeds apart."""
+    return all((one.get(key) or None) == (other.get(key) or None) for key in SETTING)
+
+
 def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
     """The first setting in which two config.json differ, as "beta 0.1, now 1.0"."""
-    for group in (None, "config", "data"):
-        a, b = (d if group is None else d.get(group, {}) for d in (theirs, ours))
-        for key in ("dataset", "requests", "method") if group is None else b:
+    for group in (None, "config", "settings", "data"):
+        a, b = (d if group is None else d.get(group) or {} for d in (theirs, ours))
+        for key in ("dataset", "requests", "method", "remarks") if group is None else b:
             if a.get(key) != b.get(key):
                 return f"{key} {a.get(key)}, now {b.get(key)}"
     return f"fingerprint {theirs.get('fingerprint')}, now {ours['fingerprint']}"
@@ -65,11 +80,56 @@ def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
 
 def write_config(workdir: Path, seed: int, settings: Mapping[str, Any]) -> None:
     """WORKDIR/seed<k>/config.json."""
-    write_whole(workdir / f"seed{seed}" / "config.json", json.dumps(settings, indent=1) + "\n")
+    write_whole(workdir / f"seed{seed}" / "config.json", _text(settings))
 
 
-def write_metrics(workdir: Path, seed: int, answers: Sequence[Answer], split: str) -> None:
-    """WORKDIR/seed<k>/metrics.csv: a row for every accuracy (per cent) after every request."""
+def clear(workdir: Path, seed: int) -> None:
+    """Remove a seed's results, which a new run of it replaces."""
+    for name in ("metrics.csv", "times.json"):
+        (workdir / f"seed{seed}" / name).unlink(missing_ok=True)
+
+
+class SeedLog:
+    """metrics.csv and times.json of one seed, rewritten after each request.
+
+    The clock of wall_seconds starts here, and goes on from where a killed process left it.
+    """
+
+    def __init__(self, workdir: Path, seed: int, split: str) -> None:
+        self.folder, self.split = workdir / f"seed{seed}", split
+        self.answers: list[Answer] = []
+        summary = read_json(workdir / "summary.json")
+        times = read_json(self.folder / "times.json") or older_times(seed, summary or {})
+        self.before: float | None = times["wall_seconds"] if times else None
+        self.begun = time.perf_counter()
+
+    def known(self, answers: Sequence[Answer]) -> None:
+        """Answers of an earlier process: what they took is known, or nobody knows it."""
+        self.answers += answers
+        if answers:
+            self._write(self.before)
+
+    def add(self, answer: Answer) -> None:
+        """An answer of this process."""
+        self.answers.append(answer)
+        self._write((self.before or 0.0) + time.perf_counter() - self.begun)
+
+    def _write(self, wall_seconds: float | None) -> None:
+        times = {
+            **{
+                name: [one.seconds for one in self.answers if one.request.op == op]
+                for name, op in (("learn_seconds", "L"), ("unlearn_seconds", "U"))
+            },
+            "compile_seconds": sum(one.compile_seconds for one in self.answers),
+            "wall_seconds": wall_seconds,
+        }
+        write_whole(self.folder / "times.json", _text(times))
+        # last, for a seed is finished once the last request is in it
+        write_whole(self.folder / "metrics.csv", metrics_csv(self.answers, self.split))
+
+
+def metrics_csv(answers: Iterable[Answer], split: str) -> str:
+    """A row for every accuracy (per cent) after every request."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(COLUMNS)
@@ -77,37 +137,65 @@ def write_metrics(workdir: Path, seed: int, answers: Sequence[Answer], split: st
         for seen, value in answer.accuracy.items():
             where = (answer.index, answer.request.op, answer.request.task, seen)
             rows.writerow((*where, split, "accuracy", f"{value:.4f}"))
-    write_whole(workdir / f"seed{seed}" / "metrics.csv", text.getvalue())
+    return text.getvalue()
 
 
-def summarise(runs: Mapping[int, Run], wall_seconds: float) -> dict[str, Any]:
-    """summary.json of runs by seed: metrics as {mean, std, per_seed}, then times in seconds.
+def finish(workdir: Path, settings: Mapping[str, Any], title: str) -> dict[str, Any]:
+    """summary.json, which is returned, and accuracy.png of all finished seeds of one setting.
+
+    `settings` is a config.json of that setting; the seeds are added to the picture's `title`.
+    """
+    seeds = _finished(workdir, settings)
+    while True:
+        for run in seeds:
+            if not (run.folder / "times.json").exists():  # only in the summary, which goes
+                write_whole(run.folder / "times.json", _text(run.times))
+        summary = summarise(seeds)
+        write_whole(workdir / "summary.json", _text(summary))
+        plot_accuracy(
+            workdir / "accuracy.png", parse(settings["requests"]), [run.accuracy for run in seeds],
+            summary["chance"], f"{title}, seeds {', '.join(summary['RA']['per_seed'])}",
+            summary["remarks"],
+        )  # fmt: skip
+        now = _finished(workdir, settings)
+        if [(run.seed, run.accuracy) for run in now] == [(run.seed, run.accuracy) for run in seeds]:
+            return summary
+        seeds = now  # another process finished meanwhile, and its summary may be written over
+
+
+def _finished(workdir: Path, settings: Mapping[str, Any]) -> list[SeedRun]:
+    return [run for run in read_run(workdir)[0] if same_setting(run.told, settings)]
+
+
+def summarise(seeds: Sequence[SeedRun]) -> dict[str, Any]:
+    """summary.json of finished seeds: metrics as {mean, std, per_seed}, then times in seconds.
 
     std is the sample's (n - 1), 0 for a single seed. learn_seconds and unlearn_seconds are medians
-    over requests, compilation apart.
+    over requests, compilation apart; compile_seconds and wall_seconds are sums over seeds.
     """
     summary: dict[str, Any] = {}
-    for name in next(iter(runs.values())).metrics:
-        values = [run.metrics[name] for run in runs.values()]
+    for name in seeds[0].metrics:
+        values = [run.metrics[name] for run in seeds]
         std = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
         summary[name] = {
             "mean": _json(float(np.mean(values))),
             "std": _json(std),
-            "per_seed": {str(s): _json(v) for s, v in zip(runs, values, strict=True)},
+            "per_seed": {str(run.seed): _json(run.metrics[name]) for run in seeds},
         }
-    answers = [answer for run in runs.values() for answer in run.answers]
-    for name, op in (("unlearn_seconds", "U"), ("learn_seconds", "L")):
-        seconds = [answer.seconds for answer in answers if answer.request.op == op]
+    for name in ("unlearn_seconds", "learn_seconds"):
+        seconds = [second for run in seeds for second in run.times[name]]
         summary[name] = float(np.median(seconds)) if seconds else None
-    summary["compile_seconds"] = sum(answer.compile_seconds for answer in answers)
-    summary["wall_seconds"] = wall_seconds
-    return summary
+    for name in ("compile_seconds", "wall_seconds"):
+        known = [run.times[name] for run in seeds if run.times[name] is not None]
+        summary[name] = sum(known) if known else None
+    chance = next((run.chance for run in seeds if run.chance is not None), None)
+    reads = seeds[0].told.get("reads")
+    return summary | {"chance": chance, "remarks": list(seeds[0].remarks), "reads": reads}
 
 
 def _json(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def write_summary(workdir: Path, summary: Mapping[str, Any]) -> None:
-    """WORKDIR/summary.json."""
-    write_whole(workdir / "summary.json", json.dumps(summary, indent=1) + "\n")
+def _text(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, indent=1) + "\n"

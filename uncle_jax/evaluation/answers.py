@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from uncle_jax.evaluate.metrics import all_metrics
+from uncle_jax.evaluation.metrics import all_metrics
 from uncle_jax.requests import Request
 
 
@@ -26,6 +26,6 @@ class Run(NamedTuple):
 
     @property
     def metrics(self) -> dict[str, float]:
-        """RA, FA, spill, ... in percentage points (evaluate/metrics.py)."""
+        """RA, FA, spill, ... in percentage points (evaluation/metrics.py)."""
         requests = [answer.request for answer in self.answers]
         return all_metrics(requests, [answer.accuracy for answer in self.answers])

@@ -7,8 +7,8 @@ import pytest
 from storing import ask, learner, new_store, noise
 
 from uncle_jax.engine.learner import template
-from uncle_jax.evaluate.accuracy import chance
-from uncle_jax.evaluate.audit.store import verify
+from uncle_jax.evaluation.accuracy import chance
+from uncle_jax.evaluation.audit.store import verify
 from uncle_jax.store import checkpoint
 from uncle_jax.store.recovery import open_store
 from uncle_jax.tasks import Data

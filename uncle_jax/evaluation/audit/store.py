@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from uncle_jax.core.state import with_arrays
-from uncle_jax.evaluate.accuracy import chance, evaluate
+from uncle_jax.evaluation.accuracy import chance, evaluate
 from uncle_jax.methods.protocol import Method
 from uncle_jax.store import certificate, checkpoint
 from uncle_jax.store.store import (

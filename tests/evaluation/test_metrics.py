@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from uncle_jax.evaluate import metrics
+from uncle_jax.evaluation import metrics
 from uncle_jax.requests import parse
 
 REQUESTS = parse("L0 L1 L2 U0 L3 U1")

@@ -1,0 +1,165 @@
+"""What a run leaves behind: made from its seeds alone, whoever answered them, and whenever."""
+
+import json
+
+import pytest
+from reporting import write_run
+
+from uncle_jax.errors import UncleError
+from uncle_jax.evaluation.answers import Answer
+from uncle_jax.report.compare import groups
+from uncle_jax.report.results import read_run
+from uncle_jax.requests import parse
+from uncle_jax.runs import workdir as workdirs
+from uncle_jax.runs.workdir import SeedLog, finish, prepare
+
+REQUESTS = parse("L0 L1 U0")
+TOLD = {"dataset": "permuted-digits", "preset": "laptop", "requests": "L0 L1 U0", "remarks": []}
+TOLD |= {"method": "uncle", "config": {"beta": 0.1}, "reads": "none", "chance": 10.0}
+
+
+def told(seed, **more):
+    return TOLD | {"seed": seed, "fingerprint": f"print{seed}", "data": {"seed": seed}} | more
+
+
+def answers(ra=90.0):
+    seen = ({0: ra}, {0: ra, 1: ra}, {0: 12.0, 1: ra})
+    return [
+        Answer(i, request, accuracy, seconds=2.0 + i, compile_seconds=1.0)
+        for i, (request, accuracy) in enumerate(zip(REQUESTS, seen, strict=True))
+    ]
+
+
+def answer_seed(workdir, seed, ra=90.0, n=3):
+    prepare(workdir, {seed: told(seed)}, overwrite=False)
+    workdirs.write_config(workdir, seed, told(seed))
+    log = SeedLog(workdir, seed, "test")
+    for answer in answers(ra)[:n]:
+        log.add(answer)
+
+
+def times(workdir, seed):
+    return json.loads((workdir / f"seed{seed}" / "times.json").read_text())
+
+
+def test_seeds_of_two_days_are_one_summary(tmp_path):
+    answer_seed(tmp_path, 1, ra=92)
+    first = finish(tmp_path, told(1), "title")
+    assert first["RA"] == {"mean": 92, "std": 0, "per_seed": {"1": 92}}
+    answer_seed(tmp_path, 0, ra=90)
+    summary = finish(tmp_path, told(0), "title")
+    assert json.loads((tmp_path / "summary.json").read_text()) == summary
+    assert summary["RA"]["per_seed"] == {"0": 90, "1": 92}
+    assert summary["RA"]["mean"] == 91
+    assert summary["RA"]["std"] == pytest.approx(2**0.5)
+    assert (summary["learn_seconds"], summary["unlearn_seconds"]) == (2.5, 4)
+    assert summary["compile_seconds"] == 6
+    walls = [times(tmp_path, seed)["wall_seconds"] for seed in (0, 1)]
+    assert summary["wall_seconds"] == pytest.approx(sum(walls))
+    assert (summary["chance"], summary["remarks"], summary["reads"]) == (10, [], "none")
+    assert (tmp_path / "accuracy.png").read_bytes().startswith(b"\x89PNG")
+    (group,) = groups(read_run(tmp_path)[0])
+    assert [row.seeds for row in group.rows] == ["0 1"]
+    names = {"seed0", "seed1", "summary.json", "accuracy.png"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+
+
+def test_the_summary_can_be_made_again(tmp_path):
+    answer_seed(tmp_path, 0)
+    answer_seed(tmp_path, 1)
+    summary = finish(tmp_path, told(0), "title")
+    (tmp_path / "summary.json").unlink()
+    assert [run.seed for run in read_run(tmp_path)[0]] == [0, 1]
+    assert finish(tmp_path, told(1), "title") == summary
+
+
+def test_an_unfinished_seed_is_left_out(tmp_path):
+    answer_seed(tmp_path, 0)
+    answer_seed(tmp_path, 1, n=2)
+    assert set(finish(tmp_path, told(0), "title")["RA"]["per_seed"]) == {"0"}
+    assert read_run(tmp_path)[1] == [f"{tmp_path / 'seed1'} is not finished"]
+
+
+def test_a_seed_that_ends_while_the_summary_is_written_is_in_it(tmp_path, monkeypatch):
+    answer_seed(tmp_path, 0)
+    draw, drawn = workdirs.plot_accuracy, []
+
+    def slow(*args):
+        draw(*args)
+        drawn.append(args)
+        if len(drawn) == 1:  # another process ends now, and its summary is written over
+            answer_seed(tmp_path, 1)
+
+    monkeypatch.setattr(workdirs, "plot_accuracy", slow)
+    assert set(finish(tmp_path, told(0), "title")["RA"]["per_seed"]) == {"0", "1"}
+    assert len(drawn) == 2
+
+
+def test_times_go_on_after_a_kill_and_stay_when_nothing_is_answered(tmp_path):
+    answer_seed(tmp_path, 0, n=2)
+    path = tmp_path / "seed0" / "times.json"
+    path.write_text(json.dumps(times(tmp_path, 0) | {"wall_seconds": 100.0}))
+    log = SeedLog(tmp_path, 0, "test")
+    log.known(answers()[:2])
+    assert times(tmp_path, 0)["wall_seconds"] == 100
+    log.add(answers()[2])
+    done = times(tmp_path, 0)
+    assert 100 < done["wall_seconds"] < 200
+    assert (done["learn_seconds"], done["unlearn_seconds"]) == ([2, 3], [4])
+    again = SeedLog(tmp_path, 0, "test")
+    again.known(answers())
+    assert times(tmp_path, 0) == done
+
+
+def test_a_seed_of_before_times_json_keeps_its_share_of_the_times(tmp_path):
+    write_run(tmp_path, seeds=(0, 4), summary={"learn_seconds": 7.0, "compile_seconds": 6.0})
+    settings = json.loads((tmp_path / "seed0" / "config.json").read_text())
+    (tmp_path / "seed5").mkdir()
+    workdirs.write_config(tmp_path, 5, settings | {"seed": 5})
+    log = SeedLog(tmp_path, 5, "test")
+    for i, request in enumerate(parse("L0 L1 U0 L2")):
+        seen = {task: 50.0 for _, task in parse("L0 L1 U0 L2")[: i + 1]}
+        log.add(Answer(i, request, seen, seconds=2.0, compile_seconds=1.0))
+    summary = finish(tmp_path, settings, "title")
+    assert set(summary["RA"]["per_seed"]) == {"0", "4", "5"}
+    assert summary["compile_seconds"] == 6 + 4
+    assert summary["unlearn_seconds"] == 2
+    assert times(tmp_path, 4)["wall_seconds"] == 60
+    assert summary["wall_seconds"] == pytest.approx(120 + times(tmp_path, 5)["wall_seconds"])
+    assert summary["chance"] == 10
+    (group,) = groups(read_run(tmp_path)[0])
+    assert [row.seeds for row in group.rows] == ["0 4 5"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"config": {"beta": 1.0}}, "beta 0.1, now 1.0"),
+        ({"method": "scrub"}, "method uncle, now scrub"),
+        ({"settings": {"alpha": 3}}, "alpha None, now 3"),
+    ],
+)
+def test_another_setting_is_refused_even_for_another_seed(tmp_path, change, says):
+    answer_seed(tmp_path, 0)
+    with pytest.raises(UncleError, match=says):
+        prepare(tmp_path, {1: told(1, **change)}, overwrite=False)
+    assert not (tmp_path / "seed1").exists()
+    prepare(tmp_path, {1: told(1, **change)}, overwrite=True)
+
+
+def test_seeds_of_another_setting_are_not_in_the_summary(tmp_path):
+    answer_seed(tmp_path, 0)
+    other = told(1, method="scrub")
+    prepare(tmp_path, {1: other}, overwrite=True)
+    workdirs.write_config(tmp_path, 1, other)
+    log = SeedLog(tmp_path, 1, "test")
+    for answer in answers():
+        log.add(answer)
+    assert set(finish(tmp_path, other, "title")["RA"]["per_seed"]) == {"1"}
+
+
+def test_clear_leaves_no_result(tmp_path):
+    answer_seed(tmp_path, 0)
+    workdirs.clear(tmp_path, 0)
+    assert [path.name for path in (tmp_path / "seed0").iterdir()] == ["config.json"]
+    workdirs.clear(tmp_path, 0)
