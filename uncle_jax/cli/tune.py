@@ -70,14 +70,7 @@ def tune(args: argparse.Namespace) -> int:
         raise UncleError(f"--seed must not be negative, not {args.seed}")
     if args.output is not None and not args.output.parent.is_dir():
         raise UncleError(f"there is no folder {args.output.parent} for --output")
-    grids: dict[str, dict[str, list[str]]] = {name: {} for name in args.methods}
-    for item in args.grid:
-        name, key, values = setting(
-            item, args.methods, "--grid", "KEY=V1,V2, such as gamma=0.01,0.1"
-        )
-        for owner in args.methods if name is None else [name]:
-            place = key if name is None else f"{registry.short(name)}.{key}"
-            grids[owner][place] = values.split(",")
+    grids = grids_of(args)
     bar = Download()
     choice = data_choice(args, config, bar)
 
@@ -123,6 +116,19 @@ def tune(args: argparse.Namespace) -> int:
         print(f"best for {registry.short(name)}: {told or 'its settings as they are'}")
     print("score: RA less what FA is above chance")
     return 0
+
+
+def grids_of(args: argparse.Namespace) -> dict[str, dict[str, list[str]]]:
+    """Of each method, the values to try by KEY or METHOD.KEY. Raises UncleError."""
+    grids: dict[str, dict[str, list[str]]] = {name: {} for name in args.methods}
+    for item in args.grid:
+        name, key, values = setting(
+            item, args.methods, "--grid", "KEY=V1,V2, such as gamma=0.01,0.1"
+        )
+        for owner in args.methods if name is None else [name]:
+            place = key if name is None else f"{registry.short(name)}.{key}"
+            grids[owner][place] = values.split(",")
+    return grids
 
 
 def words(changes: Any) -> list[str]:
