@@ -1,9 +1,10 @@
 # Everything a fresh machine with Python >= 3.11 and make needs.
 PYTHON ?= python3
 VENV ?= .venv
+NEWEST ?= python3.13
 BIN := $(VENV)/bin
 
-.PHONY: run test soak signatures test-all test-lowest lint bench clean
+.PHONY: run test soak signatures test-all test-lowest test-newest lint bench clean
 
 run: $(VENV)/.installed  ## learn and unlearn ten tasks of real digits; table and picture in runs/
 	$(BIN)/python experiments/run.py
@@ -31,6 +32,11 @@ test-lowest:  ## the unit tests on the oldest versions that pyproject.toml allow
 	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct -e ".[dev]"
 	.venv-lowest/bin/python -m pytest
 
+test-newest:  ## the unit tests on the newest Python and versions (NEWEST=python3.13)
+	$(NEWEST) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade -e ".[dev]"
+	.venv-newest/bin/python -m pytest -n 2
+
 bench: $(VENV)/.installed  ## cost of an unlearning step against the number of tasks (minutes)
 	$(BIN)/python benchmarks/drift.py
 
@@ -40,4 +46,4 @@ $(VENV)/.installed: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-lowest runs dist
+	rm -rf $(VENV) .venv-lowest .venv-newest runs dist
