@@ -75,9 +75,14 @@ def epoch_order(key: Array, epoch: int, n: int, batch_size: int) -> np.ndarray:
 
 
 def run_epochs(
-    config: Config, key: Array, n: int, carry: Any, step: Step, on_step: OnStep | None = None,
+    config: Config,
+    key: Array,
+    n: int,
+    carry: Any,
+    step: Step,
+    on_step: OnStep | None = None,
     inflight: Inflight | None = None,
-) -> Any:  # fmt: skip
+) -> Any:
     """`carry` after `config.epochs` epochs of `step` over `n` images, as a learn request has them.
 
     Batch size, learning rate and schedule are `config`'s; orders are drawn from `key`. `inflight`

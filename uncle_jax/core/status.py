@@ -45,12 +45,12 @@ def checked(state: Any, task: int, learned: bool) -> int:
 
 
 def learned(state: State, task: int, key: Array, **changes: Any) -> State:
-    """`state` after a learn request of `task`; `key`: for the next; `changes`: of other fields."""
+    """`state` after a learn request; `key`: the next one's; `changes`: what else is other."""
     return _answered(state, task, LEARNED, key, changes)
 
 
 def unlearned(state: State, task: int, key: Array, **changes: Any) -> State:
-    """`state` after an unlearn request of `task`; `key`: for the next; `changes`: of other fields."""
+    """`state` after an unlearn request; `key`: the next one's; `changes`: what else is other."""
     return _answered(state, task, UNLEARNED, key, changes)
 
 
