@@ -116,9 +116,7 @@ def test_the_mask_is_of_the_gradient_summed_over_batches(spec, monkeypatch):
 
     monkeypatch.setattr(module, "top_mask", recorded)
     settings = Salun(batch_size=8, epochs=2, lr=0.05, weight_decay=0.1)
-    after = algorithm(net, settings)(
-        model, Request(1, (), forget, None), jax.random.key(1), None
-    )  # fmt: skip
+    after = algorithm(net, settings)(model, Request(1, (), forget, None), jax.random.key(1), None)
     (scores, mask) = told[0]
 
     dense = model.params["Dense_0"]
@@ -157,9 +155,11 @@ def test_the_forgotten_task_alone_gets_random_labels(spec, monkeypatch, order):
     monkeypatch.setattr(module, "cross_entropy", watched)
     settings = Salun(batch_size=32 if order == "mixed" else 16, epochs=2, order=order)
     algorithm(net, settings)(
-        model, Request(0, (1,), forget, retain), jax.random.key(1),
+        model,
+        Request(0, (1,), forget, retain),
+        jax.random.key(1),
         lambda step, n, loss: steps.append((step, n)),
-    )  # fmt: skip
+    )
     jax.effects_barrier()
     true = [np.bincount(rows.labels, minlength=3) for rows in (forget, retain)]
     random = [np.bincount(labels, minlength=3) for labels in drawn]
