@@ -1,8 +1,11 @@
-"""Epochs: which images each batch holds, at which learning rate, and the loop around the steps."""
+"""Epochs: which images each batch holds, at which learning rate, and the loop around the steps.
+
+And what most steps carry, and how they go down.
+"""
 
 import math
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -33,6 +36,19 @@ Step = Callable[[Any, int, np.ndarray, np.float32], tuple[Any, Array]]
 """(carry, step from 0, index [B] of the batch's images, learning rate) -> (carry, loss)."""
 
 
+class TrainState(NamedTuple):
+    """A network in training, and what a step donates to the next."""
+
+    params: Any
+    stats: Any  # running norm statistics
+    optimiser: Any
+
+
+def descend(params: Any, updates: Any, lr: Array | np.float32 | float) -> Any:
+    """params - lr * updates, leaf by leaf; optax's directions point uphill until then."""
+    return jax.tree.map(lambda p, u: p - lr * u, params, updates)
+
+
 def learning_rate(config: Config, step: int, steps_per_epoch: int) -> float:
     """The learning rate of optimiser step `step` of a learn request, by `config.schedule`."""
     if config.schedule == "constant":
@@ -59,9 +75,14 @@ def epoch_order(key: Array, epoch: int, n: int, batch_size: int) -> np.ndarray:
 
 
 def run_epochs(
-    config: Config, key: Array, n: int, carry: Any, step: Step, on_step: OnStep | None = None,
+    config: Config,
+    key: Array,
+    n: int,
+    carry: Any,
+    step: Step,
+    on_step: OnStep | None = None,
     inflight: Inflight | None = None,
-) -> Any:  # fmt: skip
+) -> Any:
     """`carry` after `config.epochs` epochs of `step` over `n` images, as a learn request has them.
 
     Batch size, learning rate and schedule are `config`'s; orders are drawn from `key`. `inflight`

@@ -1,12 +1,17 @@
 """Which tasks are learned and which unlearned; every method's state has a `status` [T]."""
 
-from typing import Any
+import dataclasses
+from typing import Any, TypeVar
 
 import jax.numpy as jnp
+from jax import Array
 
 from uncle_jax.errors import UncleError
 
-NEW, LEARNED, UNLEARNED = 0, 1, 2  # values of CLState.status
+NEW, LEARNED, UNLEARNED = 0, 1, 2  # values of `status`
+
+State = TypeVar("State")
+"""A frozen dataclass with status [T], key, n_requests and n_unlearned."""
 
 
 def describe(state: Any) -> dict[str, list[int]]:
@@ -36,4 +41,26 @@ def checked(state: Any, task: int, learned: bool) -> int:
         f"task {task} is not learned, so it cannot be unlearned (learned: {have})"
         if learned
         else f"task {task} is already learned; unlearn it first (learned: {have})"
+    )
+
+
+def learned(state: State, task: int, key: Array, **changes: Any) -> State:
+    """`state` after a learn request; `key`: the next one's; `changes`: what else is other."""
+    return _answered(state, task, LEARNED, key, changes)
+
+
+def unlearned(state: State, task: int, key: Array, **changes: Any) -> State:
+    """`state` after an unlearn request; `key`: the next one's; `changes`: what else is other."""
+    return _answered(state, task, UNLEARNED, key, changes)
+
+
+def _answered(state: Any, task: int, status: int, key: Array, changes: dict[str, Any]) -> Any:
+    if status == UNLEARNED:
+        changes = {"n_unlearned": state.n_unlearned + 1, **changes}
+    return dataclasses.replace(
+        state,
+        status=state.status.at[task].set(status),
+        key=key,
+        n_requests=state.n_requests + 1,
+        **changes,
     )

@@ -3,8 +3,9 @@
 Forgetting is exact: what a task leaves is its status and the counters. T networks are kept.
 """
 
-import dataclasses
-from typing import Any, NamedTuple
+import functools
+from dataclasses import dataclass
+from typing import Any
 
 import flax.linen as nn
 import flax.struct
@@ -27,9 +28,10 @@ from uncle_jax.core.inputs import (
     normalise,
     task_input,
 )
-from uncle_jax.core.loop import Inflight, OnStep, run_epochs
+from uncle_jax.core.loop import Inflight, OnStep, TrainState, descend, run_epochs
 from uncle_jax.core.losses import cross_entropy
-from uncle_jax.core.status import LEARNED, NEW, UNLEARNED, checked, in_range
+from uncle_jax.core.status import LEARNED, NEW, checked, in_range, learned, unlearned
+from uncle_jax.methods.multihead.network import interned
 from uncle_jax.methods.protocol import Method
 from uncle_jax.tasks import Data, InputSpec, as_data, check_images
 
@@ -46,12 +48,24 @@ class IndependentState:
     n_unlearned: Array  # int32: unlearn requests answered so far
 
 
-class Training(NamedTuple):
-    """What learning carries; donated from step to step."""
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """What is static: a task's module, its input, the settings; equal only to itself.
 
-    params: Any
-    stats: Any
-    optimiser: Any
+    Jitted functions take it as a static argument.
+    """
+
+    module: nn.Module
+    shape: tuple[int, int, int]  # [H, W, D] of its input
+    n_tasks: int
+    config: Config
+
+
+@interned
+def networks(spec: InputSpec, n_tasks: int, config: Config, main_net: nn.Module | None) -> Networks:
+    """The networks of `n_tasks` tasks; `main_net` None: UnCLe's main network for `config`."""
+    module = main_net or resnet.from_config(config, spec.n_classes)
+    return Networks(module, input_shape(spec, config.image_size), n_tasks, config)
 
 
 def clpu(
@@ -62,59 +76,32 @@ def clpu(
     `main_net`: any Linen module with spec.n_classes outputs, by default UnCLe's main network.
     """
     config = config or Config()
-    module = main_net or resnet.from_config(config, spec.n_classes)
-    shape = input_shape(spec, config.image_size)
-    step = make_step(module)
-
-    def fresh(key: Array) -> tuple[Any, Any]:
-        variables = module.init(key, jnp.zeros((1, *shape)), train=False)
-        return variables["params"], variables.get("batch_stats", {})
-
-    @jax.jit
-    def start(key: Array) -> Training:
-        params, stats = fresh(key)
-        return Training(params, stats, optax.scale_by_adam().init(params))
-
-    @jax.jit
-    def evaluate(params: Any, stats: Any, inputs: TaskInput, images: Array) -> Array:
-        from_batch = config.norm_stats != BATCH_INDEPENDENT
-        x = normalise(images, inputs)
-        raw = resnet.apply(module, params, stats, x, train=False, batch_stats=from_batch)[0]
-        return mask_logits(raw, inputs)
-
-    @jax.jit
-    def init(key: Array) -> IndependentState:
-        params, stats = jax.tree.map(
-            lambda a: jnp.zeros((n_tasks, *a.shape), a.dtype), jax.eval_shape(fresh, key)
-        )
-        zero = jnp.zeros((), jnp.int32)
-        return IndependentState(params, stats, jnp.full(n_tasks, NEW), key, zero, zero)
+    net = networks(spec, n_tasks, config, main_net)
 
     def learn(
-        state: IndependentState, task: int, data: Data, *, on_step: OnStep | None = None,
+        state: IndependentState,
+        task: int,
+        data: Data,
+        *,
+        on_step: OnStep | None = None,
         inflight: Inflight | None = None,
-    ) -> IndependentState:  # fmt: skip
+    ) -> IndependentState:
         task = checked(state, task, learned=False)
         images, labels = as_data(data, spec, f"task {task}", task)
-        batch_of = batches_of(fit_images(images, shape), jnp.asarray(labels))
-        inputs = task_input(spec, task, shape)
+        batch_of = batches_of(fit_images(images, net.shape), jnp.asarray(labels))
+        inputs = task_input(spec, task, net.shape)
         k_init, k_order = jax.random.split(jax.random.fold_in(state.key, task))
 
         def one(carry: Any, index: int, batch: np.ndarray, lr: np.float32) -> tuple[Any, Array]:
             del index
-            return step(carry, inputs, *batch_of(batch), lr)
+            return step(net, carry, inputs, *batch_of(batch), lr)
 
-        carry = run_epochs(config, k_order, len(labels), start(k_init), one, on_step, inflight)
+        carry = start(net, k_init)
+        carry = run_epochs(config, k_order, len(labels), carry, one, on_step, inflight)
         params, stats = _put(
             (state.params, state.stats), jnp.asarray(task), (carry.params, carry.stats)
         )
-        return dataclasses.replace(
-            state,
-            params=params,
-            stats=stats,
-            status=state.status.at[task].set(LEARNED),
-            n_requests=state.n_requests + 1,
-        )
+        return learned(state, task, state.key, params=params, stats=stats)
 
     def unlearn(
         state: IndependentState, task: int, *, on_step: OnStep | None = None
@@ -122,14 +109,7 @@ def clpu(
         del on_step  # nothing is optimised
         task = checked(state, task, learned=True)
         params, stats = erased((state.params, state.stats), jnp.asarray(task))
-        return dataclasses.replace(
-            state,
-            params=params,
-            stats=stats,
-            status=state.status.at[task].set(UNLEARNED),
-            n_requests=state.n_requests + 1,
-            n_unlearned=state.n_unlearned + 1,
-        )
+        return unlearned(state, task, state.key, params=params, stats=stats)
 
     def logits(state: IndependentState, task: int, images: Any) -> Array:
         """Logits [B, Y] of `task`'s network; minus infinity for classes that it does not have.
@@ -137,17 +117,63 @@ def clpu(
         All others are 0 if the task has no network.
         """
         task = in_range(state, task)
-        inputs = task_input(spec, task, shape)
+        inputs = task_input(spec, task, net.shape)
         if int(state.status[task]) != LEARNED:
             check_images(np.asarray(images), spec)
             return mask_logits(jnp.zeros((len(images), spec.n_classes)), inputs)
         params, stats = (jax.tree.map(lambda a: a[task], t) for t in (state.params, state.stats))
-        return logits_of(
-            lambda x: evaluate(params, stats, inputs, x), images, spec, shape,
-            config.eval_batch_size,
-        )  # fmt: skip
+        predicted = functools.partial(predict, net, params, stats, inputs)
+        return logits_of(predicted, images, spec, net.shape, config.eval_batch_size)
 
-    return Method("clpu", init, learn, unlearn, logits)
+    return Method("clpu", functools.partial(_init, net), learn, unlearn, logits)
+
+
+def drawn(net: Networks, key: Array) -> tuple[Any, Any]:
+    """(parameters, norm statistics) of a freshly drawn network."""
+    variables = net.module.init(key, jnp.zeros((1, *net.shape)), train=False)
+    return variables["params"], variables.get("batch_stats", {})
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _init(net: Networks, key: Array) -> IndependentState:
+    params, stats = jax.tree.map(
+        lambda a: jnp.zeros((net.n_tasks, *a.shape), a.dtype),
+        jax.eval_shape(functools.partial(drawn, net), key),
+    )
+    zero = jnp.zeros((), jnp.int32)
+    return IndependentState(params, stats, jnp.full(net.n_tasks, NEW), key, zero, zero)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def start(net: Networks, key: Array) -> TrainState:
+    """What the learning of a task begins with."""
+    params, stats = drawn(net, key)
+    return TrainState(params, stats, optax.scale_by_adam().init(params))
+
+
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
+def step(
+    net: Networks, carry: TrainState, inputs: TaskInput, images: Array, labels: Array, lr: Array
+) -> tuple[TrainState, Array]:
+    """A step of Adam on the batch's mean cross-entropy: (carry after, loss)."""
+    x = normalise(images, inputs)
+
+    def loss(params: Any) -> tuple[Array, Any]:
+        logits, stats = resnet.apply(net.module, params, carry.stats, x, train=True)
+        return jnp.mean(cross_entropy(mask_logits(logits, inputs), labels)), stats
+
+    (total, stats), grad = jax.value_and_grad(loss, has_aux=True)(carry.params)
+    update, optimiser = optax.scale_by_adam().update(grad, carry.optimiser)
+    return TrainState(descend(carry.params, update, lr), stats, optimiser), total
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def predict(net: Networks, params: Any, stats: Any, inputs: TaskInput, images: Array) -> Array:
+    """Logits [B, Y] as at test, of fitted images [B, H, W, D]."""
+    from_batch = net.config.norm_stats != BATCH_INDEPENDENT
+    x = normalise(images, inputs)
+    raw = resnet.apply(net.module, params, stats, x, train=False, batch_stats=from_batch)[0]
+    return mask_logits(raw, inputs)
 
 
 @jax.jit
@@ -159,24 +185,3 @@ def erased(stacked: Any, task: Array) -> Any:
 @jax.jit
 def _put(stacked: Any, task: Array, one: Any) -> Any:
     return jax.tree.map(lambda a, b: a.at[task].set(b), stacked, one)
-
-
-def make_step(module: nn.Module) -> Any:
-    """The jitted step of Adam on CE: (Training, TaskInput, images, labels, lr) -> (.., loss)."""
-    adam = optax.scale_by_adam()
-
-    def step(
-        carry: Training, inputs: TaskInput, images: Array, labels: Array, lr: Array
-    ) -> tuple[Training, Array]:
-        x = normalise(images, inputs)
-
-        def loss(params: Any) -> tuple[Array, Any]:
-            logits, stats = resnet.apply(module, params, carry.stats, x, train=True)
-            return jnp.mean(cross_entropy(mask_logits(logits, inputs), labels)), stats
-
-        (total, stats), grad = jax.value_and_grad(loss, has_aux=True)(carry.params)
-        update, optimiser = adam.update(grad, carry.optimiser)
-        params = jax.tree.map(lambda p, u: p - lr * u, carry.params, update)
-        return Training(params, stats, optimiser), total
-
-    return jax.jit(step, donate_argnums=0)

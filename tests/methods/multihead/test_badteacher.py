@@ -1,5 +1,7 @@
 """BadTeacher and UniCLUN: whose targets a sample gets, and how its divergence is averaged."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -95,7 +97,7 @@ def test_the_random_teacher_is_drawn_anew_for_each_request(spec, monkeypatch):
         jax.debug.callback(lambda value: drawn.append(np.array(value)), kernel)
         return model
 
-    net = multihead.multihead(spec, 4, TINY, Wide())
+    net = dataclasses.replace(multihead.multihead(spec, 4, TINY, Wide()))  # not traced yet
     model = jax.jit(lambda key: original(net, key))(jax.random.key(0))
     monkeypatch.setattr(multihead, "init", recorded)
     answer = badteacher_algorithm(net, BadTeacher(batch_size=16))

@@ -8,7 +8,7 @@ from conftest import SPEC, TINY, Heads, blobs
 from uncle_jax.core.status import describe
 from uncle_jax.errors import UncleError
 from uncle_jax.methods.multihead import network as multihead
-from uncle_jax.methods.multihead.derpp import Derpp, Learning, Replay, derpp, make_step, on_derpp
+from uncle_jax.methods.multihead.derpp import Derpp, Learning, Replay, derpp, on_derpp, step
 from uncle_jax.methods.multihead.network import Model, Rows
 from uncle_jax.methods.protocol import Past
 
@@ -43,9 +43,12 @@ def test_the_loss_is_that_of_its_definition(norm):
     rng = np.random.RandomState(0)
     rows = Rows(rng.rand(5, 6, 6, 1).astype(np.float32), rng.randint(0, 3, 5), np.full(5, 2))
     replay = Replay(
-        rng.rand(4, 6, 6, 1).astype(np.float32), rng.randint(0, 3, 4),
-        rng.randn(4, 3).astype(np.float32), np.array([0, 1, 0, 1]), np.full(4, 0.25, np.float32),
-    )  # fmt: skip
+        rng.rand(4, 6, 6, 1).astype(np.float32),
+        rng.randint(0, 3, 4),
+        rng.randn(4, 3).astype(np.float32),
+        np.array([0, 1, 0, 1]),
+        np.full(4, 0.25, np.float32),
+    )
 
     def logits(images, tasks):
         x = (images.reshape(len(images), -1) - 0.5) / 0.25
@@ -61,12 +64,12 @@ def test_the_loss_is_that_of_its_definition(norm):
         ce = -log_softmax(past[of])[np.arange(2), replay.labels[of]].mean()
         expected += (0.3 * mse + 0.7 * ce) / 2  # two earlier tasks
 
-    step = make_step(net, Derpp(w_mse=0.3, w_ce=0.7, norm=norm))
+    settings = Derpp(w_mse=0.3, w_ce=0.7, norm=norm)
     slots, index = np.array([0, 20, 3, 20, 1], np.int32), np.arange(10, 15, dtype=np.int32)
     optimiser = optax.scale_by_adam().init(params)
     carry = Learning(params, stats, optimiser, jnp.zeros(20, jnp.int32), jnp.zeros((20, 3)))
     carry = jax.tree.map(jnp.copy, carry)
-    after, loss = step(carry, rows, slots, index, replay, np.float32(0.1))
+    after, loss = step(net, settings, carry, rows, slots, index, replay, np.float32(0.1))
     assert float(loss) == pytest.approx(float(expected), rel=1e-5)
     assert after.source[:4].tolist() == [10, 14, 0, 12]
     np.testing.assert_allclose(after.logits[3], own[2], rtol=1e-5)
@@ -107,7 +110,7 @@ def test_an_algorithm_sees_what_it_declares(learned):
 
     def unlearn(reads, source="full", past=None):
         settings = Derpp(buffer_per_task=20, forget_source=source)
-        method = on_derpp("spy", SPEC, 4, TINY, Heads(), settings, reads, make)
+        method = on_derpp("spy", make, Derpp(), reads, "Spies.")(SPEC, 4, TINY, Heads(), settings)
         method.unlearn(learned, 0, past)
         return method.reads, seen[-1]
 

@@ -23,11 +23,10 @@ def test_ewc_as_a_parabola_has_the_sums_value_and_gradient(net):
     ewc = ewc_of(fisher, anchors, jnp.array([1.0, 0.0, 1.0]))
 
     def plain(params):
-        part = jax.tree.map(
-            lambda p, f, a: jnp.sum((f * (p - a) ** 2)[jnp.array([0, 2])]),
-            params, fisher, anchors,
-        )  # fmt: skip
-        return sum(jax.tree.leaves(part))
+        def one(p, f, a):
+            return jnp.sum((f * (p - a) ** 2)[jnp.array([0, 2])])
+
+        return sum(jax.tree.leaves(jax.tree.map(one, params, fisher, anchors)))
 
     found, wanted = (
         jax.jit(jax.value_and_grad(f))(params) for f in (lambda p: ewc_loss(p, ewc), plain)
@@ -43,8 +42,7 @@ def test_fisher_is_the_mean_square_by_image_times_its_probability(net):
     """Of 10 images in batches of 4, the last filled up: NumPy's, image by image."""
     rows = multihead.one_task(*blobs(0, 10), 1)
     model = multihead.init(net, jax.random.key(1))
-    fisher = fisher_of(net, None, 4)
-    found = fisher(model, rows, jax.random.key(2))["Dense_0"]
+    found = fisher_of(net, model, rows, jax.random.key(2), None, 4)["Dense_0"]
     x = (np.asarray(rows.images, np.float64).reshape(10, -1) / 255 - 0.5) / 0.25
     layer = {k: np.asarray(v, np.float64) for k, v in model.params["Dense_0"].items()}
     p = np.exp((x @ layer["kernel"] + layer["bias"])[:, 3:6])

@@ -33,9 +33,15 @@ from uncle_jax.methods.multihead.network import Request
 from uncle_jax.requests import parse
 
 SETTINGS = Gkt(
-    buffer_per_task=20, generator_iters=1, student_iters=2, student_steps=3, batch=8, latent=4,
-    student_lr=0.01, generator_lr=0.01,
-)  # fmt: skip
+    buffer_per_task=20,
+    generator_iters=1,
+    student_iters=2,
+    student_steps=3,
+    batch=8,
+    latent=4,
+    student_lr=0.01,
+    generator_lr=0.01,
+)
 
 
 class Blocks(nn.Module):
@@ -125,9 +131,11 @@ def test_the_generator_climbs_the_divergence_that_the_student_descends(net):
     teacher = drawn(net, jax.random.key(1))
     seen = []
     algorithm(net, settings)(
-        teacher, Request(0, (1,), None, None), jax.random.key(2),
+        teacher,
+        Request(0, (1,), None, None),
+        jax.random.key(2),
         lambda step, steps, loss: seen.append(float(loss)),
-    )  # fmt: skip
+    )
     climbed, descended = [-loss for loss in seen[:40]], seen[40:]
     assert min(climbed + descended) > 0
     assert climbed[-1] > 1.2 * climbed[0]
@@ -203,9 +211,11 @@ def test_attention_transfer_reaches_the_student(spec):
             SETTINGS, beta_at=beta, generator_iters=0, student_iters=1, student_steps=1
         )
         algorithm(net, settings)(
-            teacher, Request(0, (1,), None, None), jax.random.key(2),
+            teacher,
+            Request(0, (1,), None, None),
+            jax.random.key(2),
             lambda step, steps, loss: losses.append(float(loss)),
-        )  # fmt: skip
+        )
     assert losses[1] > losses[0] > 0
 
 

@@ -162,9 +162,10 @@ def test_a_request_smooths_the_forgotten_task_and_leaves_the_callers_state(metho
     assert after.status.tolist() == [UNLEARNED, LEARNED]
     assert int(after.buffer.count[0]) == 0
     for a, b in zip(
-        jax.tree.leaves((two_learned.params, two_learned.stats)), jax.tree.leaves(before),
+        jax.tree.leaves((two_learned.params, two_learned.stats)),
+        jax.tree.leaves(before),
         strict=True,
-    ):  # fmt: skip
+    ):
         np.testing.assert_array_equal(a, b)
     head = "Dense_1"
     np.testing.assert_array_equal(  # no gradient reaches the other head

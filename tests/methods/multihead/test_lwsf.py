@@ -1,6 +1,7 @@
 """LWSF: every term of its loss against NumPy, and that a forgotten task is in none of them."""
 
 import dataclasses
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -72,10 +73,8 @@ def random_state(net, status):
     importance = jax.tree.map(jnp.abs, stacked)
     zero, status = jnp.zeros((), jnp.int32), jnp.asarray(status)
     codes = jnp.asarray(rng.normal(size=(3, 3, *net.shape)), jnp.float32)
-    return module.LwsfState(
-        params, stats, codes, stacked, importance, jnp.arange(3), status, jax.random.key(1),
-        zero, zero,
-    )  # fmt: skip
+    at, key = jnp.arange(3), jax.random.key(1)
+    return module.LwsfState(params, stats, codes, stacked, importance, at, status, key, zero, zero)
 
 
 def test_every_term_of_the_loss_on_a_linear_network(net):
@@ -86,7 +85,7 @@ def test_every_term_of_the_loss_on_a_linear_network(net):
     rows = multihead.Rows(x, np.array([0, 1, 2, 2]), np.full(4, 1))
     new = multihead.init(net, jax.random.key(5)).params
     joint, apart = (
-        jax.jit(module.make_loss(net, dataclasses.replace(settings, norm=norm)))
+        jax.jit(partial(module.loss_of, net, dataclasses.replace(settings, norm=norm)))
         for norm in ("joint", "apart")
     )
 
@@ -120,9 +119,8 @@ def test_every_term_of_the_loss_on_a_linear_network(net):
 
 def test_nothing_of_a_forgotten_task_reaches_a_step(net):
     state = random_state(net, [LEARNED, UNLEARNED, NEW])
-    other = jax.tree.map(
-        lambda a: a.at[1:].set(1e3), (state.codes, state.anchors, state.fisher)
-    )  # fmt: skip
+    held = state.codes, state.anchors, state.fisher
+    other = jax.tree.map(lambda a: a.at[1:].set(1e3), held)
     changed = dataclasses.replace(state, codes=other[0], anchors=other[1], fisher=other[2])
     assert same(module.earlier_of(net, state), module.earlier_of(net, changed))
     erased = module.erase(state, 0)
@@ -136,9 +134,8 @@ def test_codes_weigh_tasks_and_then_classes_alike():
     valid = np.arange(4) < np.array([[4], [2], [3]])
     tasks, labels, weights = module.code_batch((1, 2), valid)
     assert len(tasks) == 12
-    assert set(zip(tasks.tolist(), labels.tolist(), strict=True)) == {
-        (1, 0), (1, 1), (2, 0), (2, 1), (2, 2),
-    }  # fmt: skip
+    pairs = {(1, 0), (1, 1), (2, 0), (2, 1), (2, 2)}
+    assert set(zip(tasks.tolist(), labels.tolist(), strict=True)) == pairs
     for task, label, share in ((1, 0, 1 / 4), (1, 1, 1 / 4), (2, 0, 1 / 6), (2, 2, 1 / 6)):
         np.testing.assert_allclose(weights[(tasks == task) & (labels == label)].sum(), share)
 
@@ -151,13 +148,13 @@ def test_mixing():
 
 def test_the_heads_alone_train_before_the_rest(net):
     rows = multihead.one_task(*blobs(0, 8), 1)
-    narrow = net._replace(module=Hidden())
+    narrow = dataclasses.replace(net, module=Hidden())
     params, stats = multihead.init(narrow, jax.random.key(1))
     heads, _ = module.split_heads(narrow, params)
     adam = optax.scale_by_adam()
     copy = jax.tree.map(jnp.copy, params)  # the step donates its carry
     carry = Learning(copy, stats, adam.init(params), adam.init(heads))
-    after, _ = module.make_head_step(narrow)(carry, rows, np.float32(0.1))
+    after, _ = module.head_step(narrow, carry, rows, np.float32(0.1))
     assert same(after.params["body"], params["body"])
     moved = np.any(after.params["heads"]["kernel"] != params["heads"]["kernel"], axis=0)
     assert moved.tolist() == [False] * 3 + [True] * 3 + [False] * 3  # task 1's own head

@@ -81,14 +81,26 @@ def test_a_forget_and_a_retain_step_are_sgds(two):
     """
     net, model, forget, retain = two
     settings = Scrub(
-        epochs=3, msteps=2, lr=0.1, lr_decay_epochs=(1,), lr_decay=0.5, momentum=0.9,
-        weight_decay=0.01, gamma=0.7, alpha=0.3, temperature=2.0, forget_batch=16, retain_batch=16,
-    )  # fmt: skip
+        epochs=3,
+        msteps=2,
+        lr=0.1,
+        lr_decay_epochs=(1,),
+        lr_decay=0.5,
+        momentum=0.9,
+        weight_decay=0.01,
+        gamma=0.7,
+        alpha=0.3,
+        temperature=2.0,
+        forget_batch=16,
+        retain_batch=16,
+    )
     seen = []
     after = algorithm(net, settings)(
-        model, Request(0, (1,), forget, retain), jax.random.key(1),
+        model,
+        Request(0, (1,), forget, retain),
+        jax.random.key(1),
         lambda step, steps, loss: seen.append((step, steps, float(loss))),
-    )  # fmt: skip
+    )
 
     t, labels = 2.0, np.asarray(retain.labels)
     dense = model.params["Dense_0"]
@@ -129,9 +141,11 @@ def test_forgetting_alone_goes_away_from_the_model(two):
     losses = []
     answer = algorithm(net, settings)
     after = answer(
-        model, Request(0, (), forget, None), jax.random.key(1),
+        model,
+        Request(0, (), forget, None),
+        jax.random.key(1),
         lambda step, steps, loss: losses.append(float(loss)),
-    )  # fmt: skip
+    )
     assert len(losses) == 8
     assert losses[-1] < losses[3] < losses[1] < 0  # what starts it is the weight decay
     logits = [
@@ -146,9 +160,11 @@ def test_a_forget_pass_can_be_cut_short(two):
     settings = Scrub(epochs=2, msteps=1, forget_batch=4, retain_batch=16, max_forget_steps=2)
     steps = []
     algorithm(net, settings)(
-        model, Request(0, (1,), forget, retain), jax.random.key(1),
+        model,
+        Request(0, (1,), forget, retain),
+        jax.random.key(1),
         lambda step, n, loss: steps.append((step, n)),
-    )  # fmt: skip
+    )
     assert steps == [(step, 4) for step in range(1, 5)]  # 2 to forget, 1 to retain in each epoch
 
 

@@ -138,9 +138,7 @@ def test_gradients_are_those_of_eval_mode(method, two_learned, spec):
     """Images of one request cannot change a sample's gradient by the statistics of its batch."""
     net = multihead.multihead(spec, 2, TINY, Tiny())
     stats = jax.tree.map(lambda a: a + 3.0, two_learned.stats)  # seen only in eval mode
-    request = Request(
-        0, (1,), rows_of(blobs(0), 0), buffers.rows(two_learned.buffer, (1,))
-    )  # fmt: skip
+    request = Request(0, (1,), rows_of(blobs(0), 0), buffers.rows(two_learned.buffer, (1,)))
     run = algorithm(net, dataclasses.replace(SETTINGS, alpha=0.5))
     a = run(Model(two_learned.params, two_learned.stats), request, jax.random.key(0), None)
     b = run(Model(two_learned.params, stats), request, jax.random.key(0), None)

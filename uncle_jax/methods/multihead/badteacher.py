@@ -4,28 +4,23 @@ A random network teaches the forgotten task, the model before the request everyt
 holds UniCLUN's unlearning to be "effectively equivalent to our adaptation of BadTeacher".
 """
 
+import functools
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
 
-from uncle_jax.config import Config
-from uncle_jax.core.loop import OnStep, epoch_order, steps_per_epoch
+from uncle_jax.core.loop import OnStep, TrainState, epoch_order, steps_per_epoch
 from uncle_jax.core.losses import cross_entropy
 from uncle_jax.errors import UncleError, allowed
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.derpp import Algorithm, Derpp, on_derpp
 from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
-from uncle_jax.methods.protocol import Method, Reads
-from uncle_jax.tasks import InputSpec
-
-READS: Reads = "forget+retain"
 
 
 @dataclass(frozen=True)
@@ -67,34 +62,6 @@ class Uniclun(BadTeacher):
     w_retain: float = 0.5  # the paper's gamma; inferred
 
 
-class Tuning(NamedTuple):
-    """The student; donated from step to step."""
-
-    params: Any
-    stats: Any
-    optimiser: Any
-
-
-def badteacher(
-    spec: InputSpec, n_tasks: int, config: Config | None = None, main_net: nn.Module | None = None,
-    settings: BadTeacher = BadTeacher(),
-) -> Method:  # fmt: skip
-    """BadTeacher on DER++ (github.com/vikram2000b/bad-teaching-unlearning, unlearn.py)."""
-    return on_derpp(
-        "badteacher", spec, n_tasks, config, main_net, settings, READS, badteacher_algorithm
-    )
-
-
-def uniclun(
-    spec: InputSpec, n_tasks: int, config: Config | None = None, main_net: nn.Module | None = None,
-    settings: Uniclun = Uniclun(),
-) -> Method:  # fmt: skip
-    """UniCLUN's unlearning on DER++: BadTeacher with its KL (github.com/respailab/CLMUL)."""
-    return on_derpp(
-        "uniclun", spec, n_tasks, config, main_net, settings, READS, badteacher_algorithm
-    )
-
-
 def mixed_target(incompetent: Array, competent: Array, forget: Array) -> Array:
     """Targets q [B, Y] = l * p_incompetent + (1 - l) * p_competent of logits [B, Y]; l [B]."""
     share = forget.astype(jnp.float32)[:, None]
@@ -108,9 +75,13 @@ def divergence(target: Array, logits: Array) -> Array:
 
 
 def unlearning_loss(
-    incompetent: Array, competent: Array, logits: Array, labels: Array, forget: Array,
+    incompetent: Array,
+    competent: Array,
+    logits: Array,
+    labels: Array,
+    forget: Array,
     settings: BadTeacher = BadTeacher(),
-) -> Array:  # fmt: skip
+) -> Array:
     """The loss of a batch: logits [B, Y] of both teachers and the student, labels and l [B]."""
     terms = divergence(mixed_target(incompetent, competent, forget), logits)
     if settings.reduction == "mean":
@@ -125,37 +96,42 @@ def subset(rng: np.random.Generator, n: int, fraction: float) -> np.ndarray:
     return np.sort(rng.choice(n, max(1, int(fraction * n)), replace=False))
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+def step(
+    net: MultiHead,
+    settings: BadTeacher,
+    carry: TrainState,
+    bad: Model,
+    good: Model,
+    rows: Rows,
+    forgotten: np.int32,
+) -> tuple[TrainState, Array]:
+    """A step of the student on rows of any tasks: (carry after, loss)."""
+    incompetent, competent = (
+        multihead.forward(net, *teacher, rows.images, rows.tasks, train=False)[0]
+        for teacher in (bad, good)
+    )
+    forget = rows.tasks == forgotten
+
+    def loss(params: Any) -> tuple[Array, Any]:
+        logits, stats = multihead.forward(
+            net, params, carry.stats, rows.images, rows.tasks, train=True
+        )
+        total = unlearning_loss(incompetent, competent, logits, rows.labels, forget, settings)
+        return total, stats
+
+    (total, stats), grad = jax.value_and_grad(loss, has_aux=True)(carry.params)
+    update, optimiser = optax.adam(settings.lr).update(grad, carry.optimiser)
+    return TrainState(optax.apply_updates(carry.params, update), stats, optimiser), total
+
+
 def badteacher_algorithm(net: MultiHead, settings: BadTeacher) -> Algorithm:
     """What answers an unlearn request."""
-    adam = optax.adam(settings.lr)
-    fresh = jax.jit(lambda key: multihead.init(net, key))
-
-    def step(
-        carry: Tuning, bad: Model, good: Model, rows: Rows, forgotten: np.int32
-    ) -> tuple[Tuning, Array]:
-        incompetent, competent = (
-            multihead.forward(net, *teacher, rows.images, rows.tasks, train=False)[0]
-            for teacher in (bad, good)
-        )
-        forget = rows.tasks == forgotten
-
-        def loss(params: Any) -> tuple[Array, Any]:
-            logits, stats = multihead.forward(
-                net, params, carry.stats, rows.images, rows.tasks, train=True
-            )
-            total = unlearning_loss(incompetent, competent, logits, rows.labels, forget, settings)
-            return total, stats
-
-        (total, stats), grad = jax.value_and_grad(loss, has_aux=True)(carry.params)
-        update, optimiser = adam.update(grad, carry.optimiser)
-        return Tuning(optax.apply_updates(carry.params, update), stats, optimiser), total
-
-    step = jax.jit(step, donate_argnums=0)
 
     def unlearn(model: Model, request: Request, key: Array, on_step: OnStep | None) -> Model:
         assert request.forget is not None
         k_teacher, k_subset, k_order = jax.random.split(key, 3)
-        bad = fresh(k_teacher)
+        bad = multihead.drawn(net, k_teacher)
         rows = request.forget
         if request.retain is not None:
             retain = request.retain
@@ -165,15 +141,31 @@ def badteacher_algorithm(net: MultiHead, settings: BadTeacher) -> Algorithm:
                 retain = Rows(*(array[index] for array in retain))
             rows = multihead.join(rows, retain)
         params, stats = jax.tree.map(jnp.copy, tuple(model))  # the steps donate their carry
-        carry = Tuning(params, stats, adam.init(params))
-        get, n = multihead.rows_of(rows), len(rows.labels)
+        carry = TrainState(params, stats, optax.adam(settings.lr).init(params))
+        get, n, forgotten = multihead.rows_of(rows), len(rows.labels), np.int32(request.task)
         steps, done = settings.epochs * steps_per_epoch(n, settings.batch_size), 0
         for epoch in range(settings.epochs):
             for batch in epoch_order(k_order, epoch, n, settings.batch_size):
-                carry, loss = step(carry, bad, model, get(batch), np.int32(request.task))
+                carry, loss = step(net, settings, carry, bad, model, get(batch), forgotten)
                 done += 1
                 if on_step:
                     on_step(done, steps, loss)
         return Model(carry.params, carry.stats)
 
     return unlearn
+
+
+badteacher = on_derpp(
+    "badteacher",
+    badteacher_algorithm,
+    BadTeacher(),
+    reads="forget+retain",
+    doc="BadTeacher on DER++ (github.com/vikram2000b/bad-teaching-unlearning, unlearn.py).",
+)
+uniclun = on_derpp(
+    "uniclun",
+    badteacher_algorithm,
+    Uniclun(),
+    reads="forget+retain",
+    doc="UniCLUN's unlearning on DER++: BadTeacher with its KL (github.com/respailab/CLMUL).",
+)

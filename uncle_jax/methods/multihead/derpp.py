@@ -9,7 +9,7 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import flax.linen as nn
 import flax.struct
@@ -20,17 +20,17 @@ import optax
 from jax import Array
 
 from uncle_jax.config import Config
-from uncle_jax.core.inputs import batches_of, fit_images, logits_of
-from uncle_jax.core.loop import Inflight, OnStep, run_epochs
+from uncle_jax.core.inputs import batches_of
+from uncle_jax.core.loop import Inflight, OnStep, descend, run_epochs
 from uncle_jax.core.losses import cross_entropy
-from uncle_jax.core.status import LEARNED, NEW, UNLEARNED, checked, describe, in_range
+from uncle_jax.core.status import NEW, checked, describe, in_range, learned, unlearned
 from uncle_jax.errors import UncleError
 from uncle_jax.methods.multihead import buffer as buffers
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.buffer import Buffer
 from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
 from uncle_jax.methods.protocol import Method, Past, Reads
-from uncle_jax.tasks import Data, InputSpec, as_data
+from uncle_jax.tasks import Data, InputSpec
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,21 @@ class ReplayState:
 Algorithm = Callable[[Model, Request, Array, OnStep | None], Model]
 """(model before, request, key, on_step) -> model after."""
 
+Settings = TypeVar("Settings", bound=Derpp, contravariant=True)
+
+
+class Baseline(Protocol[Settings]):
+    """What `on_derpp` declares: builds the `Method`, with the settings it was declared with."""
+
+    def __call__(
+        self,
+        spec: InputSpec,
+        n_tasks: int,
+        config: Config | None = None,
+        main_net: nn.Module | None = None,
+        settings: Settings = ...,
+    ) -> Method: ...
+
 
 class Learning(NamedTuple):
     """What a learn request optimises and carries; donated from step to step."""
@@ -91,172 +106,179 @@ class Replay(NamedTuple):
     weights: Any  # [R]
 
 
-def derpp(
-    spec: InputSpec, n_tasks: int, config: Config | None = None, main_net: nn.Module | None = None,
-    settings: Derpp = Derpp(),
-) -> Method:  # fmt: skip
-    """DER++ alone: unlearning only removes the task from the buffer."""
-    return on_derpp("derpp", spec, n_tasks, config, main_net, settings, "none", _unchanged)
-
-
-def _unchanged(net: MultiHead, settings: Derpp) -> Algorithm:
-    del net, settings
-    return lambda model, request, key, on_step: model
-
-
 def on_derpp(
-    name: str, spec: InputSpec, n_tasks: int, config: Config | None, main_net: nn.Module | None,
-    settings: Derpp, reads: Reads, make: Callable[[MultiHead, Any], Algorithm],
+    name: str,
+    make: Callable[[MultiHead, Settings], Algorithm],
+    settings: Settings,
+    reads: Reads,
+    doc: str,
     restart: bool = False,
-) -> Method:  # fmt: skip
-    """DER++ that answers an unlearn request with the algorithm `make(net, settings)`.
+) -> Baseline[Settings]:
+    """A baseline: DER++ that answers an unlearn request with the algorithm `make(net, settings)`.
 
-    `reads` is what the algorithm reads with `forget_source=full`: its request holds no other rows.
-    With `restart` the buffer's logits are those of the new model after an unlearning.
+    `settings` are the default ones. `reads` is what the algorithm reads with `forget_source=full`:
+    its request holds no other rows. With `restart` the buffer's logits are those of the new model
+    after an unlearning. `doc` is the factory's docstring.
     """
-    config = config or Config()
-    net = multihead.multihead(spec, n_tasks, config, main_net)
-    algorithm = make(net, settings)
-    step = make_step(net, settings)
-    evaluate = jax.jit(
-        lambda params, stats, images, tasks: multihead.forward(
-            net, params, stats, images, tasks, train=False
-        )[0]
-    )
-    if reads in ("forget", "forget+retain") and settings.forget_source == "buffer":
-        kind, reads = reads, "buffer"
-    else:
-        kind = reads
+    default = settings
 
-    @jax.jit
-    def init(key: Array) -> ReplayState:
-        key, k_net = jax.random.split(key)
-        model = multihead.init(net, k_net)
-        zero = jnp.zeros((), jnp.int32)
-        buffer = buffers.empty(n_tasks, settings.buffer_per_task, net.shape, net.n_classes)
-        return ReplayState(
-            model.params, model.stats, buffer, jnp.full(n_tasks, NEW), key, zero, zero
-        )
+    def build(
+        spec: InputSpec,
+        n_tasks: int,
+        config: Config | None = None,
+        main_net: nn.Module | None = None,
+        settings: Settings = default,
+    ) -> Method:
+        net = multihead.multihead(spec, n_tasks, config or Config(), main_net)
+        return _method(name, net, settings, reads, make(net, settings), restart)
+
+    build.__name__ = build.__qualname__ = name
+    build.__doc__ = doc
+    return build
+
+
+def _method(
+    name: str, net: MultiHead, settings: Derpp, reads: Reads, algorithm: Algorithm, restart: bool
+) -> Method:
+    needs = reads
+    # DER++'s own part: all baselines that learn alike share the compiled steps.
+    learning = Derpp(*(getattr(settings, field.name) for field in dataclasses.fields(Derpp)))
+    if reads in ("forget", "forget+retain") and settings.forget_source == "buffer":
+        reads = "buffer"
+
+    def rows_to_read(
+        state: ReplayState, task: int, retained: tuple[int, ...], past: Past | None
+    ) -> tuple[Rows | None, Rows | None]:  # the forgotten task's and the retained ones'
+        forget = retain = None
+        if needs in ("forget", "forget+retain"):
+            if reads == "buffer":
+                forget = buffers.rows(state.buffer, (task,))
+            elif past is None or past.forget is None:
+                raise UncleError(f"{name} reads the forgotten task's data to unlearn task {task}")
+            else:
+                forget = multihead.fitted(net, task, past.forget)
+        if needs == "forget+retain" and retained:
+            retain = buffers.rows(state.buffer, retained)
+        if needs == "all retained data" and retained:
+            if past is None or set(past.retained) != set(retained):
+                raise UncleError(f"{name} reads all retained tasks' data to unlearn task {task}")
+            retain = multihead.join(
+                *(multihead.fitted(net, t, data) for t, data in past.retained.items())
+            )
+        return forget, retain
 
     def learn(
-        state: ReplayState, task: int, data: Data, *, on_step: OnStep | None = None,
+        state: ReplayState,
+        task: int,
+        data: Data,
+        *,
+        on_step: OnStep | None = None,
         inflight: Inflight | None = None,
-    ) -> ReplayState:  # fmt: skip
+    ) -> ReplayState:
         task = checked(state, task, learned=False)
-        rows = fitted(net, spec, task, data)
-        return _learn(net, settings, step, state, task, rows, on_step, inflight)
+        rows = multihead.fitted(net, task, data)
+        return _learn(net, learning, state, task, rows, on_step, inflight)
 
     def unlearn(
         state: ReplayState, task: int, past: Past | None = None, /, *, on_step: OnStep | None = None
     ) -> ReplayState:
         task = checked(state, task, learned=True)
         retained = tuple(t for t in describe(state)["learned"] if t != task)
-        forget = retain = None
-        if kind in ("forget", "forget+retain"):
-            if reads == "buffer":
-                forget = buffers.rows(state.buffer, (task,))
-            elif past is None or past.forget is None:
-                raise UncleError(f"{name} reads the forgotten task's data to unlearn task {task}")
-            else:
-                forget = fitted(net, spec, task, past.forget)
-        if kind == "forget+retain" and retained:
-            retain = buffers.rows(state.buffer, retained)
-        if kind == "all retained data" and retained:
-            if past is None or set(past.retained) != set(retained):
-                raise UncleError(f"{name} reads all retained tasks' data to unlearn task {task}")
-            retain = multihead.join(
-                *(fitted(net, spec, t, data) for t, data in past.retained.items())
-            )
+        request = Request(task, retained, *rows_to_read(state, task, retained, past))
         key, k_unlearn = jax.random.split(state.key)
-        request = Request(task, retained, forget, retain)
-        model = algorithm(Model(state.params, state.stats), request, k_unlearn, on_step)
+        params, stats = algorithm(Model(state.params, state.stats), request, k_unlearn, on_step)
         buffer = buffers.remove(state.buffer, task)
         if restart:
-            buffer = _refreshed(evaluate, spec, net, model, buffer, retained)
-        return dataclasses.replace(
-            state,
-            params=model.params,
-            stats=model.stats,
-            buffer=buffer,
-            status=state.status.at[task].set(UNLEARNED),
-            key=key,
-            n_requests=state.n_requests + 1,
-            n_unlearned=state.n_unlearned + 1,
-        )
+            buffer = _refreshed(net, Model(params, stats), buffer, retained)
+        return unlearned(state, task, key, params=params, stats=stats, buffer=buffer)
 
     def logits(state: ReplayState, task: int, images: Any) -> Array:
         """Logits [B, Y] of `task`'s head; minus infinity for classes that it does not have."""
         task = in_range(state, task)
-        tasks = np.full(config.eval_batch_size, task, np.int32)
-        found = logits_of(
-            lambda x: evaluate(state.params, state.stats, x, tasks), images, spec, net.shape,
-            config.eval_batch_size,
-        )  # fmt: skip
-        return jnp.where(jnp.asarray(net.valid[task]), found, -jnp.inf)
+        return multihead.answer(net, Model(state.params, state.stats), task, images)
 
+    init = functools.partial(_init, net, settings.buffer_per_task)
     return Method(name, init, learn, unlearn, logits, reads, settings)
 
 
-def fitted(net: MultiHead, spec: InputSpec, task: int, data: Data) -> Rows:
-    """`data` of `task`, checked, on the device and fitted to the network's input."""
-    images, labels = as_data(data, spec, f"task {task}", task)
-    return multihead.one_task(fit_images(images, net.shape), labels, task)
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _init(net: MultiHead, size: int, key: Array) -> ReplayState:
+    key, k_net = jax.random.split(key)
+    model = multihead.init(net, k_net)
+    zero = jnp.zeros((), jnp.int32)
+    buffer = buffers.empty(net.n_tasks, size, net.shape, net.n_classes)
+    return ReplayState(
+        model.params, model.stats, buffer, jnp.full(net.n_tasks, NEW), key, zero, zero
+    )
 
 
-def make_step(net: MultiHead, settings: Derpp) -> Any:
-    """The jitted learning step: (Learning, rows, slots, index, Replay | None, lr) -> (.., loss)."""
-    adam = optax.scale_by_adam()
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+def step(
+    net: MultiHead,
+    settings: Derpp,
+    carry: Learning,
+    rows: Rows,
+    slots: Array,
+    index: Array,
+    replay: Replay | None,
+    lr: Array,
+) -> tuple[Learning, Array]:
+    """A step on a batch of the new task and a replay batch: (carry after, loss).
 
-    def forward(params: Any, stats: Any, rows: Rows, replay: Replay | None) -> Any:
-        n = len(rows.labels)
-        if replay is None:
-            logits, stats = multihead.forward(net, params, stats, rows.images, rows.tasks, True)
-            return logits, None, stats
-        if settings.norm == "joint":
-            past = Rows(replay.images, replay.labels, replay.tasks)
-            both = multihead.join(rows, past)
-            logits, stats = multihead.forward(net, params, stats, both.images, both.tasks, True)
-            return logits[:n], logits[n:], stats
+    index [B]: the batch's images; slots [B]: their places in the reservoir, M for none.
+    """
+
+    def loss(params: Any) -> tuple[Array, Any]:
+        logits, past, stats = _forward(net, settings, params, carry.stats, rows, replay)
+        total = jnp.mean(cross_entropy(logits, rows.labels))
+        if replay is not None:
+            squares = jnp.mean((past - replay.logits) ** 2, axis=-1)
+            terms = settings.w_mse * squares
+            terms += settings.w_ce * cross_entropy(past, replay.labels)
+            total += jnp.sum(replay.weights * terms)
+        return total, (logits, stats)
+
+    (total, (logits, stats)), grad = jax.value_and_grad(loss, has_aux=True)(carry.params)
+    update, optimiser = optax.scale_by_adam().update(grad, carry.optimiser)
+    params = descend(carry.params, update, lr)
+    kept = carry.source.at[slots].set(index, mode="drop")
+    kept_logits = carry.logits.at[slots].set(logits, mode="drop")
+    return Learning(params, stats, optimiser, kept, kept_logits), total
+
+
+def _forward(
+    net: MultiHead, settings: Derpp, params: Any, stats: Any, rows: Rows, replay: Replay | None
+) -> Any:  # the batch's logits, the replay batch's, and norm statistics after
+    n = len(rows.labels)
+    if replay is None:
         logits, stats = multihead.forward(net, params, stats, rows.images, rows.tasks, True)
-        past, stats = multihead.forward(net, params, stats, replay.images, replay.tasks, True)
-        return logits, past, stats
-
-    def step(
-        carry: Learning, rows: Rows, slots: Array, index: Array, replay: Replay | None, lr: Array
-    ) -> tuple[Learning, Array]:
-        def loss(params: Any) -> tuple[Array, Any]:
-            logits, past, stats = forward(params, carry.stats, rows, replay)
-            total = jnp.mean(cross_entropy(logits, rows.labels))
-            if replay is not None:
-                squares = jnp.mean((past - replay.logits) ** 2, axis=-1)
-                terms = settings.w_mse * squares
-                terms += settings.w_ce * cross_entropy(past, replay.labels)
-                total += jnp.sum(replay.weights * terms)
-            return total, (logits, stats)
-
-        (total, (logits, stats)), grad = jax.value_and_grad(loss, has_aux=True)(carry.params)
-        update, optimiser = adam.update(grad, carry.optimiser)
-        params = jax.tree.map(lambda p, u: p - lr * u, carry.params, update)
-        kept = carry.source.at[slots].set(index, mode="drop")
-        kept_logits = carry.logits.at[slots].set(logits, mode="drop")
-        return Learning(params, stats, optimiser, kept, kept_logits), total
-
-    return jax.jit(step, donate_argnums=0)
+        return logits, None, stats
+    if settings.norm == "joint":
+        past = Rows(replay.images, replay.labels, replay.tasks)
+        both = multihead.join(rows, past)
+        logits, stats = multihead.forward(net, params, stats, both.images, both.tasks, True)
+        return logits[:n], logits[n:], stats
+    logits, stats = multihead.forward(net, params, stats, rows.images, rows.tasks, True)
+    past, stats = multihead.forward(net, params, stats, replay.images, replay.tasks, True)
+    return logits, past, stats
 
 
 def _learn(
-    net: MultiHead, settings: Derpp, step: Any, state: ReplayState, task: int, rows: Rows,
-    on_step: OnStep | None, inflight: Inflight | None,
-) -> ReplayState:  # fmt: skip
+    net: MultiHead,
+    settings: Derpp,
+    state: ReplayState,
+    task: int,
+    rows: Rows,
+    on_step: OnStep | None,
+    inflight: Inflight | None,
+) -> ReplayState:
     config, size = net.config, settings.buffer_per_task
     key, k_head, k_order, k_draw = jax.random.split(state.key, 4)
     seed = np.asarray(jax.random.key_data(k_draw)).tolist()
     params = multihead.redraw_head(net, state.params, task, k_head)
     stats = jax.tree.map(jnp.copy, state.stats)  # the steps donate their carry
-    carry = Learning(
-        params, stats, optax.scale_by_adam().init(params), jnp.zeros(size, jnp.int32),
-        jnp.zeros((size, net.n_classes)),
-    )  # fmt: skip
+    held = jnp.zeros(size, jnp.int32), jnp.zeros((size, net.n_classes))
+    carry = Learning(params, stats, optax.scale_by_adam().init(params), *held)
     batch_of = multihead.rows_of(rows)
     count = np.asarray(state.buffer.count)
     earlier = [t for t in describe(state)["learned"] if count[t]]
@@ -275,36 +297,35 @@ def _learn(
             tasks, items, weights = buffers.draw(rng, count, earlier, wanted)
             images, labels, logits = replayed(tasks * size + items)
             replay = Replay(images, labels, logits, tasks, weights)
-        return step(carry, batch_of(batch), slots, batch.astype(np.int32), replay, lr)
+        index_of = batch.astype(np.int32)
+        return step(net, settings, carry, batch_of(batch), slots, index_of, replay, lr)
 
     carry = run_epochs(config, k_order, len(rows.labels), carry, one, on_step, inflight)
     seen = config.epochs * math.ceil(len(rows.labels) / config.batch_size) * config.batch_size
     kept = np.asarray(carry.source)
-    return dataclasses.replace(
-        state,
-        params=carry.params,
-        stats=carry.stats,
-        buffer=buffers.store(
-            state.buffer, task, rows.images[kept], rows.labels[kept], carry.logits, min(size, seen)
-        ),
-        status=state.status.at[task].set(LEARNED),
-        key=key,
-        n_requests=state.n_requests + 1,
+    buffer = buffers.store(
+        state.buffer, task, rows.images[kept], rows.labels[kept], carry.logits, min(size, seen)
     )
+    return learned(state, task, key, params=carry.params, stats=carry.stats, buffer=buffer)
 
 
-def _refreshed(
-    evaluate: Any, spec: InputSpec, net: MultiHead, model: Model, buffer: Buffer,
-    retained: tuple[int, ...],
-) -> Buffer:  # fmt: skip
+def _refreshed(net: MultiHead, model: Model, buffer: Buffer, retained: tuple[int, ...]) -> Buffer:
     """`buffer` with the logits of `model`."""
-    size = net.config.eval_batch_size
     for task in retained:
-        predict = functools.partial(_answer, evaluate, model, np.full(size, task, np.int32))
-        found = logits_of(predict, buffer.images[task], spec, net.shape, size)
-        buffer = dataclasses.replace(buffer, logits=buffer.logits.at[task].set(found))
+        logits = multihead.task_logits(net, model, task, buffer.images[task])
+        buffer = dataclasses.replace(buffer, logits=buffer.logits.at[task].set(logits))
     return buffer
 
 
-def _answer(evaluate: Any, model: Model, tasks: np.ndarray, images: Array) -> Array:
-    return evaluate(model.params, model.stats, images, tasks)
+def _unchanged(net: MultiHead, settings: Derpp) -> Algorithm:
+    del net, settings
+    return lambda model, request, key, on_step: model
+
+
+derpp = on_derpp(
+    "derpp",
+    _unchanged,
+    Derpp(),
+    reads="none",
+    doc="DER++ alone: unlearning only removes the task from the buffer.",
+)

@@ -4,6 +4,7 @@ A generator makes images on which a fresh student differs most from the model be
 the student learns there what the teacher says about retained tasks, and replaces it.
 """
 
+import functools
 import itertools
 import math
 import re
@@ -17,9 +18,8 @@ import numpy as np
 import optax
 from jax import Array
 
-from uncle_jax.config import Config
 from uncle_jax.core.inputs import BATCH_INDEPENDENT
-from uncle_jax.core.loop import OnStep
+from uncle_jax.core.loop import OnStep, descend
 from uncle_jax.core.losses import kl
 from uncle_jax.core.resnet import Block, Bottleneck
 from uncle_jax.core.steps import Network
@@ -27,10 +27,6 @@ from uncle_jax.errors import UncleError
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.derpp import Algorithm, Derpp, on_derpp
 from uncle_jax.methods.multihead.network import Model, MultiHead, Request
-from uncle_jax.methods.protocol import Method, Reads
-from uncle_jax.tasks import InputSpec
-
-READS: Reads = "none"
 
 
 @dataclass(frozen=True)
@@ -84,14 +80,6 @@ class Transfer(NamedTuple):
     optimiser: Any
     generator: Any
     generator_optimiser: Any
-
-
-def gkt(
-    spec: InputSpec, n_tasks: int, config: Config | None = None, main_net: nn.Module | None = None,
-    settings: Gkt = Gkt(),
-) -> Method:  # fmt: skip
-    """GKT on DER++ (github.com/ayu987/zero-shot-unlearning; gkt.py of JiT's repository)."""
-    return on_derpp("gkt", spec, n_tasks, config, main_net, settings, READS, algorithm)
 
 
 class Generator(nn.Module):
@@ -208,84 +196,119 @@ def look(
     return outputs, stats, stages(moved.get("intermediates", {}))
 
 
+_imagine = jax.jit(generate, static_argnums=0)
+
+
+def generator_of(net: MultiHead, settings: Gkt) -> Generator:
+    """The generator of images for `net`."""
+    return Generator(net.shape, settings.generator_width or 2 * net.config.width)
+
+
+def direction(settings: Gkt) -> optax.GradientTransformation:
+    """Gradient -> direction of either player: Adam's, after clipping."""
+    return optax.chain(optax.clip_by_global_norm(settings.clip_norm), optax.scale_by_adam())
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def start(net: MultiHead, settings: Gkt, key: Array) -> Transfer:
+    """Both players, drawn anew."""
+    k_student, k_generator = jax.random.split(key)
+    params, stats = multihead.init(net, k_student)
+    z, adam = jnp.zeros((2, settings.latent)), direction(settings)
+    made = generator_of(net, settings).init(k_generator, z)["params"]
+    return Transfer(params, stats, adam.init(params), made, adam.init(made))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+def step_generator(
+    net: MultiHead,
+    settings: Gkt,
+    carry: Transfer,
+    teacher: Model,
+    z: Array,
+    task: Array,
+    forgotten: Array,
+) -> tuple[Transfer, Array]:
+    """A step of the generator, which makes the student worse: (carry after, loss)."""
+
+    def loss(made: Any) -> tuple[Array, Any]:
+        x = generate(generator_of(net, settings), made, z)
+        student = Model(carry.params, carry.stats)
+        divergence, _, stats, used = _compare(net, settings, teacher, student, x, task, forgotten)
+        return -divergence, (stats, used)
+
+    (value, (stats, used)), grad = jax.value_and_grad(loss, has_aux=True)(carry.generator)
+    update, optimiser = direction(settings).update(grad, carry.generator_optimiser)
+    made = descend(carry.generator, update, settings.generator_lr)
+    new = carry._replace(stats=stats, generator=made, generator_optimiser=optimiser)
+    return _unless_empty(settings, used, new, carry), value
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+def step_student(
+    net: MultiHead,
+    settings: Gkt,
+    carry: Transfer,
+    teacher: Model,
+    x: Array,
+    task: Array,
+    forgotten: Array,
+) -> tuple[Transfer, Array]:
+    """A step of the student on images x: (carry after, loss)."""
+
+    def loss(params: Any) -> tuple[Array, Any]:
+        student = Model(params, carry.stats)
+        divergence, transfer, stats, used = _compare(
+            net, settings, teacher, student, x, task, forgotten
+        )
+        return divergence + settings.beta_at * transfer, (stats, used)
+
+    (value, (stats, used)), grad = jax.value_and_grad(loss, has_aux=True)(carry.params)
+    update, optimiser = direction(settings).update(grad, carry.optimiser)
+    params = descend(carry.params, update, settings.student_lr)
+    new = carry._replace(params=params, stats=stats, optimiser=optimiser)
+    return _unless_empty(settings, used, new, carry), value
+
+
+def _compare(
+    net: MultiHead,
+    settings: Gkt,
+    teacher: Model,
+    student: Model,
+    x: Array,
+    task: Array,
+    forgotten: Array,
+) -> tuple[Array, Array, Any, Array]:
+    """(divergence, attention transfer, the student's norm statistics, samples used)."""
+    wanted, _, wanted_maps = look(net, teacher, x, train=False)
+    outputs, stats, maps = look(net, student, x, train=True)
+    tasks = jnp.full(len(x), task)
+    weights = gated(multihead.pick(net, wanted, jnp.full(len(x), forgotten)), settings.gate)
+    weights = jax.lax.stop_gradient(weights)
+    n_classes = np.asarray(net.valid.sum(axis=1), np.float32)
+    divergence = mean_kl(
+        multihead.pick(net, wanted, tasks),
+        multihead.pick(net, outputs, tasks),
+        weights,
+        jnp.asarray(n_classes)[task],
+    )
+    return divergence, attention_transfer(wanted_maps, maps, weights), stats, jnp.sum(weights)
+
+
+def _unless_empty(settings: Gkt, used: Array, new: Transfer, old: Transfer) -> Transfer:
+    if settings.gate is None:
+        return new
+    return jax.tree.map(lambda a, b: jnp.where(used > 0, a, b), new, old)
+
+
 def algorithm(net: MultiHead, settings: Gkt) -> Algorithm:
     """What answers an unlearn request; the heads of tasks not retained stay freshly drawn."""
-    generator = Generator(net.shape, settings.generator_width or 2 * net.config.width)
-    direction = optax.chain(
-        optax.clip_by_global_norm(settings.clip_norm), optax.scale_by_adam()
-    )  # fmt: skip
-    n_classes = np.asarray(net.valid.sum(axis=1), np.float32)
-
-    @jax.jit
-    def start(key: Array) -> Transfer:
-        k_student, k_generator = jax.random.split(key)
-        params, stats = multihead.init(net, k_student)
-        z = jnp.zeros((2, settings.latent))
-        made = generator.init(k_generator, z)["params"]
-        return Transfer(params, stats, direction.init(params), made, direction.init(made))
-
-    def compare(
-        teacher: Model, student: Model, x: Array, task: Array, forgotten: Array
-    ) -> tuple[Array, Array, Any, Array]:
-        """(divergence, attention transfer, the student's norm statistics, samples used)."""
-        told, _, maps = look(net, teacher, x, train=False)
-        found, stats, own = look(net, student, x, train=True)
-        tasks = jnp.full(len(x), task)
-        weights = gated(multihead.pick(net, told, jnp.full(len(x), forgotten)), settings.gate)
-        weights = jax.lax.stop_gradient(weights)
-        divergence = mean_kl(
-            multihead.pick(net, told, tasks), multihead.pick(net, found, tasks), weights,
-            jnp.asarray(n_classes)[task],
-        )  # fmt: skip
-        return divergence, attention_transfer(maps, own, weights), stats, jnp.sum(weights)
-
-    def moved(params: Any, grad: Any, optimiser: Any, lr: float) -> tuple[Any, Any]:
-        update, optimiser = direction.update(grad, optimiser)
-        return jax.tree.map(lambda p, u: p - lr * u, params, update), optimiser
-
-    def unless_empty(used: Array, new: Transfer, old: Transfer) -> Transfer:
-        if settings.gate is None:
-            return new
-        return jax.tree.map(lambda a, b: jnp.where(used > 0, a, b), new, old)
-
-    def worsen(
-        carry: Transfer, teacher: Model, z: Array, task: Array, forgotten: Array
-    ) -> tuple[Transfer, Array]:  # a step of the generator
-        def loss(made: Any) -> tuple[Array, Any]:
-            x = generate(generator, made, z)
-            student = Model(carry.params, carry.stats)
-            divergence, _, stats, used = compare(teacher, student, x, task, forgotten)
-            return -divergence, (stats, used)
-
-        (value, (stats, used)), grad = jax.value_and_grad(loss, has_aux=True)(carry.generator)
-        made, optimiser = moved(
-            carry.generator, grad, carry.generator_optimiser, settings.generator_lr
-        )
-        new = carry._replace(stats=stats, generator=made, generator_optimiser=optimiser)
-        return unless_empty(used, new, carry), value
-
-    def teach(
-        carry: Transfer, teacher: Model, x: Array, task: Array, forgotten: Array
-    ) -> tuple[Transfer, Array]:  # a step of the student
-
-        def loss(params: Any) -> tuple[Array, Any]:
-            student = Model(params, carry.stats)
-            divergence, transfer, stats, used = compare(teacher, student, x, task, forgotten)
-            return divergence + settings.beta_at * transfer, (stats, used)
-
-        (value, (stats, used)), grad = jax.value_and_grad(loss, has_aux=True)(carry.params)
-        params, optimiser = moved(carry.params, grad, carry.optimiser, settings.student_lr)
-        new = carry._replace(params=params, stats=stats, optimiser=optimiser)
-        return unless_empty(used, new, carry), value
-
-    step_generator: Any = jax.jit(worsen, donate_argnums=0)
-    step_student: Any = jax.jit(teach, donate_argnums=0)
-    imagine = jax.jit(lambda made, z: generate(generator, made, z))
+    generator = generator_of(net, settings)
     each = settings.generator_iters + settings.student_iters
 
     def unlearn(model: Model, request: Request, key: Array, on_step: OnStep | None) -> Model:
         k_start, k_task, k_z = jax.random.split(key, 3)
-        carry = start(k_start)
+        carry = start(net, settings, k_start)
         if not request.retained:
             return Model(carry.params, carry.stats)
         count = pseudo_batches(settings)
@@ -293,19 +316,27 @@ def algorithm(net: MultiHead, settings: Gkt) -> Algorithm:
         forgotten = np.int32(request.task)
         for index, which in enumerate(chosen):
             task = np.int32(request.retained[which])
-            z = jax.random.normal(
-                jax.random.fold_in(k_z, index), (settings.batch, settings.latent)
-            )  # fmt: skip
+            k_batch = jax.random.fold_in(k_z, index)
+            z = jax.random.normal(k_batch, (settings.batch, settings.latent))
             images = None
             for number in range(each):
                 if number < settings.generator_iters:
-                    carry, loss = step_generator(carry, model, z, task, forgotten)
+                    carry, loss = step_generator(net, settings, carry, model, z, task, forgotten)
                 else:
                     # The generator stands still from here on, so the images stay the same.
-                    images = imagine(carry.generator, z) if images is None else images
-                    carry, loss = step_student(carry, model, images, task, forgotten)
+                    images = _imagine(generator, carry.generator, z) if images is None else images
+                    carry, loss = step_student(net, settings, carry, model, images, task, forgotten)
                 if on_step:
                     on_step(index * each + number + 1, count * each, loss)
         return Model(carry.params, carry.stats)
 
     return unlearn
+
+
+gkt = on_derpp(
+    "gkt",
+    algorithm,
+    Gkt(),
+    reads="none",
+    doc="GKT on DER++ (github.com/ayu987/zero-shot-unlearning; gkt.py of JiT's repository).",
+)

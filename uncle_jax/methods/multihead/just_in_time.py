@@ -4,29 +4,24 @@ One pass over the forgotten task's images that makes the model's outputs change 
 input does: it descends on a local Lipschitz ratio, estimated with noisy copies of each image.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from uncle_jax.config import Config
 from uncle_jax.core import resnet
 from uncle_jax.core.inputs import BATCH_INDEPENDENT
-from uncle_jax.core.loop import OnStep, epoch_order
+from uncle_jax.core.loop import OnStep, descend, epoch_order
 from uncle_jax.errors import UncleError, allowed
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.derpp import Algorithm, Derpp, on_derpp
 from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
-from uncle_jax.methods.protocol import Method, Reads
-from uncle_jax.tasks import InputSpec
-
-READS: Reads = "forget"
 
 
 @dataclass(frozen=True)
@@ -61,14 +56,6 @@ class Smoothing(NamedTuple):
     params: Any
     stats: Any
     total: Any  # the sum of the gradients so far; None without `accumulate`
-
-
-def jit_unlearning(
-    spec: InputSpec, n_tasks: int, config: Config | None = None, main_net: nn.Module | None = None,
-    settings: Jit = Jit(),
-) -> Method:  # fmt: skip
-    """JiT on DER++ (github.com/jwf40/Zeroshot-Unlearning-At-Scale, lipschitz.py)."""
-    return on_derpp("jit", spec, n_tasks, config, main_net, settings, READS, algorithm)
 
 
 def noisy_copy(
@@ -108,45 +95,65 @@ def ratio_loss(
 
 
 def lipschitz_loss(
-    f: Callable[[Array], Array], x: Array, key: Array, sigma: float, n: int,
+    f: Callable[[Array], Array],
+    x: Array,
+    key: Array,
+    sigma: float,
+    n: int,
     weights: Array | None = None,
-) -> Array:  # fmt: skip
+) -> Array:
     """JiT's loss of f: x [B, ...] -> logits [B, Y] with `n` noisy copies; weights [B]."""
     found = [noisy_copy(x, jax.random.fold_in(key, i), sigma, weights) for i in range(n)]
     copies = jnp.stack([jax.lax.stop_gradient(f(copy)) for copy, _ in found])
     return ratio_loss(f(x), copies, jnp.stack([distance for _, distance in found]), weights)
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def look(
+    net: MultiHead,
+    settings: Jit,
+    params: Any,
+    stats: Any,
+    rows: Rows,
+    weights: Array,
+    key: Array,
+    index: Array | np.int32,
+) -> tuple[Array, Array, Any]:
+    """(logits [B, Y] of noisy copy number `index`, its distances [B], norm statistics after)."""
+    from_batch = net.config.norm_stats != BATCH_INDEPENDENT
+    train = settings.mode == "train"
+    x = multihead.normalise(net, rows.images, rows.tasks)
+    copy, distance = noisy_copy(x, jax.random.fold_in(key, index), settings.sigma, weights)
+    outputs, stats = resnet.apply(net.module, params, stats, copy, train, from_batch)
+    return multihead.pick(net, outputs, rows.tasks), distance, stats
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+def step(
+    net: MultiHead,
+    settings: Jit,
+    carry: Smoothing,
+    rows: Rows,
+    weights: Array,
+    copies: list[Array],
+    distances: list[Array],
+) -> tuple[Smoothing, Array]:
+    """A step on a batch whose copies' logits and distances are known: (carry after, loss)."""
+    train = settings.mode == "train"
+
+    def loss(params: Any) -> tuple[Array, Any]:
+        logits, stats = multihead.forward(net, params, carry.stats, rows.images, rows.tasks, train)
+        return ratio_loss(logits, jnp.stack(copies), jnp.stack(distances), weights), stats
+
+    (value, stats), grad = jax.value_and_grad(loss, has_aux=True)(carry.params)
+    if settings.accumulate:
+        grad = jax.tree.map(jnp.add, carry.total, grad)
+    params = descend(carry.params, grad, settings.lr)
+    return Smoothing(params, stats, grad if settings.accumulate else None), value
+
+
 def algorithm(net: MultiHead, settings: Jit) -> Algorithm:
     """What answers an unlearn request."""
-    train = settings.mode == "train"
-    from_batch = net.config.norm_stats != BATCH_INDEPENDENT
-
-    @jax.jit
-    def look(
-        params: Any, stats: Any, rows: Rows, weights: Array, key: Array, index: Array
-    ) -> tuple[Array, Array, Any]:
-        x = multihead.normalise(net, rows.images, rows.tasks)
-        copy, distance = noisy_copy(x, jax.random.fold_in(key, index), settings.sigma, weights)
-        outputs, stats = resnet.apply(net.module, params, stats, copy, train, from_batch)
-        return multihead.pick(net, outputs, rows.tasks), distance, stats
-
-    def step(
-        carry: Smoothing, rows: Rows, weights: Array, copies: list[Array], distances: list[Array]
-    ) -> tuple[Smoothing, Array]:
-        def loss(params: Any) -> tuple[Array, Any]:
-            logits, stats = multihead.forward(
-                net, params, carry.stats, rows.images, rows.tasks, train
-            )
-            return ratio_loss(logits, jnp.stack(copies), jnp.stack(distances), weights), stats
-
-        (value, stats), grad = jax.value_and_grad(loss, has_aux=True)(carry.params)
-        if settings.accumulate:
-            grad = jax.tree.map(jnp.add, carry.total, grad)
-        params = jax.tree.map(lambda p, g: p - settings.lr * g, carry.params, grad)
-        return Smoothing(params, stats, grad if settings.accumulate else None), value
-
-    step = jax.jit(step, donate_argnums=0)
 
     def unlearn(model: Model, request: Request, key: Array, on_step: OnStep | None) -> Model:
         assert request.forget is not None
@@ -164,14 +171,23 @@ def algorithm(net: MultiHead, settings: Jit) -> Algorithm:
             copies, distances = [], []
             for i in range(settings.copies):
                 seen, distance, stats = look(
-                    carry.params, carry.stats, rows, weights, k_batch, np.int32(i)
+                    net, settings, *carry[:2], rows, weights, k_batch, np.int32(i)
                 )
                 carry = carry._replace(stats=stats)
                 copies.append(seen)
                 distances.append(distance)
-            carry, loss = step(carry, rows, weights, copies, distances)
+            carry, loss = step(net, settings, carry, rows, weights, copies, distances)
             if on_step:
                 on_step(index + 1, len(order), loss)
         return Model(carry.params, carry.stats)
 
     return unlearn
+
+
+jit_unlearning = on_derpp(
+    "jit",
+    algorithm,
+    Jit(),
+    reads="forget",
+    doc="JiT on DER++ (github.com/jwf40/Zeroshot-Unlearning-At-Scale, lipschitz.py).",
+)

@@ -8,6 +8,7 @@ Shapes: B batch, T tasks, Y classes of a task, P mnemonic codes of earlier tasks
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,15 +24,29 @@ from jax import Array
 
 from uncle_jax.config import Config
 from uncle_jax.core import resnet
-from uncle_jax.core.inputs import BATCH_INDEPENDENT, logits_of
-from uncle_jax.core.loop import Inflight, OnStep, learning_rate, run_epochs, steps_per_epoch
+from uncle_jax.core.inputs import BATCH_INDEPENDENT
+from uncle_jax.core.loop import (
+    Inflight,
+    OnStep,
+    descend,
+    learning_rate,
+    run_epochs,
+    steps_per_epoch,
+)
 from uncle_jax.core.losses import cross_entropy, kl
-from uncle_jax.core.status import LEARNED, NEW, UNLEARNED, checked, describe, in_range
+from uncle_jax.core.status import (
+    NEW,
+    UNLEARNED,
+    checked,
+    describe,
+    in_range,
+    learned,
+    unlearned,
+)
 from uncle_jax.errors import UncleError
 from uncle_jax.methods.multihead import network as multihead
-from uncle_jax.methods.multihead.derpp import fitted
 from uncle_jax.methods.multihead.ewc import Ewc, ewc_loss, ewc_of, fisher_of
-from uncle_jax.methods.multihead.network import ABSENT, Model, MultiHead, Rows
+from uncle_jax.methods.multihead.network import ABSENT, Model, MultiHead, Rows, fitted
 from uncle_jax.methods.protocol import Method, Past
 from uncle_jax.tasks import Data, InputSpec
 
@@ -102,55 +117,44 @@ class Learning(NamedTuple):
 
 
 def lwsf(
-    spec: InputSpec, n_tasks: int, config: Config | None = None, main_net: nn.Module | None = None,
+    spec: InputSpec,
+    n_tasks: int,
+    config: Config | None = None,
+    main_net: nn.Module | None = None,
     settings: Lwsf = Lwsf(),
-) -> Method:  # fmt: skip
+) -> Method:
     """LWSF; it unlearns by training on, with the task learned last (CLPU's code, lsf.py)."""
-    config = config or Config()
-    net = multihead.multihead(spec, n_tasks, config, main_net)
-    train = trainer(net, settings)
-    fisher = fisher_of(net, settings.fisher_images, settings.fisher_batch)
-    evaluate = jax.jit(
-        lambda params, stats, images, tasks: multihead.forward(
-            net, params, stats, images, tasks, train=False
-        )[0]
-    )
-
-    @jax.jit
-    def init(key: Array) -> LwsfState:
-        key, k_net = jax.random.split(key)
-        params, stats = multihead.init(net, k_net)
-        stacked = jax.tree.map(lambda a: jnp.zeros((n_tasks, *a.shape), a.dtype), params)
-        zero, zeros = jnp.zeros((), jnp.int32), jnp.zeros(n_tasks, jnp.int32)
-        codes = jnp.zeros((n_tasks, net.n_classes, *net.shape))
-        status = jnp.full(n_tasks, NEW)
-        return LwsfState(
-            params, stats, codes, stacked, stacked, zeros, status, key, zero, zero
-        )  # fmt: skip
+    net = multihead.multihead(spec, n_tasks, config or Config(), main_net)
 
     def learn(
-        state: LwsfState, task: int, data: Data, *, on_step: OnStep | None = None,
+        state: LwsfState,
+        task: int,
+        data: Data,
+        *,
+        on_step: OnStep | None = None,
         inflight: Inflight | None = None,
-    ) -> LwsfState:  # fmt: skip
+    ) -> LwsfState:
         task = checked(state, task, learned=False)
-        rows = fitted(net, spec, task, data)
+        rows = fitted(net, task, data)
         key, k_head, k_code, k_train, k_fisher = jax.random.split(state.key, 5)
         params = multihead.redraw_head(net, state.params, task, k_head)
         codes = jax.random.normal(k_code, (net.n_classes, *net.shape))
         codes = jnp.where(jnp.asarray(net.valid[task])[:, None, None, None], codes, 0.0)
         state = dataclasses.replace(state, params=params, codes=state.codes.at[task].set(codes))
-        model = train(state, task, rows, k_train, on_step, inflight)
-        importance, slot = fisher(model, rows, k_fisher), jnp.asarray(task)
-        return dataclasses.replace(
+        model = train(net, settings, state, task, rows, k_train, on_step, inflight)
+        fisher = fisher_of(
+            net, model, rows, k_fisher, settings.fisher_images, settings.fisher_batch
+        )
+        slot = jnp.asarray(task)
+        return learned(
             state,
+            task,
+            key,
             params=model.params,
             stats=model.stats,
             anchors=_put(state.anchors, slot, model.params),
-            fisher=_put(state.fisher, slot, importance),
+            fisher=_put(state.fisher, slot, fisher),
             learned_at=state.learned_at.at[task].set(state.n_requests + 1),
-            status=state.status.at[task].set(LEARNED),
-            key=key,
-            n_requests=state.n_requests + 1,
         )
 
     def unlearn(
@@ -164,24 +168,29 @@ def lwsf(
             raise UncleError(f"lwsf reads task {latest}'s data (learned last) to unlearn {task}")
         key, k_train = jax.random.split(state.key)
         if latest is not None and past is not None:
-            rows = fitted(net, spec, latest, past.retained[latest])
-            model = train(state, latest, rows, k_train, on_step, None)
+            rows = fitted(net, latest, past.retained[latest])
+            model = train(net, settings, state, latest, rows, k_train, on_step, None)
             state = dataclasses.replace(state, params=model.params, stats=model.stats)
-        return dataclasses.replace(
-            state, key=key, n_requests=state.n_requests + 1, n_unlearned=state.n_unlearned + 1
-        )
+        return unlearned(state, task, key)
 
     def logits(state: LwsfState, task: int, images: Any) -> Array:
         """Logits [B, Y] of `task`'s head; minus infinity for classes that it does not have."""
         task = in_range(state, task)
-        tasks = np.full(config.eval_batch_size, task, np.int32)
-        found = logits_of(
-            lambda x: evaluate(state.params, state.stats, x, tasks), images, spec, net.shape,
-            config.eval_batch_size,
-        )  # fmt: skip
-        return jnp.where(jnp.asarray(net.valid[task]), found, -jnp.inf)
+        return multihead.answer(net, Model(state.params, state.stats), task, images)
 
+    init = functools.partial(_init, net)
     return Method("lwsf", init, learn, unlearn, logits, "latest", settings)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _init(net: MultiHead, key: Array) -> LwsfState:
+    key, k_net = jax.random.split(key)
+    params, stats = multihead.init(net, k_net)
+    stacked = jax.tree.map(lambda a: jnp.zeros((net.n_tasks, *a.shape), a.dtype), params)
+    zero, zeros = jnp.zeros((), jnp.int32), jnp.zeros(net.n_tasks, jnp.int32)
+    codes = jnp.zeros((net.n_tasks, net.n_classes, *net.shape))
+    status = jnp.full(net.n_tasks, NEW)
+    return LwsfState(params, stats, codes, stacked, stacked, zeros, status, key, zero, zero)
 
 
 def retained_of(state: LwsfState) -> tuple[int, ...]:
@@ -232,10 +241,9 @@ def earlier_of(net: MultiHead, state: LwsfState) -> Earlier | None:
         return None
     kept = jnp.asarray(np.isin(np.arange(net.n_tasks), retained), jnp.float32)
     tasks, labels, weights = (jnp.asarray(a) for a in code_batch(retained, net.valid))
-    return Earlier(
-        Model(state.params, state.stats), ewc_of(state.fisher, state.anchors, kept),
-        state.codes[tasks, labels], labels, tasks, weights, kept / len(retained),
-    )  # fmt: skip
+    old, ewc = Model(state.params, state.stats), ewc_of(state.fisher, state.anchors, kept)
+    codes = state.codes[tasks, labels]
+    return Earlier(old, ewc, codes, labels, tasks, weights, kept / len(retained))
 
 
 def distillation_loss(old: Array, new: Array, weights: Array, temperature: float) -> Array:
@@ -246,47 +254,48 @@ def distillation_loss(old: Array, new: Array, weights: Array, temperature: float
     return jnp.sum(weights * jnp.mean(kl(old, new, temperature), axis=0))
 
 
-def trainer(net: MultiHead, settings: Lwsf) -> Any:
-    """The function (state, task, rows, key, on_step, inflight) -> Model trained on `rows`."""
+@functools.partial(jax.jit, static_argnums=0)
+def start(net: MultiHead, params: Any, stats: Any) -> Learning:
+    """What training carries at first: a copy, as the steps donate it and the caller's stays."""
+    params, stats = jax.tree.map(jnp.copy, (params, stats))
+    adam, heads = optax.scale_by_adam(), split_heads(net, params)[0]
+    return Learning(params, stats, adam.init(params), adam.init(heads))
+
+
+def train(
+    net: MultiHead,
+    settings: Lwsf,
+    state: LwsfState,
+    task: int,
+    rows: Rows,
+    key: Array,
+    on_step: OnStep | None,
+    inflight: Inflight | None,
+) -> Model:
+    """The model of `state` after training on `rows` of `task`."""
     config = net.config
-    adam = optax.scale_by_adam()
-    step, head_step = make_step(net, settings), make_head_step(net)
+    earlier = earlier_of(net, state)
+    carry = start(net, state.params, state.stats)
+    codes, batch_of = state.codes[task], multihead.rows_of(rows)
+    k_order, k_share = jax.random.split(key)
 
-    @jax.jit
-    def start(params: Any, stats: Any) -> Learning:
-        # A copy, because the steps donate their carry and the caller keeps the state.
-        params, stats = jax.tree.map(jnp.copy, (params, stats))
-        heads = split_heads(net, params)[0]
-        return Learning(params, stats, adam.init(params), adam.init(heads))
+    ahead = config.epochs if settings.head_epochs is None else settings.head_epochs
+    ahead = 0 if earlier is None else ahead
+    alone = dataclasses.replace(config, epochs=max(ahead, 1))
+    both = dataclasses.replace(config, epochs=ahead + config.epochs)
+    per_epoch = steps_per_epoch(len(rows.labels), config.batch_size)
 
-    def train(
-        state: LwsfState, task: int, rows: Rows, key: Array, on_step: OnStep | None,
-        inflight: Inflight | None,
-    ) -> Model:  # fmt: skip
-        earlier = earlier_of(net, state)
-        carry = start(state.params, state.stats)
-        codes, batch_of = state.codes[task], multihead.rows_of(rows)
-        k_order, k_share = jax.random.split(key)
+    def one(carry: Any, index: int, batch: np.ndarray, lr: np.float32) -> tuple[Any, Array]:
+        del lr  # each part has the schedule of its own epochs
+        if index < ahead * per_epoch:
+            lr = np.float32(learning_rate(alone, index, per_epoch))
+            return head_step(net, carry, batch_of(batch), lr)
+        lr = np.float32(learning_rate(config, index - ahead * per_epoch, per_epoch))
+        k_step = jax.random.fold_in(k_share, index)
+        return step(net, settings, carry, batch_of(batch), codes, k_step, earlier, lr)
 
-        ahead = config.epochs if settings.head_epochs is None else settings.head_epochs
-        ahead = 0 if earlier is None else ahead
-        alone = dataclasses.replace(config, epochs=max(ahead, 1))
-        both = dataclasses.replace(config, epochs=ahead + config.epochs)
-        per_epoch = steps_per_epoch(len(rows.labels), config.batch_size)
-
-        def one(carry: Any, index: int, batch: np.ndarray, lr: np.float32) -> tuple[Any, Array]:
-            del lr  # each part has the schedule of its own epochs
-            if index < ahead * per_epoch:
-                lr = np.float32(learning_rate(alone, index, per_epoch))
-                return head_step(carry, batch_of(batch), lr)
-            lr = np.float32(learning_rate(config, index - ahead * per_epoch, per_epoch))
-            k_step = jax.random.fold_in(k_share, index)
-            return step(carry, batch_of(batch), codes, k_step, earlier, lr)
-
-        carry = run_epochs(both, k_order, len(rows.labels), carry, one, on_step, inflight)
-        return Model(carry.params, carry.stats)
-
-    return train
+    carry = run_epochs(both, k_order, len(rows.labels), carry, one, on_step, inflight)
+    return Model(carry.params, carry.stats)
 
 
 def split_heads(net: MultiHead, params: Any) -> tuple[list[Any], Any]:
@@ -302,90 +311,89 @@ def split_heads(net: MultiHead, params: Any) -> tuple[list[Any], Any]:
     return [leaves[i] for i in places], join
 
 
-def make_head_step(net: MultiHead) -> Any:
-    """The jitted step of the heads alone on CE(x): (Learning, rows, lr) -> (Learning, loss)."""
-    adam = optax.scale_by_adam()
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
+def head_step(net: MultiHead, carry: Learning, rows: Rows, lr: Array) -> tuple[Learning, Array]:
+    """A step of the heads alone on CE(x): (carry after, loss)."""
+    heads, join = split_heads(net, carry.params)
 
-    def step(carry: Learning, rows: Rows, lr: Array) -> tuple[Learning, Array]:
-        heads, join = split_heads(net, carry.params)
-
-        def loss(heads: list[Any]) -> tuple[Array, Any]:
-            logits, stats = multihead.forward(
-                net, join(heads), carry.stats, rows.images, rows.tasks, train=True
-            )
-            return jnp.mean(cross_entropy(logits, rows.labels)), stats
-
-        (total, stats), grad = jax.value_and_grad(loss, has_aux=True)(heads)
-        update, optimiser = adam.update(grad, carry.head_optimiser)
-        heads = jax.tree.map(lambda p, u: p - lr * u, heads, update)
-        return Learning(join(heads), stats, carry.optimiser, optimiser), total
-
-    return jax.jit(step, donate_argnums=0)
-
-
-def make_loss(net: MultiHead, settings: Lwsf) -> Any:
-    """The loss: (params, stats, x, x_hat, rows, Earlier | None) -> (loss, stats after).
-
-    x and x_hat [B, H, W, D] are normalised.
-    """
-    from_batch = net.config.norm_stats != BATCH_INDEPENDENT
-
-    def all_heads(outputs: Array) -> Array:
-        logits = outputs.reshape(len(outputs), net.n_tasks, net.n_classes)
-        return jnp.where(jnp.asarray(net.valid), logits, ABSENT)
-
-    def loss(
-        params: Any, stats: Any, x: Array, x_hat: Array, rows: Rows, earlier: Earlier | None
-    ) -> tuple[Array, Any]:
-        n = len(x)
-        images = [x, x_hat]
-        if earlier is not None and settings.norm == "joint":
-            images.append(earlier.codes)
-        outputs, stats = resnet.apply(
-            net.module, params, stats, jnp.concatenate(images), train=True
+    def loss(heads: list[Any]) -> tuple[Array, Any]:
+        logits, stats = multihead.forward(
+            net, join(heads), carry.stats, rows.images, rows.tasks, train=True
         )
-        entropies = [
-            jnp.mean(cross_entropy(multihead.pick(net, part, rows.tasks), rows.labels))
-            for part in (outputs[:n], outputs[n : 2 * n])
-        ]
-        total = settings.w_ce * sum(entropies, jnp.zeros(()))
-        if earlier is None:
-            return total, stats
-        if settings.norm == "joint":
-            told = outputs[2 * n :]
-        else:
-            told, stats = resnet.apply(net.module, params, stats, earlier.codes, train=True)
-        told = cross_entropy(multihead.pick(net, told, earlier.tasks), earlier.labels)
-        before = resnet.apply(
-            net.module, *earlier.old, x, train=False, batch_stats=from_batch
-        )[0]  # fmt: skip
-        total += settings.lambda_ewc * ewc_loss(params, earlier.ewc)
-        total += settings.gamma_lsf * jnp.sum(earlier.weights * told)
-        total += settings.alpha_lwf * distillation_loss(
-            all_heads(before), all_heads(outputs[:n]), earlier.task_weights, settings.temperature
-        )
+        return jnp.mean(cross_entropy(logits, rows.labels)), stats
+
+    (total, stats), grad = jax.value_and_grad(loss, has_aux=True)(heads)
+    update, optimiser = optax.scale_by_adam().update(grad, carry.head_optimiser)
+    heads = descend(heads, update, lr)
+    return Learning(join(heads), stats, carry.optimiser, optimiser), total
+
+
+def loss_of(
+    net: MultiHead,
+    settings: Lwsf,
+    params: Any,
+    stats: Any,
+    x: Array,
+    x_hat: Array,
+    rows: Rows,
+    earlier: Earlier | None,
+) -> tuple[Array, Any]:
+    """(loss, norm statistics after) of normalised x and x_hat [B, H, W, D]."""
+    n = len(x)
+    images = [x, x_hat]
+    if earlier is not None and settings.norm == "joint":
+        images.append(earlier.codes)
+    outputs, stats = resnet.apply(net.module, params, stats, jnp.concatenate(images), train=True)
+    entropies = [
+        jnp.mean(cross_entropy(multihead.pick(net, part, rows.tasks), rows.labels))
+        for part in (outputs[:n], outputs[n : 2 * n])
+    ]
+    total = settings.w_ce * sum(entropies, jnp.zeros(()))
+    if earlier is None:
         return total, stats
+    if settings.norm == "joint":
+        of_codes = outputs[2 * n :]
+    else:
+        of_codes, stats = resnet.apply(net.module, params, stats, earlier.codes, train=True)
+    of_codes = cross_entropy(multihead.pick(net, of_codes, earlier.tasks), earlier.labels)
+    from_batch = net.config.norm_stats != BATCH_INDEPENDENT
+    before = resnet.apply(net.module, *earlier.old, x, train=False, batch_stats=from_batch)[0]
+    total += settings.lambda_ewc * ewc_loss(params, earlier.ewc)
+    total += settings.gamma_lsf * jnp.sum(earlier.weights * of_codes)
+    old, new = _all_heads(net, before), _all_heads(net, outputs[:n])
+    total += settings.alpha_lwf * distillation_loss(
+        old, new, earlier.task_weights, settings.temperature
+    )
+    return total, stats
 
-    return loss
+
+def _all_heads(net: MultiHead, outputs: Array) -> Array:
+    logits = outputs.reshape(len(outputs), net.n_tasks, net.n_classes)
+    return jnp.where(jnp.asarray(net.valid), logits, ABSENT)
 
 
-def make_step(net: MultiHead, settings: Lwsf) -> Any:
-    """The jitted step: (Learning, rows, codes [Y, ...], key, Earlier | None, lr) -> (.., loss)."""
-    adam = optax.scale_by_adam()
-    loss = make_loss(net, settings)
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+def step(
+    net: MultiHead,
+    settings: Lwsf,
+    carry: Learning,
+    rows: Rows,
+    codes: Array,
+    key: Array,
+    earlier: Earlier | None,
+    lr: Array,
+) -> tuple[Learning, Array]:
+    """A step of all parameters; codes [Y, H, W, D] are the task's own: (carry after, loss)."""
+    x = multihead.normalise(net, jnp.asarray(rows.images), rows.tasks)
+    x_hat = mix(x, codes[rows.labels], jax.random.uniform(key, (len(x),)))
 
-    def step(
-        carry: Learning, rows: Rows, codes: Array, key: Array, earlier: Earlier | None, lr: Array
-    ) -> tuple[Learning, Array]:
-        x = multihead.normalise(net, jnp.asarray(rows.images), rows.tasks)
-        x_hat = mix(x, codes[rows.labels], jax.random.uniform(key, (len(x),)))
-        grad_of = jax.value_and_grad(loss, has_aux=True)
-        (total, stats), grad = grad_of(carry.params, carry.stats, x, x_hat, rows, earlier)
-        update, optimiser = adam.update(grad, carry.optimiser)
-        params = jax.tree.map(lambda p, u: p - lr * u, carry.params, update)
-        return Learning(params, stats, optimiser, carry.head_optimiser), total
+    def loss(params: Any) -> tuple[Array, Any]:
+        return loss_of(net, settings, params, carry.stats, x, x_hat, rows, earlier)
 
-    return jax.jit(step, donate_argnums=0)
+    (total, stats), grad = jax.value_and_grad(loss, has_aux=True)(carry.params)
+    update, optimiser = optax.scale_by_adam().update(grad, carry.optimiser)
+    params = descend(carry.params, update, lr)
+    return Learning(params, stats, optimiser, carry.head_optimiser), total
 
 
 @jax.jit

@@ -4,8 +4,10 @@ Shapes: B batch, T tasks, Y classes of a task, D channels. Logits and everything
 sample's own task's Y; heads are the columns [T * Y] of the module's last dense layer.
 """
 
+import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import flax.linen as nn
 import jax
@@ -15,12 +17,21 @@ from jax import Array
 
 from uncle_jax.config import Config
 from uncle_jax.core import resnet
-from uncle_jax.core.inputs import BATCH_INDEPENDENT, batches_of, input_shape
+from uncle_jax.core.inputs import (
+    BATCH_INDEPENDENT,
+    batches_of,
+    fit_images,
+    input_shape,
+    logits_of,
+)
 from uncle_jax.errors import UncleError
-from uncle_jax.tasks import InputSpec
+from uncle_jax.tasks import Data, InputSpec, as_data
 
 ABSENT = -1e9
 """The logit of a class that a task does not have: finite, so that 0 times it is 0 in a loss."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Model(NamedTuple):
@@ -47,10 +58,15 @@ class Request(NamedTuple):
     retain: Rows | None
 
 
-class MultiHead(NamedTuple):
-    """What is static: the module with T * Y outputs, and each task's input."""
+@dataclass(frozen=True, eq=False)
+class MultiHead:
+    """What is static: the module with T * Y outputs, and each task's input; equal only to itself.
+
+    Jitted functions take it as a static argument.
+    """
 
     module: nn.Module
+    spec: InputSpec
     shape: tuple[int, int, int]  # [H, W, D] of its input
     n_tasks: int
     n_classes: int  # Y
@@ -60,28 +76,52 @@ class MultiHead(NamedTuple):
     config: Config
 
 
+def interned(build: Callable[P, T]) -> Callable[P, T]:
+    """`build`, but equal arguments give the same object: what is compiled for it serves again.
+
+    Arguments that cannot be hashed, such as a module with an array, give one of its own.
+    """
+    kept = functools.cache(build)
+
+    @functools.wraps(build)
+    def built(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return kept(*args, **kwargs)
+        except TypeError:
+            return build(*args, **kwargs)
+
+    return built
+
+
+@interned
 def multihead(
-    spec: InputSpec, n_tasks: int, config: Config, main_net: nn.Module | None = None
+    spec: InputSpec, n_tasks: int, config: Config, main_net: nn.Module | None
 ) -> MultiHead:
     """The network for `n_tasks` tasks; `main_net`: any Linen module with T * Y outputs.
 
-    By default UnCLe's main network for the same `config`, with a head a task.
+    None: UnCLe's main network for the same `config`, with a head a task.
     """
     module = main_net or resnet.from_config(config, n_tasks * spec.n_classes)
     shape = input_shape(spec, config.image_size)
-    told = [spec.task(task) for task in range(n_tasks)]
+    tasks = [spec.task(task) for task in range(n_tasks)]
     mean, std = (
         np.stack([np.broadcast_to(np.asarray(v, np.float32), shape[-1:]) for v in column])
-        for column in ([t.mean for t in told], [t.std for t in told])
+        for column in ([t.mean for t in tasks], [t.std for t in tasks])
     )
-    valid = np.arange(spec.n_classes) < np.array([[t.n_classes] for t in told])
-    return MultiHead(module, shape, n_tasks, spec.n_classes, mean, std, valid, config)
+    valid = np.arange(spec.n_classes) < np.array([[t.n_classes] for t in tasks])
+    return MultiHead(module, spec, shape, n_tasks, spec.n_classes, mean, std, valid, config)
 
 
 def init(net: MultiHead, key: Array) -> Model:
     """A freshly drawn model (flax's initialisers)."""
     variables = net.module.init(key, jnp.zeros((1, *net.shape)), train=False)
     return Model(variables["params"], variables.get("batch_stats", {}))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def drawn(net: MultiHead, key: Array) -> Model:
+    """`init`, compiled."""
+    return init(net, key)
 
 
 def normalise(net: MultiHead, images: Array, tasks: Array) -> Array:
@@ -114,6 +154,24 @@ def forward(
     return pick(net, outputs, tasks), stats
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def predict(net: MultiHead, model: Model, images: Array, tasks: Array) -> Array:
+    """Logits [B, Y] as at test, of fitted images [B, H, W, D]."""
+    return forward(net, *model, images, tasks, train=False)[0]
+
+
+def task_logits(net: MultiHead, model: Model, task: int, images: Any) -> Array:
+    """Logits [N, Y] of `task`'s head of any images that fit the spec. Raises UncleError."""
+    size = net.config.eval_batch_size
+    tasks = np.full(size, task, np.int32)
+    return logits_of(lambda x: predict(net, model, x, tasks), images, net.spec, net.shape, size)
+
+
+def answer(net: MultiHead, model: Model, task: int, images: Any) -> Array:
+    """`task_logits`, but minus infinity for classes that the task does not have."""
+    return jnp.where(jnp.asarray(net.valid[task]), task_logits(net, model, task, images), -jnp.inf)
+
+
 def head_mask(net: MultiHead, params: Any, task: int) -> Any:
     """A tree like `params`: True where a value belongs to `task`'s head.
 
@@ -144,9 +202,18 @@ def redraw_head(net: MultiHead, params: Any, task: int, key: Array) -> Any:
 
 
 def rows_of(rows: Rows) -> Callable[[np.ndarray], Rows]:
-    """index [B] -> Rows [B], gathered where the images are (steps.batches_of)."""
+    """index [B] -> Rows [B], gathered where the images are (inputs.batches_of)."""
     get = batches_of(*(jnp.asarray(array) for array in rows))
     return lambda index: Rows(*get(index))
+
+
+def fitted(net: MultiHead, task: int, data: Data) -> Rows:
+    """`data` of `task`, checked, on the device and fitted to the network's input.
+
+    Raises UncleError for data that do not fit the spec.
+    """
+    images, labels = as_data(data, net.spec, f"task {task}", task)
+    return one_task(fit_images(images, net.shape), labels, task)
 
 
 def one_task(images: Any, labels: Any, task: int) -> Rows:

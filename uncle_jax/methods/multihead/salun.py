@@ -4,28 +4,24 @@ Weights are salient whose loss gradient on the forgotten data is largest; the ot
 are, bit for bit. Other tasks' heads never are: the forgotten data gives them no gradient.
 """
 
+import functools
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
 
-from uncle_jax.config import Config
-from uncle_jax.core.loop import OnStep, epoch_order, steps_per_epoch
+from uncle_jax.core.loop import OnStep, TrainState, epoch_order, steps_per_epoch
 from uncle_jax.core.losses import cross_entropy
 from uncle_jax.errors import UncleError, allowed
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.derpp import Algorithm, Derpp, on_derpp
 from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
-from uncle_jax.methods.protocol import Method, Reads
-from uncle_jax.tasks import InputSpec
 
-READS: Reads = "forget+retain"
 Order = Literal["mixed", "apart"]
 
 
@@ -57,22 +53,6 @@ class Salun(Derpp):
             raise allowed("order", self.order, ("mixed", "apart"))
 
 
-class Tuning(NamedTuple):
-    """What the random labels train; donated from step to step."""
-
-    params: Any
-    stats: Any
-    optimiser: Any
-
-
-def salun(
-    spec: InputSpec, n_tasks: int, config: Config | None = None, main_net: nn.Module | None = None,
-    settings: Salun = Salun(),
-) -> Method:  # fmt: skip
-    """SalUn on DER++ (github.com/OPTML-Group/Unlearn-Saliency, generate_mask.py and RL.py)."""
-    return on_derpp("salun", spec, n_tasks, config, main_net, settings, READS, algorithm)
-
-
 def top_mask(scores: Any, share: float, among: Any = None) -> Any:
     """True at the floor(share * n) largest scores of a whole tree; of ties the earlier.
 
@@ -101,10 +81,11 @@ def top_mask(scores: Any, share: float, among: Any = None) -> Any:
 def candidates(net: MultiHead, params: Any, task: int) -> Any:
     """A tree like `params`: True for the backbone and `task`'s head, False for other heads."""
     others = [multihead.head_mask(net, params, t) for t in range(net.n_tasks) if t != task]
-    return jax.tree.map(
-        lambda leaf, *masks: ~np.any(masks, axis=0) if masks else np.ones(leaf.shape, bool),
-        params, *others,
-    )  # fmt: skip
+
+    def in_none(leaf: Any, *masks: np.ndarray) -> np.ndarray:
+        return ~np.any(masks, axis=0) if masks else np.ones(leaf.shape, bool)
+
+    return jax.tree.map(in_none, params, *others)
 
 
 def random_labels(rng: np.random.Generator, valid: np.ndarray, n: int) -> np.ndarray:
@@ -125,9 +106,13 @@ def epoch_batches(
 
 
 def masked_update(
-    optimiser: optax.GradientTransformation, state: Any, grad: Any, params: Any, mask: Any,
+    optimiser: optax.GradientTransformation,
+    state: Any,
+    grad: Any,
+    params: Any,
+    mask: Any,
     lr: float,
-) -> tuple[Any, Any]:  # fmt: skip
+) -> tuple[Any, Any]:
     """(params, state) after a step on the weights in `mask`; the others keep every bit.
 
     Weight decay and momentum would move them too, so neither sees them.
@@ -141,54 +126,68 @@ def masked_update(
     return new, state
 
 
-def algorithm(net: MultiHead, settings: Salun) -> Algorithm:
-    """What answers an unlearn request."""
-    size = settings.batch_size
-    sgd = optax.chain(
+def sgd(settings: Salun) -> optax.GradientTransformation:
+    """Gradient -> direction, as torch's SGD: weight decay is part of the gradient."""
+    return optax.chain(
         optax.add_decayed_weights(settings.weight_decay), optax.trace(settings.momentum)
     )
 
-    def add_gradient(total: Any, model: Model, rows: Rows, weights: np.ndarray) -> Any:
-        def loss(params: Any) -> Array:
-            logits, _ = multihead.forward(
-                net, params, model.stats, rows.images, rows.tasks, train=False
-            )
-            return jnp.sum(weights * cross_entropy(logits, rows.labels)) / jnp.sum(weights)
 
-        return jax.tree.map(jnp.add, total, jax.grad(loss)(model.params))
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
+def add_gradient(net: MultiHead, total: Any, model: Model, rows: Rows, weights: np.ndarray) -> Any:
+    """`total` plus the gradient of a batch's mean loss in eval mode; weights [B] of 0 and 1."""
 
-    def step(carry: Tuning, mask: Any, rows: Rows) -> tuple[Tuning, Array]:
-        def loss(params: Any) -> tuple[Array, Any]:
-            logits, stats = multihead.forward(
-                net, params, carry.stats, rows.images, rows.tasks, train=True
-            )
-            return jnp.mean(cross_entropy(logits, rows.labels)), stats
-
-        (total, stats), grad = jax.value_and_grad(loss, has_aux=True)(carry.params)
-        params, optimiser = masked_update(
-            sgd, carry.optimiser, grad, carry.params, mask, settings.lr
+    def loss(params: Any) -> Array:
+        logits, _ = multihead.forward(
+            net, params, model.stats, rows.images, rows.tasks, train=False
         )
-        return Tuning(params, stats, optimiser), total
+        return jnp.sum(weights * cross_entropy(logits, rows.labels)) / jnp.sum(weights)
 
-    add_gradient = jax.jit(add_gradient, donate_argnums=0)
-    step = jax.jit(step, donate_argnums=0)
+    return jax.tree.map(jnp.add, total, jax.grad(loss)(model.params))
 
-    def saliency(model: Model, forget: Rows) -> Any:
-        """|sum over batches of the gradient of the batch's mean loss|, like the parameters."""
-        get, n = multihead.rows_of(forget), len(forget.labels)
-        total = jax.tree.map(jnp.zeros_like, model.params)
-        index = np.arange(steps_per_epoch(n, size) * size)
-        for batch in index.reshape(-1, size):
-            # What fills up the last batch weighs nothing: it has its own samples' mean.
-            total = add_gradient(total, model, get(batch % n), (batch < n).astype(np.float32))
-        return jax.tree.map(lambda a: np.abs(np.asarray(a)), total)
+
+def saliency(net: MultiHead, model: Model, forget: Rows, size: int) -> Any:
+    """|sum over batches of the gradient of the batch's mean loss|, like the parameters."""
+    get, n = multihead.rows_of(forget), len(forget.labels)
+    total = jax.tree.map(jnp.zeros_like, model.params)
+    index = np.arange(steps_per_epoch(n, size) * size)
+    for batch in index.reshape(-1, size):
+        # What fills up the last batch weighs nothing: it has its own samples' mean.
+        weights = (batch < n).astype(np.float32)
+        total = add_gradient(net, total, model, get(batch % n), weights)
+    return jax.tree.map(lambda a: np.abs(np.asarray(a)), total)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+def step(
+    net: MultiHead, settings: Salun, carry: TrainState, mask: Any, rows: Rows
+) -> tuple[TrainState, Array]:
+    """A step of SGD on the weights in `mask`: (carry after, loss)."""
+
+    def loss(params: Any) -> tuple[Array, Any]:
+        logits, stats = multihead.forward(
+            net, params, carry.stats, rows.images, rows.tasks, train=True
+        )
+        return jnp.mean(cross_entropy(logits, rows.labels)), stats
+
+    (total, stats), grad = jax.value_and_grad(loss, has_aux=True)(carry.params)
+    params, optimiser = masked_update(
+        sgd(settings), carry.optimiser, grad, carry.params, mask, settings.lr
+    )
+    return TrainState(params, stats, optimiser), total
+
+
+def algorithm(net: MultiHead, settings: Salun) -> Algorithm:
+    """What answers an unlearn request."""
+    size = settings.batch_size
 
     def unlearn(model: Model, request: Request, key: Array, on_step: OnStep | None) -> Model:
         assert request.forget is not None
         k_order, k_labels = jax.random.split(key)
         seed = np.asarray(jax.random.key_data(k_labels)).tolist()
         among = candidates(net, model.params, request.task)
-        mask = top_mask(saliency(model, request.forget), settings.share, among)
+        scores = saliency(net, model, request.forget, size)
+        mask = top_mask(scores, settings.share, among)
         mask = jax.tree.map(jnp.asarray, mask)
         rows = request.forget
         if request.retain is not None:
@@ -196,16 +195,26 @@ def algorithm(net: MultiHead, settings: Salun) -> Algorithm:
         n_forget, n = len(request.forget.labels), len(rows.labels)
         get, labels = multihead.rows_of(rows), np.array(rows.labels)
         params, stats = jax.tree.map(jnp.copy, tuple(model))  # the steps donate their carry
-        carry, done = Tuning(params, stats, sgd.init(params)), 0
+        carry, done = TrainState(params, stats, sgd(settings).init(params)), 0
         for epoch in range(settings.epochs):
             rng = np.random.default_rng([*seed, epoch])
             labels[:n_forget] = random_labels(rng, net.valid[request.task], n_forget)
             order = epoch_batches(k_order, epoch, n_forget, n - n_forget, size, settings.order)
             for batch in order:
-                carry, loss = step(carry, mask, get(batch)._replace(labels=labels[batch]))
+                rows = get(batch)._replace(labels=labels[batch])
+                carry, loss = step(net, settings, carry, mask, rows)
                 done += 1
                 if on_step:
                     on_step(done, settings.epochs * len(order), loss)
         return Model(carry.params, carry.stats)
 
     return unlearn
+
+
+salun = on_derpp(
+    "salun",
+    algorithm,
+    Salun(),
+    reads="forget+retain",
+    doc="SalUn on DER++ (github.com/OPTML-Group/Unlearn-Saliency, generate_mask.py and RL.py).",
+)

@@ -7,26 +7,20 @@ first few only) and one that minimises cross-entropy and distillation on what is
 import functools
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
 
-from uncle_jax.config import Config
-from uncle_jax.core.loop import OnStep, epoch_order
+from uncle_jax.core.loop import OnStep, TrainState, descend, epoch_order
 from uncle_jax.core.losses import cross_entropy, distillation
 from uncle_jax.errors import UncleError, allowed
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.derpp import Algorithm, Derpp, on_derpp
 from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
-from uncle_jax.methods.protocol import Method, Reads
-from uncle_jax.tasks import InputSpec
-
-READS: Reads = "forget+retain"
 
 
 @dataclass(frozen=True)
@@ -66,22 +60,6 @@ class Scrub(Derpp):
             raise allowed("optimiser", self.optimiser, ("sgd", "adam"))
 
 
-class Tuning(NamedTuple):
-    """The student; donated from step to step."""
-
-    params: Any
-    stats: Any
-    optimiser: Any
-
-
-def scrub(
-    spec: InputSpec, n_tasks: int, config: Config | None = None, main_net: nn.Module | None = None,
-    settings: Scrub = Scrub(),
-) -> Method:  # fmt: skip
-    """SCRUB on DER++ (github.com/meghdadk/SCRUB, loops.py and notebooks)."""
-    return on_derpp("scrub", spec, n_tasks, config, main_net, settings, READS, algorithm)
-
-
 def forget_loss(teacher: Array, logits: Array, temperature: float) -> Array:
     """Minus the distillation loss, mean over the batch: its descent is the ascent wanted."""
     return -jnp.mean(distillation(teacher, logits, temperature))
@@ -112,46 +90,46 @@ def learning_rate(settings: Scrub, epoch: int) -> float:
 
 def transformation(settings: Scrub) -> optax.GradientTransformation:
     """Gradient -> direction, as torch's SGD and Adam: weight decay is part of the gradient."""
-    clip = settings.clip_norm
+    clip, adam = settings.clip_norm, settings.optimiser == "adam"
     return optax.chain(
         optax.identity() if clip is None else optax.clip_by_global_norm(clip),
         optax.add_decayed_weights(settings.weight_decay),
-        optax.scale_by_adam()
-        if settings.optimiser == "adam"
-        else optax.trace(settings.momentum),
-    )  # fmt: skip
+        optax.scale_by_adam() if adam else optax.trace(settings.momentum),
+    )
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2), donate_argnums=3)
+def step(
+    net: MultiHead,
+    settings: Scrub,
+    forget: bool,
+    carry: TrainState,
+    teacher: Model,
+    rows: Rows,
+    lr: np.float32,
+) -> tuple[TrainState, Array]:
+    """A step of the student, of a forget or a retain pass: (carry after, loss)."""
+    temperature = settings.temperature
+    wanted, _ = multihead.forward(net, *teacher, rows.images, rows.tasks, train=False)
+
+    def loss(params: Any) -> tuple[Array, Any]:
+        logits, stats = multihead.forward(
+            net, params, carry.stats, rows.images, rows.tasks, train=True
+        )
+        if forget:
+            return forget_loss(wanted, logits, temperature), stats
+        total = retain_loss(
+            wanted, logits, rows.labels, settings.gamma, settings.alpha, temperature
+        )
+        return total, stats
+
+    (total, stats), grad = jax.value_and_grad(loss, has_aux=True)(carry.params)
+    update, optimiser = transformation(settings).update(grad, carry.optimiser, carry.params)
+    return TrainState(descend(carry.params, update, lr), stats, optimiser), total
 
 
 def algorithm(net: MultiHead, settings: Scrub) -> Algorithm:
     """What answers an unlearn request."""
-    direction = transformation(settings)  # one for both kinds of pass, as the authors'
-    temperature = settings.temperature
-
-    def step(
-        forget: bool, carry: Tuning, teacher: Model, rows: Rows, lr: np.float32
-    ) -> tuple[Tuning, Array]:
-        told, _ = multihead.forward(net, *teacher, rows.images, rows.tasks, train=False)
-
-        def loss(params: Any) -> tuple[Array, Any]:
-            logits, stats = multihead.forward(
-                net, params, carry.stats, rows.images, rows.tasks, train=True
-            )
-            if forget:
-                return forget_loss(told, logits, temperature), stats
-            total = retain_loss(
-                told, logits, rows.labels, settings.gamma, settings.alpha, temperature
-            )
-            return total, stats
-
-        (total, stats), grad = jax.value_and_grad(loss, has_aux=True)(carry.params)
-        update, optimiser = direction.update(grad, carry.optimiser, carry.params)
-        params = jax.tree.map(lambda p, u: p - lr * u, carry.params, update)
-        return Tuning(params, stats, optimiser), total
-
-    steps = {
-        forget: jax.jit(functools.partial(step, forget), donate_argnums=0)
-        for forget in (True, False)
-    }
 
     def unlearn(model: Model, request: Request, key: Array, on_step: OnStep | None) -> Model:
         assert request.forget is not None
@@ -163,7 +141,8 @@ def algorithm(net: MultiHead, settings: Scrub) -> Algorithm:
             n[False] = len(request.retain.labels)
         size = {True: settings.forget_batch, False: settings.retain_batch}
         params, stats = jax.tree.map(jnp.copy, tuple(model))  # the steps donate their carry
-        carry = Tuning(params, stats, direction.init(params))
+        # One optimiser for both kinds of pass, as the authors'.
+        carry = TrainState(params, stats, transformation(settings).init(params))
         todo = [
             (epoch, forget, batch)
             for epoch, forget in passes(settings.epochs, settings.msteps, False in get)
@@ -173,9 +152,18 @@ def algorithm(net: MultiHead, settings: Scrub) -> Algorithm:
         ]
         for done, (epoch, forget, batch) in enumerate(todo, start=1):
             lr = np.float32(learning_rate(settings, epoch))
-            carry, loss = steps[forget](carry, model, get[forget](batch), lr)
+            carry, loss = step(net, settings, forget, carry, model, get[forget](batch), lr)
             if on_step:
                 on_step(done, len(todo), loss)
         return Model(carry.params, carry.stats)
 
     return unlearn
+
+
+scrub = on_derpp(
+    "scrub",
+    algorithm,
+    Scrub(),
+    reads="forget+retain",
+    doc="SCRUB on DER++ (github.com/meghdadk/SCRUB, loops.py and notebooks).",
+)

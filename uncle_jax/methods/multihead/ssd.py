@@ -8,23 +8,17 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from uncle_jax.config import Config
 from uncle_jax.core.loop import OnStep, epoch_order
 from uncle_jax.core.losses import cross_entropy
 from uncle_jax.errors import UncleError, allowed
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.derpp import Algorithm, Derpp, on_derpp
 from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
-from uncle_jax.methods.protocol import Method, Reads
-from uncle_jax.tasks import InputSpec
-
-READS: Reads = "forget+retain"
 
 
 @dataclass(frozen=True)
@@ -48,14 +42,6 @@ class Ssd(Derpp):
             raise allowed("against", self.against, ("all", "retained"))
 
 
-def ssd(
-    spec: InputSpec, n_tasks: int, config: Config | None = None, main_net: nn.Module | None = None,
-    settings: Ssd = Ssd(),
-) -> Method:  # fmt: skip
-    """SSD on DER++ (github.com/if-loops/selective-synaptic-dampening, ssd.py)."""
-    return on_derpp("ssd", spec, n_tasks, config, main_net, settings, READS, algorithm)
-
-
 def batch_loss(logits: Array, labels: Array, weights: Array) -> Array:
     """The mean cross-entropy of those samples of a batch whose weight [B] is 1, not 0."""
     return jnp.sum(weights * cross_entropy(logits, labels)) / jnp.sum(weights)
@@ -75,6 +61,25 @@ def dampen(theta: Any, importance: Any, forget: Any, alpha: float, lam: float) -
     return jax.tree.map(one, theta, importance, forget)
 
 
+_dampened = jax.jit(dampen, static_argnums=(3, 4))
+
+
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
+def add_squares(
+    net: MultiHead, total: Any, model: Model, rows: Rows, weights: Array
+) -> tuple[Any, Array]:
+    """(`total` plus the squares of a batch's gradient in eval mode, the batch's loss)."""
+
+    def loss(params: Any) -> Array:
+        logits, _ = multihead.forward(
+            net, params, model.stats, rows.images, rows.tasks, train=False
+        )
+        return batch_loss(logits, rows.labels, weights)
+
+    value, grad = jax.value_and_grad(loss)(model.params)
+    return jax.tree.map(lambda s, g: s + g**2, total, grad), value
+
+
 def _share(parts: int, total: Array) -> Array:
     return total / parts
 
@@ -87,30 +92,11 @@ def algorithm(net: MultiHead, settings: Ssd) -> Algorithm:
     forget_source=full and a small buffer, `against=all` chooses next to nothing. If nothing is
     retained the model is drawn anew: dampening all of it to 0 would leave one that never learns.
     """
-    fresh = jax.jit(lambda key: multihead.init(net, key))
-
-    def add(
-        total: Any, model: Model, rows: Rows, weights: Array
-    ) -> tuple[Any, Array]:  # the sum of squared batch gradients, in eval mode
-        def loss(params: Any) -> Array:
-            logits, _ = multihead.forward(
-                net, params, model.stats, rows.images, rows.tasks, train=False
-            )
-            return batch_loss(logits, rows.labels, weights)
-
-        value, grad = jax.value_and_grad(loss)(model.params)
-        return jax.tree.map(lambda s, g: s + g**2, total, grad), value
-
-    add = jax.jit(add, donate_argnums=0)
-
-    @jax.jit
-    def dampened(theta: Any, importance: Any, forget: Any) -> Any:
-        return dampen(theta, importance, forget, settings.alpha, settings.lam)
 
     def unlearn(model: Model, request: Request, key: Array, on_step: OnStep | None) -> Model:
         assert request.forget is not None
         if request.retain is None:
-            return fresh(key)
+            return multihead.drawn(net, key)
         parts = [request.forget, request.retain]
         if settings.against == "all":
             parts[1] = multihead.join(request.retain, request.forget)
@@ -119,18 +105,29 @@ def algorithm(net: MultiHead, settings: Ssd) -> Algorithm:
             n = len(part.labels)
             todo.append((epoch_order(k_order, 0, n, settings.batch), n))
         steps = sum(len(order) for order, _ in todo)
-        found, done = [], 0
+        importances, done = [], 0
         for part, (order, n) in zip(parts, todo, strict=True):
             total = jax.tree.map(jnp.zeros_like, model.params)
             get = multihead.rows_of(part)
             for index, batch in enumerate(order):
                 first = index * settings.batch
                 weights = (first + np.arange(settings.batch) < n).astype(np.float32)
-                total, loss = add(total, model, get(batch), weights)
+                total, loss = add_squares(net, total, model, get(batch), weights)
                 done += 1
                 if on_step:
                     on_step(done, steps, loss)
-            found.append(jax.tree.map(functools.partial(_share, len(order)), total))
-        return Model(dampened(model.params, found[1], found[0]), model.stats)
+            importances.append(jax.tree.map(functools.partial(_share, len(order)), total))
+        of_forgotten, of_all = importances
+        params = _dampened(model.params, of_all, of_forgotten, settings.alpha, settings.lam)
+        return Model(params, model.stats)
 
     return unlearn
+
+
+ssd = on_derpp(
+    "ssd",
+    algorithm,
+    Ssd(),
+    reads="forget+retain",
+    doc="SSD on DER++ (github.com/if-loops/selective-synaptic-dampening, ssd.py).",
+)
