@@ -85,3 +85,18 @@ def test_an_installed_package_can_name_its_method(monkeypatch):
     points = EntryPoints([EntryPoint("theirs", "json:loads", registry.GROUP)])
     monkeypatch.setattr(registry, "entry_points", lambda group: points.select(group=group))
     assert find("theirs") is sys.modules["json"].loads
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_hands_out_a_network_that_is_ready_to_apply(name):
+    method = build(name, SPEC, 4, TINY)
+    state = jax.eval_shape(method.init, jax.random.key(0))
+    theta, stats = jax.eval_shape(lambda s: method.network(s, 1), state)
+    outputs = theta["Dense_0"]["kernel"].shape[-1]
+    assert outputs in (SPEC.n_classes, 4 * SPEC.n_classes)  # or with a head per task
+    net = resnet.from_config(TINY, outputs)
+    x = jax.ShapeDtypeStruct((2, *SPEC.image_shape), jnp.float32)
+    logits, _ = jax.eval_shape(lambda t, s, x: resnet.apply(net, t, s, x, False), theta, stats, x)
+    assert logits.shape == (2, outputs)
+    with pytest.raises(UncleError, match="unknown task 4"):
+        method.network(state, 4)

@@ -22,7 +22,9 @@ from uncle_jax.config import Config
 from uncle_jax.core import hypernet, objectives, resnet
 from uncle_jax.core.hypernet import Phi
 from uncle_jax.core.inputs import BATCH_INDEPENDENT, TaskInput, mask_logits, normalise
+from uncle_jax.core.interning import interned
 from uncle_jax.core.layout import Kind, Layout
+from uncle_jax.core.loop import descend
 from uncle_jax.core.objectives import Anchor
 from uncle_jax.core.state import CLState
 from uncle_jax.core.status import NEW
@@ -59,24 +61,14 @@ class Network:
         return optimiser(None)
 
 
+@interned
 def network(module: nn.Module, shape: tuple[int, int, int], config: Config) -> Network:
     """The Network of `module` on images [H, W, D]: the same one for equal arguments.
 
-    So the steps of a second learner with equal settings are compiled already. A module that cannot
-    be hashed has a Network, and compiled steps, of its own each time.
+    So the steps of a second learner with equal settings are compiled already.
     """
-    try:
-        return _shared_network(module, shape, config)
-    except TypeError:  # unhashable
-        return _network(module, shape, config)
-
-
-def _network(module: nn.Module, shape: tuple[int, int, int], config: Config) -> Network:
     layout, fresh = resnet.plan(module, shape, config.chunks)
     return Network(module, shape, layout, fresh, config)
-
-
-_shared_network = functools.lru_cache(maxsize=64)(_network)
 
 
 class Learning(NamedTuple):
@@ -200,8 +192,8 @@ def learn(
     shared, own = net.shared_optimiser, net.own_optimiser
     shared_update, shared_state = shared.update((phi_grad, chunk_grad), carry.optimiser[0])
     own_update, own_state = own.update(emb_grad, carry.optimiser[1])
-    phi, chunk_emb = _descend((carry.phi, carry.chunk_emb), shared_update, lr)
-    emb = _descend(carry.emb, own_update, lr)
+    phi, chunk_emb = descend((carry.phi, carry.chunk_emb), shared_update, lr)
+    emb = descend(carry.emb, own_update, lr)
     return Learning(phi, emb, chunk_emb, stats, (shared_state, own_state)), losses
 
 
@@ -239,7 +231,7 @@ def unlearn(
 
     grad, losses = jax.grad(loss, has_aux=True)(carry.phi)
     update, state = net.shared_optimiser.update(grad, carry.optimiser)
-    return Unlearning(_descend(carry.phi, update, lr), state), losses
+    return Unlearning(descend(carry.phi, update, lr), state), losses
 
 
 @partial(jax.jit, static_argnums=0)
@@ -255,7 +247,3 @@ def logits(net: Network, theta: Any, stats: Any, task: TaskInput, images: Array)
 def calibrate(net: Network, theta: Any, stats: Any, task: TaskInput, images: Array) -> Any:
     """The norm statistics after one more batch at a theta that stands still."""
     return resnet.apply(net.module, theta, stats, normalise(images, task), train=True)[1]
-
-
-def _descend(params: Any, updates: Any, lr: Array) -> Any:
-    return jax.tree.map(lambda p, u: p - lr * u, params, updates)

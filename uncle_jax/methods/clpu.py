@@ -28,11 +28,11 @@ from uncle_jax.core.inputs import (
     normalise,
     task_input,
 )
+from uncle_jax.core.interning import interned
 from uncle_jax.core.loop import Inflight, OnStep, TrainState, descend, run_epochs
 from uncle_jax.core.losses import cross_entropy
 from uncle_jax.core.status import LEARNED, NEW, checked, in_range, learned, unlearned
-from uncle_jax.methods.multihead.network import interned
-from uncle_jax.methods.protocol import Method
+from uncle_jax.methods.protocol import Method, TaskNetwork
 from uncle_jax.tasks import Data, InputSpec, as_data, check_images
 
 
@@ -111,6 +111,13 @@ def clpu(
         params, stats = erased((state.params, state.stats), jnp.asarray(task))
         return unlearned(state, task, state.key, params=params, stats=stats)
 
+    def network(state: IndependentState, task: int) -> TaskNetwork:
+        """`task`'s own network; zeros unless it is learned."""
+        task = in_range(state, task)
+        return TaskNetwork(
+            *(jax.tree.map(lambda a: a[task], t) for t in (state.params, state.stats))
+        )
+
     def logits(state: IndependentState, task: int, images: Any) -> Array:
         """Logits [B, Y] of `task`'s network; minus infinity for classes that it does not have.
 
@@ -121,11 +128,11 @@ def clpu(
         if int(state.status[task]) != LEARNED:
             check_images(np.asarray(images), spec)
             return mask_logits(jnp.zeros((len(images), spec.n_classes)), inputs)
-        params, stats = (jax.tree.map(lambda a: a[task], t) for t in (state.params, state.stats))
+        params, stats = network(state, task)
         predicted = functools.partial(predict, net, params, stats, inputs)
         return logits_of(predicted, images, spec, net.shape, config.eval_batch_size)
 
-    return Method("clpu", functools.partial(_init, net), learn, unlearn, logits)
+    return Method("clpu", functools.partial(_init, net), learn, unlearn, logits, network=network)
 
 
 def drawn(net: Networks, key: Array) -> tuple[Any, Any]:

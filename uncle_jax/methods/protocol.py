@@ -55,7 +55,8 @@ class UnlearnDataFree(Protocol):
 class TaskNetwork(NamedTuple):
     """One task's network: module.apply({"params": params, "batch_stats": stats}, x, train=False).
 
-    `x` is normalised (core/inputs.normalise) and of the network's input shape.
+    `x` is normalised (core/inputs.normalise) and of the network's input shape. A network with a
+    head per task answers for all of them: this task's outputs are those from task * Y on.
     """
 
     params: Any  # theta, generated or trained

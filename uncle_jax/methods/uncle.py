@@ -1,8 +1,6 @@
 """UnCLe: Algorithm 1 of the paper. This is unlearning, without data; learning is
 hypernetwork/learner.py's."""
 
-import dataclasses
-
 import flax.linen as nn
 import jax
 import numpy as np
@@ -11,7 +9,7 @@ from uncle_jax.config import Config
 from uncle_jax.core import steps
 from uncle_jax.core.loop import OnStep
 from uncle_jax.core.state import CLState, erase_task, snapshot
-from uncle_jax.core.status import UNLEARNED, checked
+from uncle_jax.core.status import checked, unlearned
 from uncle_jax.methods.hypernetwork.learner import Learner, hypernetwork
 from uncle_jax.methods.protocol import Method
 from uncle_jax.tasks import InputSpec
@@ -81,16 +79,7 @@ def _unlearn(learner: Learner, state: CLState, task: int, on_step: OnStep | None
     task_emb = state.task_emb
     if config.embedding_after == "redraw":
         task_emb = task_emb.at[task].set(jax.random.normal(k_emb, (config.embedding,)))
-    return snapshot(
-        dataclasses.replace(
-            state,
-            phi=carry.phi,
-            task_emb=task_emb,
-            key=key,
-            n_requests=state.n_requests + 1,
-            n_unlearned=state.n_unlearned + 1,
-        )
-    )
+    return snapshot(unlearned(state, task, key, phi=carry.phi, task_emb=task_emb))
 
 
 def _discard(learner: Learner, state: CLState, task: int) -> CLState:
@@ -100,13 +89,4 @@ def _discard(learner: Learner, state: CLState, task: int) -> CLState:
     """
     key, k_emb, _ = jax.random.split(state.key, 3)
     emb = jax.random.normal(k_emb, (learner.network.config.embedding,))
-    return snapshot(
-        dataclasses.replace(
-            state,
-            task_emb=state.task_emb.at[task].set(emb),
-            status=state.status.at[task].set(UNLEARNED),
-            key=key,
-            n_requests=state.n_requests + 1,
-            n_unlearned=state.n_unlearned + 1,
-        )
-    )
+    return snapshot(unlearned(state, task, key, task_emb=state.task_emb.at[task].set(emb)))

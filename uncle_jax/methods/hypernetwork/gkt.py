@@ -1,31 +1,23 @@
 """GKT-Hnet (Appendix F): a new hypernetwork learns from the old one on generated images alone."""
 
-import dataclasses
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array
 
 from uncle_jax.config import Config
-from uncle_jax.core import hypernet
-from uncle_jax.core.loop import OnStep
+from uncle_jax.core.loop import OnStep, descend
 from uncle_jax.core.state import CLState, snapshot
-from uncle_jax.core.status import UNLEARNED, checked, describe
+from uncle_jax.core.status import checked, describe, unlearned
+from uncle_jax.core.steps import Network, generate
 from uncle_jax.methods.hypernetwork.learner import hypernetwork
-from uncle_jax.methods.multihead.gkt import (
-    Generated,
-    Generator,
-    attention_transfer,
-    generate,
-    look,
-    mean_kl,
-    pseudo_batches,
-)
+from uncle_jax.methods.multihead import gkt
+from uncle_jax.methods.multihead.gkt import Generated
 from uncle_jax.methods.multihead.network import ABSENT, Model
 from uncle_jax.methods.protocol import Method
 from uncle_jax.tasks import InputSpec
@@ -37,7 +29,7 @@ class GktHnet(Generated):
 
 
 class Student(NamedTuple):
-    """The new learner and the generator it plays against."""
+    """The new learner and the generator it plays against; donated from step to step."""
 
     weights: Any  # (phi, task embeddings [T, E], chunk embeddings [C, E])
     stats: Any  # tree of [T, ...]
@@ -46,128 +38,149 @@ class Student(NamedTuple):
     generator_optimiser: Any
 
 
+class Lesson(NamedTuple):
+    """What a pseudo-batch is about: one retained task, as the old learner has it."""
+
+    teacher: Model
+    task: Any  # int32
+    n_classes: Any  # int32
+
+
 def gkt_hnet(
-    spec: InputSpec, n_tasks: int, config: Config | None = None, main_net: nn.Module | None = None,
+    spec: InputSpec,
+    n_tasks: int,
+    config: Config | None = None,
+    main_net: nn.Module | None = None,
     settings: GktHnet = GktHnet(),
-) -> Method:  # fmt: skip
+) -> Method:
     """GKT on the hypernetwork: data-free; the forgotten task is never distilled."""
-    config = config or Config()
-    learner = hypernetwork(spec, n_tasks, config, main_net)
+    learner = hypernetwork(spec, n_tasks, config or Config(), main_net)
     net = learner.network
-    generator = Generator(learner.network.shape, settings.generator_width or 2 * config.width)
-    direction = optax.chain(
-        optax.clip_by_global_norm(settings.clip_norm), optax.scale_by_adam()
-    )  # fmt: skip
-    n_classes = jnp.asarray([spec.task(task).n_classes for task in range(n_tasks)])
 
-    def network(weights: Any, stats: Any, task: Array) -> Model:
-        phi, task_emb, chunk_emb = weights
-        theta = hypernet.generate(
-            phi, task_emb[task], chunk_emb, net.layout, config.parametrisation
-        )
-        return Model(theta, jax.tree.map(lambda a: a[task], stats))
-
-    def masked(logits: Array, task: Array) -> Array:
-        return jnp.where(jnp.arange(logits.shape[-1]) < n_classes[task], logits, ABSENT)
-
-    def compare(teacher: Model, student: Model, x: Array, task: Array) -> tuple[Array, Array, Any]:
-        """(divergence, attention transfer, the student's norm statistics after)."""
-        told, _, maps = look(net, teacher, x, train=False)
-        found, stats, own = look(net, student, x, train=True)
-        weights = jnp.ones(len(x))
-        divergence = mean_kl(masked(told, task), masked(found, task), weights, n_classes[task])
-        return divergence, attention_transfer(maps, own, weights), stats
-
-    def moved(params: Any, grad: Any, optimiser: Any, lr: float) -> tuple[Any, Any]:
-        update, optimiser = direction.update(grad, optimiser)
-        return jax.tree.map(lambda p, u: p - lr * u, params, update), optimiser
-
-    def kept(all_: Any, one: Any, task: Array) -> Any:
-        return jax.tree.map(lambda a, b: a.at[task].set(b), all_, one)
-
-    @jax.jit
-    def worsen(carry: Student, teacher: Model, z: Array, task: Array) -> tuple[Student, Array]:
-        def loss(made: Any) -> tuple[Array, Any]:
-            x = generate(generator, made, z)
-            student = network(carry.weights, carry.stats, task)
-            divergence, _, stats = compare(teacher, student, x, task)
-            return -divergence, stats
-
-        (value, stats), grad = jax.value_and_grad(loss, has_aux=True)(carry.generator)
-        made, optimiser = moved(
-            carry.generator, grad, carry.generator_optimiser, settings.generator_lr
-        )
-        carry = carry._replace(
-            stats=kept(carry.stats, stats, task), generator=made, generator_optimiser=optimiser
-        )
-        return carry, value
-
-    @jax.jit
-    def teach(carry: Student, teacher: Model, x: Array, task: Array) -> tuple[Student, Array]:
-        def loss(weights: Any) -> tuple[Array, Any]:
-            student = network(weights, carry.stats, task)
-            divergence, transfer, stats = compare(teacher, student, x, task)
-            return divergence + settings.beta_at * transfer, stats
-
-        (value, stats), grad = jax.value_and_grad(loss, has_aux=True)(carry.weights)
-        weights, optimiser = moved(carry.weights, grad, carry.optimiser, settings.student_lr)
-        carry = carry._replace(
-            weights=weights, stats=kept(carry.stats, stats, task), optimiser=optimiser
-        )
-        return carry, value
-
-    @jax.jit
-    def start(fresh: CLState, key: Array) -> Student:
-        weights = (fresh.phi, fresh.task_emb, fresh.chunk_emb)
-        made = generator.init(key, jnp.zeros((2, settings.latent)))["params"]
-        optimisers = direction.init(weights), direction.init(made)
-        return Student(weights, fresh.norm_stats, optimisers[0], made, optimisers[1])
-
-    imagine = jax.jit(lambda made, z: generate(generator, made, z))
-    teacher_of = jax.jit(network)
-
-    def unlearn(
-        state: CLState, task: int, /, *, on_step: OnStep | None = None
-    ) -> CLState:  # fmt: skip
+    def unlearn(state: CLState, task: int, /, *, on_step: OnStep | None = None) -> CLState:
         task = checked(state, task, learned=True)
         retained = [t for t in describe(state)["learned"] if t != task]
         key, k_init, k_generator, k_task, k_z = jax.random.split(state.key, 5)
-        carry = start(learner.method.init(k_init), k_generator)
-        count = pseudo_batches(settings) if retained else 0
-        each = settings.generator_iters + settings.student_iters
+        student = start(net, settings, learner.method.init(k_init), k_generator)
+        count = gkt.pseudo_batches(settings) if retained else 0
         before = (state.phi, state.task_emb, state.chunk_emb)
         chosen = np.asarray(jax.random.randint(k_task, (count,), 0, max(len(retained), 1)))
         for index, which in enumerate(chosen):
             t = np.int32(retained[which])
-            teacher = teacher_of(before, state.norm_stats, t)
-            z = jax.random.normal(
-                jax.random.fold_in(k_z, index), (settings.batch, settings.latent)
-            )  # fmt: skip
-            images = None
-            for number in range(each):
-                if number < settings.generator_iters:
-                    carry, loss = worsen(carry, teacher, z, t)
-                else:
-                    # The generator stands still from here on, so the images stay the same.
-                    images = imagine(carry.generator, z) if images is None else images
-                    carry, loss = teach(carry, teacher, images, t)
-                if on_step:
-                    on_step(index * each + number + 1, count * each, loss)
-        phi, task_emb, chunk_emb = carry.weights
-        return snapshot(
-            dataclasses.replace(
-                state,
-                phi=phi,
-                task_emb=task_emb,
-                chunk_emb=chunk_emb,
-                norm_stats=carry.stats,
-                status=state.status.at[task].set(UNLEARNED),
-                key=key,
-                n_requests=state.n_requests + 1,
-                n_unlearned=state.n_unlearned + 1,
-            )
+            teacher = network_of(net, before, state.norm_stats, t)
+            lesson = Lesson(teacher, t, np.int32(spec.task(int(t)).n_classes))
+            k_batch = jax.random.fold_in(k_z, index)
+            student = _pseudo_batch(net, settings, student, lesson, k_batch, on_step, index, count)
+        phi, task_emb, chunk_emb = student.weights
+        after = unlearned(
+            state,
+            task,
+            key,
+            phi=phi,
+            task_emb=task_emb,
+            chunk_emb=chunk_emb,
+            norm_stats=student.stats,
         )
+        return snapshot(after)
 
     return learner.method._replace(
         name="gkt-hnet", unlearn=unlearn, settings=settings, iterations=None
     )
+
+
+def _pseudo_batch(
+    net: Network,
+    settings: GktHnet,
+    student: Student,
+    lesson: Lesson,
+    key: Array,
+    on_step: OnStep | None,
+    index: int,
+    count: int,
+) -> Student:
+    """`student` after pseudo-batch `index` of `count`: the generator's steps, then its own."""
+    z = jax.random.normal(key, (settings.batch, settings.latent))
+    each, images = settings.generator_iters + settings.student_iters, None
+    for number in range(each):
+        if number < settings.generator_iters:
+            student, loss = step_generator(net, settings, student, lesson, z)
+        else:
+            # The generator stands still from here on, so the images stay the same.
+            if images is None:
+                images = gkt.imagine(gkt.generator_of(net, settings), student.generator, z)
+            student, loss = step_student(net, settings, student, lesson, images)
+        if on_step:
+            on_step(index * each + number + 1, count * each, loss)
+    return student
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def start(net: Network, settings: GktHnet, fresh: CLState, key: Array) -> Student:
+    """A new learner, as `fresh` has it, and a new generator."""
+    weights = jax.tree.map(jnp.copy, (fresh.phi, fresh.task_emb, fresh.chunk_emb))
+    z, adam = jnp.zeros((2, settings.latent)), gkt.direction(settings)
+    made = gkt.generator_of(net, settings).init(key, z)["params"]
+    stats = jax.tree.map(jnp.copy, fresh.norm_stats)
+    return Student(weights, stats, adam.init(weights), made, adam.init(made))
+
+
+@partial(jax.jit, static_argnums=0)
+def network_of(net: Network, weights: Any, stats: Any, task: Array) -> Model:
+    """The network that (phi, task embeddings, chunk embeddings) generate for `task`."""
+    phi, task_emb, chunk_emb = weights
+    theta = generate(net, phi, task_emb[task], chunk_emb)
+    return Model(theta, jax.tree.map(lambda a: a[task], stats))
+
+
+@partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+def step_generator(
+    net: Network, settings: GktHnet, carry: Student, lesson: Lesson, z: Array
+) -> tuple[Student, Array]:
+    """A step of the generator, which makes the student worse: (carry after, loss)."""
+
+    def loss(made: Any) -> tuple[Array, Any]:
+        x = gkt.generate(gkt.generator_of(net, settings), made, z)
+        student = network_of(net, carry.weights, carry.stats, lesson.task)
+        divergence, _, stats = _compare(net, lesson, student, x)
+        return -divergence, stats
+
+    (value, stats), grad = jax.value_and_grad(loss, has_aux=True)(carry.generator)
+    update, optimiser = gkt.direction(settings).update(grad, carry.generator_optimiser)
+    made = descend(carry.generator, update, settings.generator_lr)
+    stats = _kept(carry.stats, stats, lesson.task)
+    return carry._replace(stats=stats, generator=made, generator_optimiser=optimiser), value
+
+
+@partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+def step_student(
+    net: Network, settings: GktHnet, carry: Student, lesson: Lesson, x: Array
+) -> tuple[Student, Array]:
+    """A step of the new learner on images x: (carry after, loss)."""
+
+    def loss(weights: Any) -> tuple[Array, Any]:
+        student = network_of(net, weights, carry.stats, lesson.task)
+        divergence, transfer, stats = _compare(net, lesson, student, x)
+        return divergence + settings.beta_at * transfer, stats
+
+    (value, stats), grad = jax.value_and_grad(loss, has_aux=True)(carry.weights)
+    update, optimiser = gkt.direction(settings).update(grad, carry.optimiser)
+    weights = descend(carry.weights, update, settings.student_lr)
+    stats = _kept(carry.stats, stats, lesson.task)
+    return carry._replace(weights=weights, stats=stats, optimiser=optimiser), value
+
+
+def _compare(net: Network, lesson: Lesson, student: Model, x: Array) -> tuple[Array, Array, Any]:
+    """(divergence, attention transfer, the student's norm statistics after)."""
+
+    def masked(logits: Array) -> Array:
+        return jnp.where(jnp.arange(logits.shape[-1]) < lesson.n_classes, logits, ABSENT)
+
+    wanted, _, wanted_maps = gkt.look(net, lesson.teacher, x, train=False)
+    logits, stats, maps = gkt.look(net, student, x, train=True)
+    weights = jnp.ones(len(x))
+    divergence = gkt.mean_kl(masked(wanted), masked(logits), weights, lesson.n_classes)
+    return divergence, gkt.attention_transfer(wanted_maps, maps, weights), stats
+
+
+def _kept(stacked: Any, one: Any, task: Array) -> Any:
+    return jax.tree.map(lambda a, b: a.at[task].set(b), stacked, one)

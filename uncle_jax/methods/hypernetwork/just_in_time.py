@@ -3,7 +3,8 @@
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -13,7 +14,7 @@ import optax
 from jax import Array
 
 from uncle_jax.config import Config
-from uncle_jax.core import hypernet, objectives, resnet, steps
+from uncle_jax.core import objectives, resnet, steps
 from uncle_jax.core.hypernet import Phi
 from uncle_jax.core.inputs import (
     BATCH_INDEPENDENT,
@@ -23,12 +24,13 @@ from uncle_jax.core.inputs import (
     normalise,
     task_input,
 )
-from uncle_jax.core.loop import OnStep, epoch_order
+from uncle_jax.core.loop import OnStep, descend, epoch_order
 from uncle_jax.core.objectives import Anchor
 from uncle_jax.core.state import CLState, snapshot, stats_of
-from uncle_jax.core.status import UNLEARNED, checked
+from uncle_jax.core.status import UNLEARNED, checked, unlearned
+from uncle_jax.core.steps import Network
 from uncle_jax.errors import UncleError
-from uncle_jax.methods.hypernetwork.learner import answered, hypernetwork
+from uncle_jax.methods.hypernetwork.learner import hypernetwork
 from uncle_jax.methods.multihead.just_in_time import noisy_copy, ratio_loss
 from uncle_jax.methods.multihead.network import ABSENT
 from uncle_jax.methods.protocol import Method, Past
@@ -57,50 +59,15 @@ class JitHnet:
 
 
 def jit_hnet(
-    spec: InputSpec, n_tasks: int, config: Config | None = None, main_net: nn.Module | None = None,
+    spec: InputSpec,
+    n_tasks: int,
+    config: Config | None = None,
+    main_net: nn.Module | None = None,
     settings: JitHnet = JitHnet(),
-) -> Method:  # fmt: skip
+) -> Method:
     """JiT on the hypernetwork; it reads the forgotten task's data."""
-    config = config or Config()
-    learner = hypernetwork(spec, n_tasks, config, main_net)
+    learner = hypernetwork(spec, n_tasks, config or Config(), main_net)
     net = learner.network
-    module, layout = net.module, net.layout
-    gains = hypernet.gains(layout, config.parametrisation)
-    drift_gains = gains if config.output_space == "theta" else None
-    from_batch = config.norm_stats != BATCH_INDEPENDENT
-    bound = settings.clip_norm
-    clip = optax.identity() if bound is None else optax.clip_by_global_norm(bound)
-
-    def outputs(theta: Any, stats: Any, x: Array, task: TaskInput) -> Array:
-        found = resnet.apply(module, theta, stats, x, train=False, batch_stats=from_batch)[0]
-        return jnp.where(jnp.arange(found.shape[-1]) < task.n_classes, found, ABSENT)
-
-    @jax.jit
-    def look(
-        theta: Any, stats: Any, images: Array, weights: Array, task: TaskInput, key: Array
-    ) -> tuple[Array, Array]:
-        copy, distance = noisy_copy(normalise(images, task), key, settings.sigma, weights)
-        return outputs(theta, stats, copy, task), distance
-
-    @jax.jit
-    def step(
-        phi: Phi, emb: Array, chunk_emb: Array, stats: Any, anchor: Anchor, task_emb: Array,
-        task: TaskInput, images: Array, weights: Array, copies: Any, distances: Any,
-    ) -> tuple[Phi, Array]:  # fmt: skip
-        x = normalise(images, task)
-
-        def loss(phi: Phi) -> Array:
-            theta = hypernet.generate(phi, emb, chunk_emb, layout, config.parametrisation)
-            logits = outputs(theta, stats, x, task)
-            total = ratio_loss(logits, jnp.stack(copies), jnp.stack(distances), weights)
-            if settings.reg:
-                reg = objectives.drift(phi, anchor, task_emb, chunk_emb, layout, drift_gains)
-                total += config.beta * reg
-            return total
-
-        value, grad = jax.value_and_grad(loss)(phi)
-        grad, _ = clip.update(grad, clip.init(phi))
-        return jax.tree.map(lambda p, g: p - settings.lr * g, phi, grad), value
 
     def unlearn(
         state: CLState, task: int, past: Past | None = None, /, *, on_step: OnStep | None = None
@@ -110,30 +77,100 @@ def jit_hnet(
             raise UncleError(f"jit-hnet reads the forgotten task's data to unlearn task {task}")
         images, labels = as_data(past.forget, spec, f"task {task}", task)
         batch_of = batches_of(fit_images(images, net.shape), jnp.asarray(labels))
-        _, k_order, k_noise = jax.random.split(state.key, 3)
-        status = state.status.at[task].set(UNLEARNED)
-        state = dataclasses.replace(state, status=status)
-        anchor = steps.anchor(net, state)  # holds the retained tasks alone
-        emb, stats, phi = state.task_emb[task], stats_of(state, task), state.phi
-        inputs = task_input(spec, task, net.shape)
+        key, k_order, k_noise = jax.random.split(state.key, 3)
+        released = dataclasses.replace(state, status=state.status.at[task].set(UNLEARNED))
+        anchor = steps.anchor(net, released)  # holds the retained tasks alone
+        phi, stats = state.phi, stats_of(state, task)
+        about = About(
+            state.task_emb[task], state.chunk_emb, stats, task_input(spec, task, net.shape)
+        )
         order = epoch_order(k_order, 0, len(labels), settings.batch)
         for index, batch in enumerate(order):
             # What fills the last batch up must not count twice: the loss is a sum.
             left = len(labels) - index * settings.batch
             weights = (np.arange(settings.batch) < left).astype(np.float32)
-            theta = steps.theta(net, phi, emb, state.chunk_emb)
+            theta = steps.theta(net, phi, about.emb, about.chunk_emb)
             rows = batch_of(batch)[0]
             keys = jax.random.split(jax.random.fold_in(k_noise, index), settings.copies)
-            found = [look(theta, stats, rows, weights, inputs, key) for key in keys]
-            copies, distances = zip(*found, strict=True)
-            phi, loss = step(
-                phi, emb, state.chunk_emb, stats, anchor, state.task_emb, inputs, rows, weights,
-                copies, distances,
-            )  # fmt: skip
+            seen = [look(net, settings, about, theta, rows, weights, k) for k in keys]
+            copies, distances = zip(*seen, strict=True)
+            noisy = Noisy(rows, weights, copies, distances)
+            phi, loss = step(net, settings, about, phi, anchor, state.task_emb, noisy)
             if on_step:
                 on_step(index + 1, len(order), loss)
-        return snapshot(answered(dataclasses.replace(state, phi=phi)))
+        return snapshot(unlearned(state, task, key, phi=phi))
 
     return learner.method._replace(
         name="jit-hnet", unlearn=unlearn, reads="forget", settings=settings, iterations=None
     )
+
+
+class About(NamedTuple):
+    """The forgotten task: its embedding [E], chunk embeddings, norm statistics and input."""
+
+    emb: Array
+    chunk_emb: Array
+    stats: Any
+    task: TaskInput
+
+
+class Noisy(NamedTuple):
+    """A batch with what the network says of its noisy copies."""
+
+    images: Any  # [B, H, W, D]
+    weights: Any  # [B]
+    copies: Any  # N times logits [B, Y]
+    distances: Any  # N times [B]
+
+
+def _outputs(net: Network, about: About, theta: Any, x: Array) -> Array:
+    from_batch = net.config.norm_stats != BATCH_INDEPENDENT
+    raw = resnet.apply(net.module, theta, about.stats, x, train=False, batch_stats=from_batch)[0]
+    return jnp.where(jnp.arange(raw.shape[-1]) < about.task.n_classes, raw, ABSENT)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def look(
+    net: Network,
+    settings: JitHnet,
+    about: About,
+    theta: Any,
+    images: Array,
+    weights: Array,
+    key: Array,
+) -> tuple[Array, Array]:
+    """(logits [B, Y] of a noisy copy of each image, each one's distance [B] to its image)."""
+    copy, distance = noisy_copy(normalise(images, about.task), key, settings.sigma, weights)
+    return _outputs(net, about, theta, copy), distance
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def step(
+    net: Network,
+    settings: JitHnet,
+    about: About,
+    phi: Phi,
+    anchor: Anchor,
+    task_emb: Array,
+    noisy: Noisy,
+) -> tuple[Phi, Array]:
+    """A step of plain SGD on phi: (phi after, loss)."""
+    x = normalise(noisy.images, about.task)
+
+    def loss(phi: Phi) -> Array:
+        theta = steps.generate(net, phi, about.emb, about.chunk_emb)
+        logits = _outputs(net, about, theta, x)
+        copies, distances = jnp.stack(noisy.copies), jnp.stack(noisy.distances)
+        total = ratio_loss(logits, copies, distances, noisy.weights)
+        if settings.reg:
+            reg = objectives.drift(
+                phi, anchor, task_emb, about.chunk_emb, net.layout, net.drift_gains
+            )
+            total += net.config.beta * reg
+        return total
+
+    value, grad = jax.value_and_grad(loss)(phi)
+    if settings.clip_norm is not None:
+        clip = optax.clip_by_global_norm(settings.clip_norm)
+        grad, _ = clip.update(grad, clip.init(phi))
+    return descend(phi, grad, settings.lr), value

@@ -1,7 +1,6 @@
 """A continual learner with a hypernetwork: Equation 2 of the paper, which is HyperCL's
 (von Oswald et al. 2020, without lookahead). What unlearns on it is in uncle.py and *_hnet.py."""
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -24,7 +23,7 @@ from uncle_jax.core.inputs import (
 )
 from uncle_jax.core.loop import Inflight, OnStep, run_epochs
 from uncle_jax.core.state import CLState, snapshot, stats_of, with_arrays
-from uncle_jax.core.status import LEARNED, UNLEARNED, checked, in_range
+from uncle_jax.core.status import checked, in_range, learned, unlearned
 from uncle_jax.core.steps import Network, network
 from uncle_jax.methods.protocol import Method, TaskNetwork
 from uncle_jax.tasks import Data, InputSpec, as_data
@@ -66,8 +65,7 @@ def hypernetwork(
     def unlearn(state: CLState, task: int, /, *, on_step: OnStep | None = None) -> CLState:
         del on_step
         task = checked(state, task, learned=True)
-        state = dataclasses.replace(state, status=state.status.at[task].set(UNLEARNED))
-        return snapshot(answered(state))
+        return snapshot(unlearned(state, task, jax.random.split(state.key, 3)[0]))
 
     def task_network(state: CLState, task: int) -> TaskNetwork:
         """theta, generated for `task`, and the task's norm statistics. Raises UncleError."""
@@ -105,16 +103,6 @@ def hnet(
 ) -> Method:
     """The learner alone: an unlearned task is no longer held in place, and that is all."""
     return hypernetwork(spec, n_tasks, config, main_net).method
-
-
-def answered(state: CLState) -> CLState:
-    """`state` after an unlearn request that drew no random numbers: key and counters move on."""
-    return dataclasses.replace(
-        state,
-        key=jax.random.split(state.key, 3)[0],
-        n_requests=state.n_requests + 1,
-        n_unlearned=state.n_unlearned + 1,
-    )
 
 
 def partial_states(present: CLState, arrays: Mapping[str, Any], task: int) -> list[CLState]:
@@ -175,15 +163,13 @@ def _learn(
             own = steps.calibrate(net, theta, own, inputs, batch_of(batch)[0])
 
     stats = jax.tree.map(lambda a, one: a.at[task].set(one), state.norm_stats, own)
-    return snapshot(
-        dataclasses.replace(
-            state,
-            phi=carry.phi,
-            task_emb=state.task_emb.at[task].set(carry.emb),
-            chunk_emb=carry.chunk_emb,
-            status=state.status.at[task].set(LEARNED),
-            norm_stats=stats,
-            key=key,
-            n_requests=state.n_requests + 1,
-        )
+    after = learned(
+        state,
+        task,
+        key,
+        phi=carry.phi,
+        task_emb=state.task_emb.at[task].set(carry.emb),
+        chunk_emb=carry.chunk_emb,
+        norm_stats=stats,
     )
+    return snapshot(after)

@@ -29,7 +29,7 @@ from uncle_jax.methods.multihead import buffer as buffers
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.buffer import Buffer
 from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
-from uncle_jax.methods.protocol import Method, Past, Reads
+from uncle_jax.methods.protocol import Method, Past, Reads, TaskNetwork
 from uncle_jax.tasks import Data, InputSpec
 
 
@@ -192,13 +192,17 @@ def _method(
             buffer = _refreshed(net, Model(params, stats), buffer, retained)
         return unlearned(state, task, key, params=params, stats=stats, buffer=buffer)
 
+    def network(state: ReplayState, task: int) -> TaskNetwork:
+        in_range(state, task)
+        return TaskNetwork(state.params, state.stats)
+
     def logits(state: ReplayState, task: int, images: Any) -> Array:
         """Logits [B, Y] of `task`'s head; minus infinity for classes that it does not have."""
         task = in_range(state, task)
         return multihead.answer(net, Model(state.params, state.stats), task, images)
 
     init = functools.partial(_init, net, settings.buffer_per_task)
-    return Method(name, init, learn, unlearn, logits, reads, settings)
+    return Method(name, init, learn, unlearn, logits, reads, settings, network=network)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

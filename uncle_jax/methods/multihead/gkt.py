@@ -196,15 +196,15 @@ def look(
     return outputs, stats, stages(moved.get("intermediates", {}))
 
 
-_imagine = jax.jit(generate, static_argnums=0)
+imagine = jax.jit(generate, static_argnums=0)
 
 
-def generator_of(net: MultiHead, settings: Gkt) -> Generator:
+def generator_of(net: MultiHead | Network, settings: Generated) -> Generator:
     """The generator of images for `net`."""
     return Generator(net.shape, settings.generator_width or 2 * net.config.width)
 
 
-def direction(settings: Gkt) -> optax.GradientTransformation:
+def direction(settings: Generated) -> optax.GradientTransformation:
     """Gradient -> direction of either player: Adam's, after clipping."""
     return optax.chain(optax.clip_by_global_norm(settings.clip_norm), optax.scale_by_adam())
 
@@ -324,7 +324,7 @@ def algorithm(net: MultiHead, settings: Gkt) -> Algorithm:
                     carry, loss = step_generator(net, settings, carry, model, z, task, forgotten)
                 else:
                     # The generator stands still from here on, so the images stay the same.
-                    images = _imagine(generator, carry.generator, z) if images is None else images
+                    images = imagine(generator, carry.generator, z) if images is None else images
                     carry, loss = step_student(net, settings, carry, model, images, task, forgotten)
                 if on_step:
                     on_step(index * each + number + 1, count * each, loss)

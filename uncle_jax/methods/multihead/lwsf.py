@@ -47,7 +47,7 @@ from uncle_jax.errors import UncleError
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.ewc import Ewc, ewc_loss, ewc_of, fisher_of
 from uncle_jax.methods.multihead.network import ABSENT, Model, MultiHead, Rows, fitted
-from uncle_jax.methods.protocol import Method, Past
+from uncle_jax.methods.protocol import Method, Past, TaskNetwork
 from uncle_jax.tasks import Data, InputSpec
 
 
@@ -173,13 +173,17 @@ def lwsf(
             state = dataclasses.replace(state, params=model.params, stats=model.stats)
         return unlearned(state, task, key)
 
+    def network(state: LwsfState, task: int) -> TaskNetwork:
+        in_range(state, task)
+        return TaskNetwork(state.params, state.stats)
+
     def logits(state: LwsfState, task: int, images: Any) -> Array:
         """Logits [B, Y] of `task`'s head; minus infinity for classes that it does not have."""
         task = in_range(state, task)
         return multihead.answer(net, Model(state.params, state.stats), task, images)
 
     init = functools.partial(_init, net)
-    return Method("lwsf", init, learn, unlearn, logits, "latest", settings)
+    return Method("lwsf", init, learn, unlearn, logits, "latest", settings, network=network)
 
 
 @functools.partial(jax.jit, static_argnums=0)

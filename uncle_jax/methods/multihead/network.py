@@ -7,7 +7,7 @@ sample's own task's Y; heads are the columns [T * Y] of the module's last dense 
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -24,14 +24,12 @@ from uncle_jax.core.inputs import (
     input_shape,
     logits_of,
 )
+from uncle_jax.core.interning import interned
 from uncle_jax.errors import UncleError
 from uncle_jax.tasks import Data, InputSpec, as_data
 
 ABSENT = -1e9
 """The logit of a class that a task does not have: finite, so that 0 times it is 0 in a loss."""
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class Model(NamedTuple):
@@ -74,23 +72,6 @@ class MultiHead:
     std: np.ndarray  # [T, D]
     valid: np.ndarray  # [T, Y] classes that a task has
     config: Config
-
-
-def interned(build: Callable[P, T]) -> Callable[P, T]:
-    """`build`, but equal arguments give the same object: what is compiled for it serves again.
-
-    Arguments that cannot be hashed, such as a module with an array, give one of its own.
-    """
-    kept = functools.cache(build)
-
-    @functools.wraps(build)
-    def built(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return kept(*args, **kwargs)
-        except TypeError:
-            return build(*args, **kwargs)
-
-    return built
 
 
 @interned
