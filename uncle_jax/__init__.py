@@ -71,8 +71,8 @@ MODULES = {
         ("cli", "core", "data", "engine", "evaluation", "methods", "report", "runs", "store"), ""
     ),
     **dict.fromkeys(("config", "errors", "files", "presets", "requests", "tasks"), ""),
-    **dict.fromkeys(("hypernet", "inputs", "layout", "loop", "losses", "objectives"), "core."),
-    **dict.fromkeys(("resnet", "state", "status", "steps"), "core."),
+    **dict.fromkeys(("hypernet", "inputs", "interning", "layout", "loop", "losses"), "core."),
+    **dict.fromkeys(("objectives", "resnet", "state", "status", "steps"), "core."),
     **dict.fromkeys(("accuracy", "answers", "metrics"), "evaluation."),
     **dict.fromkeys(("protocol", "registry"), "methods."),
 }
