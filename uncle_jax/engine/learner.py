@@ -28,9 +28,8 @@ def identity(
 ) -> dict[str, Any]:
     """What a stored state must share with the method that uses it (JSON)."""
     net = main_net or resnet.from_config(config, spec.n_classes)
-    layout, _ = resnet.plan(
-        net, input_shape(spec, config.image_size), getattr(settings, "chunks", 1)
-    )
+    chunks = settings.chunks if isinstance(settings, Hypernetwork) else 1
+    layout, _ = resnet.plan(net, input_shape(spec, config.image_size), chunks)
     return {
         "method": method,
         "layout": layout.hash,
