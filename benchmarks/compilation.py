@@ -27,11 +27,12 @@ LEARNERS = 3
 def measure() -> list[float]:
     """Seconds of tracing, lowering and compiling, a learner after another."""
     benchmark = permuted_digits(0)
-    config = dataclasses.replace(preset("permuted-digits").config, epochs=1)
+    chosen = preset("permuted-digits")
+    config = dataclasses.replace(chosen.config, epochs=1)
     seconds = []
     for _ in range(LEARNERS):
         with CompileClock() as clock:
-            method = uncle(benchmark.spec, benchmark.n_tasks, config)
+            method = uncle(benchmark.spec, benchmark.n_tasks, config, settings=chosen.uncle)
             run_sequence(method, benchmark, parse("L0 U0"), jax.random.key(0))
         seconds.append(clock.seconds)
     return seconds

@@ -27,31 +27,32 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import hypnettorch_reference
-from uncle_jax.config import Config
+from uncle_jax.config import Config, Hypernetwork, Uncle
 from uncle_jax.core import layout as layouts
 from uncle_jax.core import resnet, steps
 from uncle_jax.core.inputs import input_shape
 from uncle_jax.core.status import LEARNED
 from uncle_jax.core.steps import Network, network
-from uncle_jax.methods.uncle import uncle
+from uncle_jax.methods.hypernetwork.learner import hnet
 from uncle_jax.tasks import InputSpec
 
 SPEC = InputSpec((64, 64, 3), 10, (0.5,) * 3, (0.5,) * 3)
 CONFIG = Config(backbone="resnet18")
+SETTINGS = Hypernetwork()
 FORMS = ("exact", "direct", "auto", "hypnettorch", "hypnettorch-flat")
 
 
 def network_of(form: str) -> Network:
     """The paper's ResNet-18 under a 200-chunk hypernetwork, with one form of the drift."""
-    config = dataclasses.replace(CONFIG, drift=form)  # pyright: ignore[reportArgumentType]
-    module = resnet.from_config(config, SPEC.n_classes)
-    return network(module, input_shape(SPEC, config.image_size), config)
+    settings = dataclasses.replace(SETTINGS, drift=form)  # pyright: ignore[reportArgumentType]
+    module = resnet.from_config(CONFIG, SPEC.n_classes)
+    return network(module, input_shape(SPEC, CONFIG.image_size), CONFIG, settings)
 
 
 def seconds_per_step(form: str, tasks: int, repeats: int) -> list[float]:
     """Seconds of `repeats` unlearning steps of task T while tasks 0..T-1 are retained."""
     net = network_of(form)
-    state = uncle(SPEC, tasks + 1, net.config).init(jax.random.key(0))
+    state = hnet(SPEC, tasks + 1, CONFIG).init(jax.random.key(0))
     state = dataclasses.replace(state, status=state.status.at[:tasks].set(LEARNED))
     anchor = steps.anchor(net, state)
     carry = steps.start_unlearning(net, state)
@@ -61,7 +62,15 @@ def seconds_per_step(form: str, tasks: int, repeats: int) -> list[float]:
         jax.block_until_ready((carry, anchor))
         start = time.perf_counter()
         carry, losses = steps.unlearn(
-            net, carry, anchor, state.task_emb, state.chunk_emb, tasks, key, np.float32(1e-3)
+            net,
+            Uncle(),
+            carry,
+            anchor,
+            state.task_emb,
+            state.chunk_emb,
+            tasks,
+            key,
+            np.float32(1e-3),
         )
         jax.block_until_ready((carry, losses))
         seconds.append(time.perf_counter() - start)
@@ -77,7 +86,7 @@ def reference_seconds(form: str, tasks: int, repeats: int) -> list[float]:
     if form == "hypnettorch-flat":
         shapes = [(layout.size,)]
     return hypnettorch_reference.seconds_per_step(
-        shapes, tasks, chunks=CONFIG.chunks, trunk=CONFIG.trunk, embedding=CONFIG.embedding,
+        shapes, tasks, chunks=SETTINGS.chunks, trunk=SETTINGS.trunk, embedding=SETTINGS.embedding,
         repeats=repeats,
     )  # fmt: skip
 

@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from uncle_jax.config import Hypernetwork, part
 from uncle_jax.core import resnet, steps
 from uncle_jax.core.inputs import batches_of, fit_images, input_shape, task_input
 from uncle_jax.core.loop import epoch_order
@@ -39,11 +40,12 @@ SIZES = {  # image shape and training images of a task
 def measure(dataset: str, epochs: int) -> dict[str, float | str]:
     """Seconds a learning step with data and on a constant batch, and their ratio."""
     shape, n = SIZES[dataset]
-    config = preset(dataset, "laptop").config
+    chosen = preset(dataset, "laptop")
+    config = chosen.config
     spec = InputSpec(shape, 10, (0.5,) * shape[-1], (0.25,) * shape[-1])
     fitted = input_shape(spec, config.image_size)
-    net = network(resnet.from_config(config, 10), fitted, config)
-    state = uncle(spec, 10, config).init(jax.random.key(0))
+    net = network(resnet.from_config(config, 10), fitted, config, part(Hypernetwork, chosen.uncle))
+    state = uncle(spec, 10, config, settings=chosen.uncle).init(jax.random.key(0))
     rng = np.random.RandomState(0)
     host = rng.randint(0, 256, (n, *shape), np.uint8)
     labels = jnp.asarray(rng.randint(0, 10, n).astype(np.int32))

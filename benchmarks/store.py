@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 
 import uncle_jax
-from uncle_jax.config import Config, fingerprint
+from uncle_jax.config import Config, Uncle, fingerprint
 from uncle_jax.core.status import LEARNED
 from uncle_jax.engine import resume as sequence
 from uncle_jax.engine import sequence as engine
@@ -60,10 +60,10 @@ def overhead(folder: Path) -> dict[str, Any]:
     Timed inside one run, so that a machine shared with others slows both alike.
     """
     benchmark = uncle_jax.permuted_digits(seed=0)
-    config = uncle_jax.preset("permuted-digits", "laptop").config
-    method = uncle_jax.uncle(benchmark.spec, benchmark.n_tasks, config)
+    config, settings = (p := uncle_jax.preset("permuted-digits", "laptop")).config, p.uncle
+    method = uncle_jax.uncle(benchmark.spec, benchmark.n_tasks, config, settings=settings)
     requests, key, clock = uncle_jax.table_4("permuted-digits", 1), jax.random.key(0), Clock()
-    identity = identity_of("uncle", benchmark.spec, benchmark.n_tasks, config)
+    identity = identity_of("uncle", benchmark.spec, benchmark.n_tasks, config, settings)
     started = time.perf_counter()
     method.init(key)  # any run makes one; what is timed below is compiled by then
     open_ = clock.wrap("open", sequence.open_sequence)
@@ -75,7 +75,7 @@ def overhead(folder: Path) -> dict[str, Any]:
 
     def on_request(answer: Answer, state: Any) -> None:
         commit = clock.wrap("commit", kept.commit)
-        commit(state, sequence.facts_of(kept, method, config, answer))
+        commit(state, sequence.facts_of(kept, method, answer))
 
     with kept:
         run = engine.run_sequence(
@@ -114,16 +114,17 @@ def fresh(folder: Path) -> dict[str, Any]:
     what is restored, compiled, optimised and saved does not depend on their values. No test data.
     20 iterations: where the paper's schedule (100, 90, 81, ...) ends.
     """
-    spec, config = InputSpec((28, 28, 1), 10, (0.5,), (0.5,)), Config(burn_in=20)
-    method = uncle_jax.uncle(spec, 10, config)
+    spec, config = InputSpec((28, 28, 1), 10, (0.5,), (0.5,)), Config()
+    settings = Uncle(burn_in=20)
+    method = uncle_jax.uncle(spec, 10, config, settings=settings)
     state = method.init(jax.random.key(0))
-    identity = identity_of("uncle", spec, 10, config)
+    identity = identity_of("uncle", spec, 10, config, settings)
     learned = state.replace(status=jnp.full_like(state.status, LEARNED))
     facts = {"id": "all", "op": "L", "task": 0, "accuracy": {}, "seconds": {}}
     with opening.create(folder / "made", state, identity) as made:
         made.commit(learned, facts)
     n_phi = sum(leaf.size for leaf in jax.tree.leaves(state.phi))
-    found: dict[str, Any] = {"phi_parameters": n_phi, "iterations": config.burn_in}
+    found: dict[str, Any] = {"phi_parameters": n_phi, "iterations": settings.burn_in}
     del state, learned
     for name in ("first process", "second process"):
         shutil.rmtree(folder / "store", ignore_errors=True)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from uncle_jax.config import Config as Config
+    from uncle_jax.config import Hypernetwork as Hypernetwork
+    from uncle_jax.config import Uncle as Uncle
     from uncle_jax.core.state import CLState as CLState
     from uncle_jax.core.status import describe as describe
     from uncle_jax.data.benchmark import Benchmark as Benchmark
@@ -45,10 +47,12 @@ NAMES = {
     "Choice": "data.load",
     "Config": "config",
     "Data": "tasks",
+    "Hypernetwork": "config",
     "InputSpec": "tasks",
     "Method": "methods.protocol",
     "Options": "data.publishers.prepared",
     "Request": "requests",
+    "Uncle": "config",
     "UncleError": "errors",
     "all_metrics": "evaluation.metrics",
     "describe": "core.status",
@@ -71,8 +75,8 @@ MODULES = {
         ("cli", "core", "data", "engine", "evaluation", "methods", "report", "runs", "store"), ""
     ),
     **dict.fromkeys(("config", "errors", "files", "presets", "requests", "tasks"), ""),
-    **dict.fromkeys(("hypernet", "inputs", "layout", "loop", "losses", "objectives"), "core."),
-    **dict.fromkeys(("resnet", "state", "status", "steps"), "core."),
+    **dict.fromkeys(("hypernet", "inputs", "interning", "layout", "loop", "losses"), "core."),
+    **dict.fromkeys(("objectives", "resnet", "state", "status", "steps"), "core."),
     **dict.fromkeys(("accuracy", "answers", "metrics"), "evaluation."),
     **dict.fromkeys(("protocol", "registry"), "methods."),
 }

@@ -1,23 +1,100 @@
-"""Settings: one frozen, hashable dataclass, and the presets that fill it per benchmark.
+"""Settings: frozen, hashable dataclasses that check themselves and are read from text.
 
-Nothing here imports jax, so that `--help` and `--dry-run` checks answer at once.
+`Config` is what every learner shares. A method's own settings stand with the method, but for those
+of the hypernetwork's learner and of UnCLe: the presets fill them. Nothing here imports jax, so that
+`--help` and a wrong argument answer at once.
 """
 
 import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from uncle_jax.errors import UncleError, allowed
 
 
 @dataclass(frozen=True)
-class Config:
-    """Everything that decides what UnCLe computes; the defaults are the paper's (C.2, Table 5-7).
+class Bound:
+    """What a number must keep to beside being finite."""
+
+    least: float = -math.inf
+    above: float = -math.inf
+    most: float = math.inf
+    below: float = math.inf
+
+    def holds(self, value: float) -> bool:
+        """Whether `value` keeps to it; nan and infinity never do."""
+        inside = self.least <= value <= self.most and self.above < value < self.below
+        return inside and math.isfinite(value)
+
+    def __str__(self) -> str:
+        if self == Bound(least=0):
+            return "not be negative"
+        if self == Bound(above=0):
+            return "be positive"
+        names = {"least": "at least", "above": "above", "most": "at most", "below": "below"}
+        parts = {word: getattr(self, name) for name, word in names.items()}
+        return "be " + " and ".join(f"{w} {v:g}" for w, v in parts.items() if math.isfinite(v))
+
+
+Count = Annotated[int, Bound(least=1)]
+NonNegativeInt = Annotated[int, Bound(least=0)]
+Positive = Annotated[float, Bound(above=0)]
+NonNegative = Annotated[float, Bound(least=0)]
+Share = Annotated[float, Bound(above=0, most=1)]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The base of all settings: holds each field to its Literal or `Bound`. Raises UncleError."""
+
+    def __post_init__(self) -> None:
+        for name, kind in kinds_of(type(self)).items():
+            value = getattr(self, name)
+            optional = NoneType in _arms(kind)
+            if value is None and optional:
+                continue
+            for arm in _arms(kind):
+                _hold(name, value, arm, " or none" if optional else "")
+
+
+def kinds_of(cls: type) -> dict[str, Any]:
+    """The type of each field of a settings dataclass, `Bound`s included."""
+    return get_type_hints(cls, include_extras=True)
+
+
+def plain(kind: Any) -> Any:
+    """`kind` without its `Bound`."""
+    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
+
+
+def _arms(kind: Any) -> tuple[Any, ...]:
+    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+
+
+def _hold(name: str, value: Any, kind: Any, otherwise: str) -> None:
+    if get_origin(kind) is Literal and value not in get_args(kind):
+        raise allowed(name, value, get_args(kind))
+    for bound in get_args(kind)[1:] if get_origin(kind) is Annotated else ():
+        if not all(bound.holds(one) for one in _numbers(value)):
+            raise UncleError(f"{name} must {bound}{otherwise}, not {value}")
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """A number, or those of a tuple, of which there must be one."""
+    if isinstance(value, tuple):
+        yield from value or (math.nan,)
+    else:
+        yield value
+
+
+@dataclass(frozen=True)
+class Config(Settings):
+    """What every learner shares; the defaults are the paper's (C.2, Tables 5-7).
 
     Where the paper is silent, the default is the authors' code's, and the comment says so.
     """
@@ -25,68 +102,76 @@ class Config:
     # Main network F(x; theta).
     backbone: Literal["resnet18", "resnet50", "thin"] = "resnet18"
     stem: Literal["imagenet", "strided", "small"] = "imagenet"  # 7x7/2 + max-pool; 3x3/2; 3x3
-    width: int = 64  # channels of the first stage
-    image_size: int | None = 64  # images are resized to this on device; None: native
+    width: Count = 64  # channels of the first stage
+    image_size: Count | None = 64  # images are resized to this on device; None: native
     norm_stats: Literal["running", "batch"] = "running"  # at test: a task's own, or the batch's
-    norm_momentum: float = 0.9  # of the running statistics, per step
-    norm_calibration: int = 50  # forward passes at the final theta that they settle in; 0: none
+    norm_momentum: Annotated[float, Bound(least=0, below=1)] = 0.9  # of the running ones, per step
 
-    # Hypernetwork H(e; phi), Section 6.0.1 and Appendix B.
-    trunk: tuple[int, ...] = (128, 256, 512)  # hidden widths, ReLU
-    embedding: int = 32  # task and chunk embeddings alike
-    chunks: int = 200
+    # Learning a task.
+    epochs: Count = 10
+    batch_size: Count = 512
+    lr: Positive = 1e-3
+    schedule: Literal["step", "cosine", "constant"] = "step"
+    schedule_epochs: Count = 25  # step: epochs between two decays (authors' code)
+    schedule_factor: Positive = 0.5  # step: what each decay multiplies by (authors' code)
+
+    # Data and evaluation.
+    train_images: Count | None = None  # a task trains on so many of its images; None: all
+    eval_batch_size: Count = 512
+    eval_split: Literal["test", "validation"] = "test"  # validation: a tenth of train, held out
+
+    @property
+    def batch_independent(self) -> bool:
+        """Whether a prediction ignores the rest of its batch."""
+        return self.norm_stats == "running"
+
+
+@dataclass(frozen=True)
+class Hypernetwork(Settings):
+    """What a learner with a hypernetwork adds: H(e; phi) (6.0.1, Appendix B) and Equation 2."""
+
+    trunk: Annotated[tuple[int, ...], Bound(least=1)] = (128, 256, 512)  # hidden widths, ReLU
+    embedding: Count = 32  # task and chunk embeddings alike
+    chunks: Count = 200
     parametrisation: Literal["hyperfan", "gain"] = "hyperfan"
     output_space: Literal["generated", "theta"] = "generated"  # where drift and noise are measured
     drift: Literal["auto", "exact", "direct"] = "auto"  # same value; cost differs (BUILD.md)
-
-    # Learning, Equation 2.
-    epochs: int = 10
-    batch_size: int = 512
-    lr: float = 1e-3
-    schedule: Literal["step", "cosine", "constant"] = "step"
-    schedule_epochs: int = 25  # step: epochs between two decays (authors' code)
-    schedule_factor: float = 0.5  # step: what each decay multiplies by (authors' code)
-    beta: float = 0.1  # weight of L_reg
+    beta: NonNegative = 0.1  # weight of L_reg
     reg_mean: Literal["retained", "benchmark"] = "retained"  # L_reg divides by (paper, or code)
-    clip_norm: float | None = 1.0  # of phi's gradient, learning and unlearning (authors' code)
+    clip_norm: Positive | None = 1.0  # of phi's gradient, learning and UnCLe's unlearning (code)
+    norm_calibration: NonNegativeInt = 50  # passes at the final theta that norms settle in; 0: none
 
-    # Unlearning, Equations 3 and 6, Appendix E.
-    unlearn_lr: float = 1e-3
-    gamma: float = 0.01  # weight of the alignment with noise
+
+@dataclass(frozen=True)
+class Uncle(Hypernetwork):
+    """What UnCLe's unlearning adds: Equations 3 and 6, Appendix E."""
+
+    unlearn_lr: Positive = 1e-3
+    gamma: NonNegative = 0.01  # weight of the alignment with noise
     noise: Literal["gaussian", "fixed", "norm", "discard"] = "gaussian"
-    noise_samples: int = 10
+    noise_samples: Count = 10
     noise_form: Literal["collapsed", "literal"] = "collapsed"  # same gradient; cost differs
-    burn_in: int = 100  # iterations of the first unlearning
-    burn_in_decay: float = 0.9  # annealing, per unlearning; 1 for none
-    burn_in_floor: int = 20
+    burn_in: Count = 100  # iterations of the first unlearning
+    burn_in_decay: Positive = 0.9  # annealing, per unlearning; 1 for none
+    burn_in_floor: Count = 20
     embedding_after: Literal["keep", "redraw"] = "keep"  # e_f once its task is unlearned
 
-    # Data and evaluation.
-    train_images: int | None = None  # a task trains on so many of its images; None: all
-    eval_batch_size: int = 512
-    eval_split: Literal["test", "validation"] = "test"  # validation: a tenth of train, held out
 
-    def __post_init__(self) -> None:
-        positive = (
-            "width chunks embedding epochs batch_size lr schedule_epochs schedule_factor unlearn_lr"
-            " noise_samples burn_in burn_in_decay burn_in_floor eval_batch_size"
-        )
-        for name in positive.split():
-            if not 0 < getattr(self, name) < math.inf:
-                raise UncleError(f"{name} must be positive, not {getattr(self, name)}")
-        for name in ("beta", "gamma", "norm_calibration"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UncleError(f"{name} must not be negative, not {getattr(self, name)}")
-        for name in ("clip_norm", "image_size", "train_images"):
-            if getattr(self, name) is not None and not getattr(self, name) > 0:
-                raise UncleError(f"{name} must be positive or none, not {getattr(self, name)}")
-        if not 0 <= self.norm_momentum < 1:
-            raise UncleError(f"norm_momentum must be in [0, 1), not {self.norm_momentum}")
-        if not self.trunk or min(self.trunk) <= 0:
-            raise UncleError(f"trunk must be positive widths such as 128,256,512, not {self.trunk}")
-        for name, kind in get_type_hints(Config).items():
-            if get_origin(kind) is Literal and getattr(self, name) not in get_args(kind):
-                raise allowed(name, getattr(self, name), get_args(kind))
+S = TypeVar("S")
+
+
+def part(kind: type[S], settings: Any) -> S:
+    """The fields of `kind` that `settings`, of a subclass, adds to."""
+    return kind(**{f.name: getattr(settings, f.name) for f in dataclasses.fields(kind)})  # pyright: ignore[reportArgumentType]
+
+
+def filled(settings: S, preset: Any) -> S:
+    """`settings` with the values of those fields that `preset` inherits from the same class."""
+    shared = [c for c in type(preset).__mro__ if issubclass(c, Settings) and c is not Settings]
+    names = {
+        f.name for c in shared if isinstance(settings, c) for f in dataclasses.fields(c)
+    }  # fmt: skip
+    return dataclasses.replace(settings, **{n: getattr(preset, n) for n in names})  # pyright: ignore[reportArgumentType]
 
 
 def replace(config: Config, changes: Mapping[str, str | int | float | None]) -> Config:
@@ -99,7 +184,7 @@ def replace(config: Config, changes: Mapping[str, str | int | float | None]) -> 
 
 def read_into(settings: Any, changes: Mapping[str, str | int | float | None], what: str) -> Any:
     """`settings`, a frozen dataclass, with `changes`, as in `replace`. Raises UncleError."""
-    kinds = get_type_hints(type(settings))
+    kinds = kinds_of(type(settings))
     read: dict[str, Any] = {}
     for key, value in changes.items():
         if key not in kinds:
@@ -110,6 +195,7 @@ def read_into(settings: Any, changes: Mapping[str, str | int | float | None], wh
 
 def _read(key: str, kind: Any, text: str) -> Any:
     """`text` as a value of `kind`: int, float, a Literal, `X | None`, or tuple[int, ...]."""
+    kind = plain(kind)
     if get_origin(kind) is Literal:
         if text not in get_args(kind):
             raise allowed(f"value of {key}:", text, get_args(kind))
@@ -117,7 +203,7 @@ def _read(key: str, kind: Any, text: str) -> Any:
     if get_origin(kind) in (Union, UnionType):
         if text.lower() == "none":
             return None
-        (kind,) = (arm for arm in get_args(kind) if arm is not NoneType)
+        (kind,) = (plain(arm) for arm in get_args(kind) if arm is not NoneType)
     if kind is bool:
         if text.lower() not in ("true", "false"):
             raise UncleError(f"{key} must be true or false, not {text!r}")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn, cast, get_type_hints
 
 from uncle_jax.cli.settings import choices, values
-from uncle_jax.config import Config, replace
+from uncle_jax.config import Config, Hypernetwork, Uncle, replace
 from uncle_jax.errors import UncleError, allowed
 from uncle_jax.methods import registry
 from uncle_jax.presets import PRESETS, Preset, preset, presets
@@ -23,6 +23,11 @@ SHORTCUTS = (
     "norm_stats",
 )  # fmt: skip
 """Settings with an option of their own; `--set` takes these and all others."""
+OWN = {"uncle": Uncle, "hnet": Hypernetwork, "rt-hnet": Hypernetwork, "only-learning": Hypernetwork}
+"""Methods' own settings, of those whose settings are known without importing jax."""
+
+KINDS = get_type_hints(Config) | get_type_hints(Uncle)
+"""The types of the settings that every learner shares, and of UnCLe's."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -48,7 +53,7 @@ class Parser(argparse.ArgumentParser):
     def _meant(self, unknown: Sequence[str]) -> str:
         flag = next((word.partition("=")[0] for word in unknown if word.startswith("-")), "")
         setting = flag.lstrip("-").replace("-", "_")
-        if "--set" in self._option_string_actions and setting in get_type_hints(Config):
+        if "--set" in self._option_string_actions and setting in KINDS:
             return f"; did you mean '--set {setting}=VALUE'?"
         # without their dashes, which would make any two options alike
         near = nearest(flag.lstrip("-"), (one[2:] for one in self._option_string_actions))
@@ -137,14 +142,13 @@ def add_data(p: argparse.ArgumentParser) -> None:
 def add_settings(p: argparse.ArgumentParser) -> None:
     """--epochs, --lr, ... and --set for every other setting."""
     settings = p.add_argument_group("settings (default: the preset's)")
-    kinds = get_type_hints(Config)
     for name in SHORTCUTS:
-        option = settings.add_argument("--" + name.replace("_", "-"), metavar=values(kinds[name]))
-        completing(option, choices(kinds[name]))
-    names = [field.name for field in dataclasses.fields(Config)]
+        option = settings.add_argument("--" + name.replace("_", "-"), metavar=values(KINDS[name]))
+        completing(option, choices(KINDS[name]))
+    names = list(KINDS)
     any_ = settings.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE",
-        help=f"any setting: {', '.join(names)}; a method's own as METHOD.KEY=VALUE "
+        help=f"any setting: {', '.join(names)}; a method's own, also as METHOD.KEY=VALUE "
         "(uncle list settings METHOD)",
     )  # fmt: skip
     completing(any_, [f"{name}=" for name in names])
@@ -169,12 +173,48 @@ def chosen_settings(
 
     Raises UncleError.
     """
-    changes = {key: getattr(args, key) for key in SHORTCUTS if getattr(args, key) is not None}
+    shortcuts = {key: getattr(args, key) for key in SHORTCUTS}
+    told = [f"{key}={value}" for key, value in shortcuts.items() if value is not None]
+    return set_changes([*told, *args.set], config, methods)
+
+
+def set_changes(
+    items: Iterable[str], config: Config, methods: Iterable[str]
+) -> tuple[Config, dict[str, dict[str, str]]]:
+    """`chosen_settings` of `items` such as "lr=1e-3" or "scrub.lr=1e-3". Raises UncleError."""
+    changes: dict[str, str] = {}
     own: dict[str, dict[str, str]] = {name: {} for name in methods}
-    for item in args.set:
+    for item in items:
         name, key, value = setting(item, own, "--set")
-        (changes if name is None else own[name])[key] = value
+        for owner in owners(name, key, own):
+            (changes if owner is None else own[owner])[key] = value
     return replace(config, changes), own
+
+
+def owners(name: str | None, key: str, methods: Iterable[str]) -> list[str | None]:
+    """Whose setting KEY is: None for every learner's, else of `methods`; METHOD.KEY is its own.
+
+    Raises UncleError if it is nobody's.
+    """
+    if name is not None:
+        return [name]
+    shared = [field.name for field in dataclasses.fields(Config)]
+    if key in shared:
+        return [None]
+    fields = {method: own_fields(method) for method in methods}
+    found: list[str | None] = [method for method, names in fields.items() if key in names]
+    if not found:
+        names = ", ".join(map(registry.short, fields))
+        raise allowed(
+            f"setting of {names}:", key, [*shared, *sorted(set().union(*fields.values()))]
+        )
+    return found
+
+
+def own_fields(method: str) -> set[str]:
+    """The names of a method's own settings. Raises UncleError if there is no such method."""
+    kind = OWN.get(method) or registry.settings_of(method, registry.find(method), {})
+    return set() if kind is None else {field.name for field in dataclasses.fields(kind)}
 
 
 def setting(

@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Sequence
 from importlib.metadata import entry_points
 
-from uncle_jax.cli.arguments import Parser, completing, exit_code, parsed
+from uncle_jax.cli.arguments import OWN, Parser, completing, exit_code, parsed
 from uncle_jax.cli.settings import described
 from uncle_jax.config import Config
 from uncle_jax.errors import UncleError
@@ -111,7 +111,8 @@ def settings(method: str | None = None) -> list[tuple[str, ...]]:
     place, chosen = "", Config()
     if method is not None:
         place = registry.short(method) + "."
-        chosen = registry.settings_of(method, registry.find(method), {})
+        kind = OWN.get(method)
+        chosen = kind() if kind else registry.settings_of(method, registry.find(method), {})
         if chosen is None:
             raise UncleError(f"{method} has no settings of its own (see uncle list settings)")
     return [(place + s.name, s.values, s.default, s.comment) for s in described(chosen)]

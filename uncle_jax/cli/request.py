@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from uncle_jax.cli.arguments import Parser, completing, exit_code, parsed
-from uncle_jax.config import replace
+from uncle_jax.cli.arguments import Parser, completing, exit_code, parsed, set_changes
+from uncle_jax.config import read_into
 from uncle_jax.errors import UncleError
 from uncle_jax.presets import PRESETS, preset
 
@@ -78,8 +78,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def init(args: argparse.Namespace) -> int:
     """Make a store."""
-    changes = dict(item.partition("=")[::2] for item in args.set)
-    config = replace(preset(args.dataset, args.preset).config, changes)
+    usual = preset(args.dataset, args.preset)
+    config, own = set_changes(args.set, usual.config, ["uncle"])
+    settings = read_into(usual.uncle, own["uncle"], "setting of uncle")
     for name in ("tasks", "classes", "seed"):
         if getattr(args, name) < (name != "seed"):
             raise UncleError(f"--{name} must be positive, not {getattr(args, name)}")
@@ -93,8 +94,8 @@ def init(args: argparse.Namespace) -> int:
 
     half = (0.5,) * args.image_shape[2]
     spec = InputSpec(tuple(args.image_shape), args.classes, half, half)
-    state = uncle(spec, args.tasks, config).init(jax.random.key(args.seed))
-    identity = identity_of("uncle", spec, args.tasks, config)
+    state = uncle(spec, args.tasks, config, settings=settings).init(jax.random.key(args.seed))
+    identity = identity_of("uncle", spec, args.tasks, config, settings)
     with create(args.store, state, identity, args.keep_history, seed=args.seed):
         print(f"{args.store}: room for {args.tasks} tasks, none learned{kept(args.keep_history)}")
     return 0
@@ -126,7 +127,7 @@ def ask(args: argparse.Namespace) -> int:
             print(f"{name} was answered already, at {again['time']}; nothing done")
             return 0
         prepare_cache(args.compile_cache, args.store)
-        method, config = learner(store)
+        method = learner(store)
         clock.lap("open")
         state = store.load(template(method))
         clock.lap("restore")
@@ -136,7 +137,7 @@ def ask(args: argparse.Namespace) -> int:
         if every < 1:
             raise UncleError(f"--save-every must be at least 1 epoch, not {every}")
         facts = environment()
-        _, entry = requests.answer(store, method, config, state, order, every, environment=facts)
+        _, entry = requests.answer(store, method, state, order, every, environment=facts)
         clock.lap("answer")
         tell(store.notes[told:])
         seconds = entry["seconds"]
@@ -168,7 +169,7 @@ def predict(args: argparse.Namespace) -> int:
         if args.task not in store.tasks["learned"]:
             raise UncleError(f"task {args.task} is not learned (learned: {store.tasks['learned']})")
         prepare_cache(args.compile_cache, args.store)
-        method, _ = learner(store)
+        method = learner(store)
         state = store.load(template(method))
         tell(store.notes)
     print(*np.argmax(method.logits(state, args.task, images), axis=-1).tolist(), sep="\n")
@@ -222,7 +223,7 @@ def verify(args: argparse.Namespace) -> int:
                 raise UncleError(f"--test {item!r} is not TASK=FILE, such as --test 3=test.npz")
             tests[int(task)] = read_npz(Path(file), spec)[0]
         prepare_cache(args.compile_cache, args.store)
-        method, _ = learner(store)
+        method = learner(store)
         report = checks.verify(store, method, template(method), tests)
         tell(store.notes)
         print(f"ledger: {report.entries} lines, the chain holds")

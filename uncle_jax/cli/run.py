@@ -30,6 +30,7 @@ from uncle_jax.config import Config, as_dict, fingerprint
 from uncle_jax.errors import UncleError
 from uncle_jax.methods import registry
 from uncle_jax.presets import Preset
+from uncle_jax.report.paper import numbers
 from uncle_jax.requests import Request, parse, table_4, validate
 from uncle_jax.runs.progress import Download, Progress
 
@@ -82,15 +83,15 @@ class Experiment(NamedTuple):
     def label(self, method: Any) -> str:
         return " ".join([method.name, *(f"{key}={value}" for key, value in self.changes.items())])
 
-    def factory(self, spec: Any, n_tasks: int, config: Config) -> Any:
-        return registry.build(self.args.method, spec, n_tasks, config, self.method_settings)
+    def factory(self, spec: Any, n_tasks: int, config: Config, settings: Any) -> Any:
+        return registry.build(self.args.method, spec, n_tasks, config, settings)
 
 
 def run(args: argparse.Namespace) -> int:
     """Answer the sequence on every seed, and write and show what came of it."""
     asked = experiment(args)
     if args.dry_run:
-        told = {"sizes": sizes(asked.factory, asked.first, asked.config)}
+        told = {"sizes": sizes(asked)}
         told |= {"estimate": estimated(asked)}
         print(json.dumps(asked.settings[args.seeds[0]] | told, indent=1))
         return 0
@@ -103,7 +104,9 @@ def run(args: argparse.Namespace) -> int:
 
     if args.preset == "paper" and jax.default_backend() == "cpu":
         warn_of_time(estimated(asked), len(args.seeds))
-    method = asked.factory(asked.first.spec, asked.first.n_tasks, asked.config)
+    method = asked.factory(
+        asked.first.spec, asked.first.n_tasks, asked.config, asked.method_settings
+    )
     workdirs.prepare(asked.workdir, asked.settings, args.overwrite)
     surroundings = environment() | {"reads": method.reads, "chance": chance_of(asked.first)}
     announce(asked, method)
@@ -125,8 +128,10 @@ def experiment(args: argparse.Namespace) -> Experiment:
 
     from uncle_jax.data.load import load_benchmark
 
-    method_settings = registry.settings_of(args.method, registry.find(args.method), own)
-    changes = changes_of(args.method, chosen.config, config, method_settings)
+    method_settings = registry.settings_of(
+        args.method, registry.find(args.method), own, chosen.uncle
+    )
+    changes = changes_of(args.method, chosen, config, method_settings)
     with bar:
         benchmarks = {seed: load_benchmark(args.dataset, seed, choice) for seed in args.seeds}
     if config.eval_split == "validation":
@@ -134,9 +139,11 @@ def experiment(args: argparse.Namespace) -> Experiment:
     first = benchmarks[args.seeds[0]]
     requests = requests or parse(" ".join(f"L{t}" for t in range(first.n_tasks)) + " U0")
     validate(requests, first.n_tasks)
-    usual = args.method == "uncle" and not args.requests and config == chosen.config
+    paper = None
+    if args.method == "uncle" and not args.requests and not changes and args.preset == "paper":
+        paper = numbers(args.dataset, args.seq, "uncle")
     return Experiment(
-        args, config, chosen.paper.get(args.seq) if usual else None, requests,
+        args, config, paper and paper.told(), requests,
         method_settings, changes, benchmarks,
         {
             seed: settings_of(args, config, requests, seed, benchmark, method_settings, changes)
@@ -177,9 +184,7 @@ def answer_requests(asked: Experiment, method: Any, seed: int) -> None:
         resume.remove(folder)
         workdirs.clear(asked.workdir, seed)
     log = workdirs.SeedLog(asked.workdir, seed, config.eval_split)
-    identity = identity_of(
-        args.method, benchmark.spec, n_tasks, config, settings=asked.method_settings
-    )
+    identity = identity_of(args.method, benchmark.spec, n_tasks, config, asked.method_settings)
     store, done = resume.open_sequence(
         folder, method, jax.random.key(seed), identity, asked.settings[seed]["fingerprint"],
         args.keep_history,
@@ -191,7 +196,7 @@ def answer_requests(asked: Experiment, method: Any, seed: int) -> None:
         bar.next_request()
 
     def on_request(answer: Any, state: Any) -> None:
-        store.commit(state, resume.facts_of(store, method, config, answer))
+        store.commit(state, resume.facts_of(store, method, answer))
         log.add(answer)
         show(answer)
 
@@ -230,8 +235,8 @@ def resolve(
     return chosen, config, requests, own[args.method]
 
 
-def changes_of(method: str, usual: Config, config: Config, settings: Any) -> dict[str, Any]:
-    """The settings in which a run differs from the preset, and from the method's defaults.
+def changes_of(method: str, preset: Preset, config: Config, settings: Any) -> dict[str, Any]:
+    """The settings in which a run differs from the preset, or from the method's defaults.
 
     The method's own are METHOD.KEY, as in --set: `lr` alone is the learning rate.
     """
@@ -240,9 +245,9 @@ def changes_of(method: str, usual: Config, config: Config, settings: Any) -> dic
         before, after = as_dict(usual), as_dict(settings)
         return {place + key: value for key, value in after.items() if before[key] != value}
 
-    changes = changed(usual, config)
+    changes = changed(preset.config, config)
     if settings is not None:
-        defaults = registry.settings_of(method, registry.find(method), {})
+        defaults = registry.settings_of(method, registry.find(method), {}, preset.uncle)
         changes |= changed(defaults, settings, registry.short(method) + ".")
     return changes
 
@@ -267,7 +272,7 @@ def estimated(asked: Experiment) -> dict[str, Any]:
     """Seconds and memory of the whole run, measured on two steps."""
     from uncle_jax.engine.estimate import estimate, in_words
 
-    told = estimate(asked.factory, asked.first, asked.config, asked.requests)
+    told = estimate(asked.factory, asked.first, asked.config, asked.requests, asked.method_settings)
     return told | {"total": in_words(told["total_seconds"])}
 
 
@@ -313,17 +318,18 @@ def settings_of(
     return {"fingerprint": fingerprint(decided), **told, **decided, **when}
 
 
-def sizes(factory: Any, benchmark: Any, config: Config) -> dict[str, int]:
+def sizes(asked: Experiment) -> dict[str, int]:
     """Parameters of UnCLe's main network, and of what the method learns (phi, or params)."""
     import jax
 
     from uncle_jax.core import resnet
     from uncle_jax.core.inputs import input_shape
 
-    spec = benchmark.spec
+    spec, n_tasks, config = asked.first.spec, asked.first.n_tasks, asked.config
     net = resnet.from_config(config, spec.n_classes)
-    layout, _ = resnet.plan(net, input_shape(spec, config.image_size), config.chunks)
-    state = jax.eval_shape(factory(spec, benchmark.n_tasks, config).init, jax.random.key(0))
+    layout, _ = resnet.plan(net, input_shape(spec, config.image_size), chunks=1)
+    method = asked.factory(spec, n_tasks, config, asked.method_settings)
+    state = jax.eval_shape(method.init, jax.random.key(0))
     told = {"main_network_parameters": layout.size}
     for name, field in (("phi_parameters", "phi"), ("parameters", "params")):
         leaves = jax.tree.leaves(getattr(state, field, None))

@@ -56,12 +56,20 @@ def text(value: Any) -> str:
 
 
 def comments(cls: type) -> dict[str, str]:
-    """The comment at the end of each field's line in the source of `cls` and its bases."""
+    """The comment at the end of each field's line, or right above it, in the source of `cls`.
+
+    Bases' fields too.
+    """
     told: dict[str, str] = {}
     for one in reversed(cls.__mro__):
         try:
             source = inspect.getsource(one) if dataclasses.is_dataclass(one) else ""
         except (OSError, TypeError):  # no source at hand: settings still have their values
             continue
-        told |= re.findall(r"^    (\w+): [^\n#]*# ([^\n]*)$", source, re.MULTILINE)
+        for above, name, beside in FIELD.findall(source):
+            lines = [line.strip(" #") for line in above.splitlines()]
+            told |= {name: beside or " ".join(lines)} if beside or lines else {}
     return told
+
+
+FIELD = re.compile(r"^((?:    # [^\n]*\n)*)    (\w+): [^\n#]*(?:# ([^\n]*))?$", re.MULTILINE)

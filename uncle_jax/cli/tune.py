@@ -22,6 +22,7 @@ from uncle_jax.cli.arguments import (
     chosen_settings,
     data_choice,
     exit_code,
+    owners,
     parsed,
     setting,
 )
@@ -81,7 +82,9 @@ def tune(args: argparse.Namespace) -> int:
     from uncle_jax.files import write_whole
     from uncle_jax.runs.environment import environment
 
-    tried = [p for n in args.methods for p in tuning.points(n, config, own[n], grids[n])]
+    tried = [
+        p for n in args.methods for p in tuning.points(n, config, own[n], grids[n], preset.uncle)
+    ]
     with bar:
         benchmark = load_benchmark(args.dataset, args.seed, choice).held_out(args.seed)
     tuning.check(requests, benchmark.n_tasks)
@@ -125,9 +128,12 @@ def grids_of(args: argparse.Namespace) -> dict[str, dict[str, list[str]]]:
         name, key, values = setting(
             item, args.methods, "--grid", "KEY=V1,V2, such as gamma=0.01,0.1"
         )
-        for owner in args.methods if name is None else [name]:
-            place = key if name is None else f"{registry.short(name)}.{key}"
-            grids[owner][place] = values.split(",")
+        for owner in owners(name, key, args.methods):
+            if owner is None:
+                for grid in grids.values():
+                    grid[key] = values.split(",")
+            else:
+                grids[owner][f"{registry.short(owner)}.{key}"] = values.split(",")
     return grids
 
 

@@ -12,8 +12,6 @@ from jax import Array
 
 from uncle_jax.tasks import InputSpec, check_images
 
-BATCH_INDEPENDENT = "running"  # the norm_stats under which a prediction ignores its batch
-
 
 class TaskInput(NamedTuple):
     """One task's normalisation and number of classes, as arrays: no trace depends on them."""

@@ -18,10 +18,10 @@ import numpy as np
 import optax
 from jax import Array
 
-from uncle_jax.config import Config
+from uncle_jax.config import Config, Hypernetwork, Uncle
 from uncle_jax.core import hypernet, objectives, resnet
 from uncle_jax.core.hypernet import Phi
-from uncle_jax.core.inputs import BATCH_INDEPENDENT, TaskInput, mask_logits, normalise
+from uncle_jax.core.inputs import TaskInput, mask_logits, normalise
 from uncle_jax.core.interning import interned
 from uncle_jax.core.layout import Kind, Layout
 from uncle_jax.core.loop import descend
@@ -42,18 +42,19 @@ class Network:
     layout: Layout
     fresh: Any  # norm statistics that have seen nothing
     config: Config
+    hyper: Hypernetwork
 
     @functools.cached_property
     def drift_gains(self) -> dict[Kind, np.ndarray] | None:
         """{kind: [W]} that outputs are scaled by where the drift is measured in theta."""
-        if self.config.output_space != "theta":
+        if self.hyper.output_space != "theta":
             return None
-        return hypernet.gains(self.layout, self.config.parametrisation)
+        return hypernet.gains(self.layout, self.hyper.parametrisation)
 
     @functools.cached_property
     def shared_optimiser(self) -> optax.GradientTransformation:
         """Of phi and the chunk embeddings."""
-        return optimiser(self.config.clip_norm)
+        return optimiser(self.hyper.clip_norm)
 
     @functools.cached_property
     def own_optimiser(self) -> optax.GradientTransformation:
@@ -62,13 +63,15 @@ class Network:
 
 
 @interned
-def network(module: nn.Module, shape: tuple[int, int, int], config: Config) -> Network:
+def network(
+    module: nn.Module, shape: tuple[int, int, int], config: Config, hyper: Hypernetwork
+) -> Network:
     """The Network of `module` on images [H, W, D]: the same one for equal arguments.
 
     So the steps of a second learner with equal settings are compiled already.
     """
-    layout, fresh = resnet.plan(module, shape, config.chunks)
-    return Network(module, shape, layout, fresh, config)
+    layout, fresh = resnet.plan(module, shape, hyper.chunks)
+    return Network(module, shape, layout, fresh, config, hyper)
 
 
 class Learning(NamedTuple):
@@ -104,7 +107,7 @@ def optimiser(clip_norm: float | None) -> optax.GradientTransformation:
 
 def generate(net: Network, phi: Phi, emb: Array, chunk_emb: Array) -> dict[str, Any]:
     """theta of the task embedding [E]; traced where it is called."""
-    return hypernet.generate(phi, emb, chunk_emb, net.layout, net.config.parametrisation)
+    return hypernet.generate(phi, emb, chunk_emb, net.layout, net.hyper.parametrisation)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -116,13 +119,11 @@ def theta(net: Network, phi: Phi, emb: Array, chunk_emb: Array) -> dict[str, Any
 @partial(jax.jit, static_argnums=(0, 1))
 def init(net: Network, n_tasks: int, key: Array) -> CLState:
     """A state with room for `n_tasks` tasks, none learned."""
-    config = net.config
+    hyper = net.hyper
     key, noise_key, k_task, k_chunk, k_phi = jax.random.split(key, 5)
-    task_emb = jax.random.normal(k_task, (n_tasks, config.embedding))
-    chunk_emb = jax.random.normal(k_chunk, (config.chunks, config.embedding))
-    phi = hypernet.init(
-        k_phi, net.layout, task_emb, chunk_emb, config.trunk, config.parametrisation
-    )
+    task_emb = jax.random.normal(k_task, (n_tasks, hyper.embedding))
+    chunk_emb = jax.random.normal(k_chunk, (hyper.chunks, hyper.embedding))
+    phi = hypernet.init(k_phi, net.layout, task_emb, chunk_emb, hyper.trunk, hyper.parametrisation)
     return CLState(
         phi=phi,
         task_emb=task_emb,
@@ -140,12 +141,12 @@ def init(net: Network, n_tasks: int, key: Array) -> CLState:
 @partial(jax.jit, static_argnums=0)
 def anchor(net: Network, state: CLState) -> Anchor:
     """What L_reg needs of phi*, for the retained tasks; once a request."""
-    config, layout = net.config, net.layout
+    hyper, layout = net.hyper, net.layout
     retained = state.retained.astype(jnp.float32)
-    count = len(retained) if config.reg_mean == "benchmark" else retained.sum()
+    count = len(retained) if hyper.reg_mean == "benchmark" else retained.sum()
     weight = retained / jnp.maximum(count, 1)
     rows = len(retained) * layout.chunks
-    form = objectives.choose_form(config.drift, rows, config.trunk[-1] + 1, sum(layout.whole))
+    form = objectives.choose_form(hyper.drift, rows, hyper.trunk[-1] + 1, sum(layout.whole))
     return objectives.drift_anchor(
         state.phi_star, state.task_emb, state.chunk_emb, weight, layout, form, net.drift_gains
     )
@@ -183,7 +184,7 @@ def learn(
         fit = objectives.task_loss(mask_logits(logits, task), labels)
         frozen = jax.lax.stop_gradient(chunk_emb)  # nothing is retained while they train
         reg = objectives.drift(phi, anchor, task_emb, frozen, net.layout, net.drift_gains)
-        total = fit + net.config.beta * reg  # Equation 2
+        total = fit + net.hyper.beta * reg  # Equation 2
         return total, (Losses(total, fit, reg), stats)
 
     params = (carry.phi, carry.emb, carry.chunk_emb)
@@ -204,9 +205,10 @@ def start_unlearning(net: Network, state: CLState) -> Unlearning:
     return Unlearning(phi, net.shared_optimiser.init(phi))
 
 
-@partial(jax.jit, static_argnums=0, donate_argnums=1)
+@partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
 def unlearn(
     net: Network,
+    settings: Uncle,
     carry: Unlearning,
     anchor: Anchor,
     task_emb: Array,
@@ -216,17 +218,17 @@ def unlearn(
     lr: Array,
 ) -> tuple[Unlearning, Losses]:
     """One iteration of the burn-in: Equation 3, or 6 for `noise=norm`."""
-    config, layout = net.config, net.layout
+    hyper, layout = net.hyper, net.layout
 
     def loss(phi: Phi) -> tuple[Array, Losses]:
         out = hypernet.outputs(phi, task_emb[task], chunk_emb)
-        if config.output_space == "theta":
-            out = hypernet.scale(layout, config.parametrisation, out)
+        if hyper.output_space == "theta":
+            out = hypernet.scale(layout, hyper.parametrisation, out)
         forget = objectives.noise_alignment(
-            key, out, layout, config.noise, config.noise_samples, config.noise_form
+            key, out, layout, settings.noise, settings.noise_samples, settings.noise_form
         )
         reg = objectives.drift(phi, anchor, task_emb, chunk_emb, layout, net.drift_gains)
-        total = objectives.unlearn_loss(forget, reg, config.gamma, config.noise)
+        total = objectives.unlearn_loss(forget, reg, settings.gamma, settings.noise)
         return total, Losses(total, forget, reg)
 
     grad, losses = jax.grad(loss, has_aux=True)(carry.phi)
@@ -237,7 +239,7 @@ def unlearn(
 @partial(jax.jit, static_argnums=0)
 def logits(net: Network, theta: Any, stats: Any, task: TaskInput, images: Array) -> Array:
     """[B, Y] of a generated network; minus infinity for classes that the task does not have."""
-    from_batch = net.config.norm_stats != BATCH_INDEPENDENT
+    from_batch = not net.config.batch_independent
     x = normalise(images, task)
     raw = resnet.apply(net.module, theta, stats, x, train=False, batch_stats=from_batch)[0]
     return mask_logits(raw, task)

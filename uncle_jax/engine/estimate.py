@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from uncle_jax.config import Config
+from uncle_jax.config import Config, Hypernetwork
 from uncle_jax.core.loop import steps_per_epoch
 from uncle_jax.data.benchmark import Benchmark
 from uncle_jax.engine.sequence import gather, unlearn
@@ -20,22 +20,27 @@ from uncle_jax.methods.protocol import Method
 from uncle_jax.requests import Request, retained
 from uncle_jax.tasks import Data
 
-Factory = Callable[..., Method]  # (spec, n_tasks, config) -> Method
+Factory = Callable[..., Method]  # (spec, n_tasks, config, settings) -> Method
 STEPS = 2  # of each kind: one that compiles, one that counts
 
 
 def estimate(
-    factory: Factory, benchmark: Benchmark, config: Config, requests: Sequence[Request]
+    factory: Factory,
+    benchmark: Benchmark,
+    config: Config,
+    requests: Sequence[Request],
+    settings: Any = None,
 ) -> dict[str, Any]:
     """Seconds of a learning step, an unlearning step and an evaluated batch, and of `requests`.
 
     Measured on one batch of the first request's task after compilation, which is told apart.
     `peak_memory_bytes` is the device's, or on a CPU this process's.
     """
-    short = dataclasses.replace(
-        config, epochs=STEPS, burn_in=STEPS, burn_in_floor=STEPS, norm_calibration=1
-    )
-    method = factory(benchmark.spec, benchmark.n_tasks, short)
+    short = dataclasses.replace(config, epochs=STEPS)
+    quick = settings
+    if isinstance(settings, Hypernetwork):
+        quick = dataclasses.replace(settings, norm_calibration=1)
+    method = factory(benchmark.spec, benchmark.n_tasks, short, quick)
     task = requests[0].task
     images, labels = benchmark.load(task, "train")
     index = np.arange(config.batch_size) % len(labels)
@@ -59,7 +64,7 @@ def estimate(
     jax.block_until_ready(method.logits(state, task, eval_images))
     eval_batch = time.perf_counter() - started
 
-    method_steps = factory(benchmark.spec, benchmark.n_tasks, config).iterations
+    method_steps = factory(benchmark.spec, benchmark.n_tasks, config, settings).iterations
     counts = {t: len(benchmark.load(t, "train").labels) for t in {t for _, t in requests}}
     tests = {t: len(benchmark.load(t, "test").labels) for t in counts}
     total, seen, n_unlearned = 0.0, set(), 0

@@ -1,12 +1,13 @@
 """The method that a store's settings name."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax
 
-from uncle_jax.config import Config, as_dict
+from uncle_jax.config import Config, Hypernetwork, as_dict
 from uncle_jax.core import resnet
 from uncle_jax.core.inputs import input_shape
 from uncle_jax.errors import UncleError, allowed
@@ -18,12 +19,17 @@ from uncle_jax.tasks import InputSpec
 
 
 def identity(
-    method: str, spec: InputSpec, n_tasks: int, config: Config, main_net: nn.Module | None = None,
+    method: str,
+    spec: InputSpec,
+    n_tasks: int,
+    config: Config,
     settings: Any = None,
-) -> dict[str, Any]:  # fmt: skip
+    main_net: nn.Module | None = None,
+) -> dict[str, Any]:
     """What a stored state must share with the method that uses it (JSON)."""
     net = main_net or resnet.from_config(config, spec.n_classes)
-    layout, _ = resnet.plan(net, input_shape(spec, config.image_size), config.chunks)
+    chunks = settings.chunks if isinstance(settings, Hypernetwork) else 1
+    layout, _ = resnet.plan(net, input_shape(spec, config.image_size), chunks)
     return {
         "method": method,
         "layout": layout.hash,
@@ -39,8 +45,8 @@ def template(method: Method) -> Any:
     return jax.eval_shape(method.init, jax.random.key(0))
 
 
-def learner(store: Store) -> tuple[Method, Config]:
-    """(method, config) that a store's settings name; only methods of this package's.
+def learner(store: Store) -> Method:
+    """The method that a store's settings name; only methods of this package's.
 
     Raises UncleError.
     """
@@ -48,18 +54,31 @@ def learner(store: Store) -> tuple[Method, Config]:
     if name not in registry.METHODS:  # a store can come from elsewhere: it names no code to run
         raise allowed("method", name, registry.METHODS)
     usual = registry.settings_of(name, registry.find(name), {})
-    told, own = store.identity["config"], store.identity.get("settings")
+    told = modern(store.identity, usual)
     try:
-        config = Config(**_tuples(told))
-        settings = None if usual is None else type(usual)(**_tuples(own))
+        config = Config(**_tuples(told["config"]))
+        settings = None if usual is None else type(usual)(**_tuples(told["settings"]))
     except TypeError as error:
         raise UncleError(
             f"{store.folder} has settings this version does not know ({error})"
         ) from None
     spec, n_tasks = input_spec(store), store.identity["n_tasks"]
-    ours = identity(name, spec, n_tasks, config, settings=settings)
-    compare(store.identity, ours, f"{store.folder}")
-    return registry.build(name, spec, n_tasks, config, settings), config
+    compare(told, identity(name, spec, n_tasks, config, settings), f"{store.folder}")
+    return registry.build(name, spec, n_tasks, config, settings)
+
+
+def modern(theirs: Mapping[str, Any], usual: Any) -> dict[str, Any]:
+    """A store's identity; of one from when Config held UnCLe's settings, as it would be today.
+
+    `usual`: the method's default settings.
+    """
+    shared = {field.name for field in dataclasses.fields(Config)}
+    if set(theirs["config"]) <= shared:
+        return dict(theirs)
+    config = {k: v for k, v in theirs["config"].items() if k in shared}
+    own = {field.name for field in dataclasses.fields(usual)} if usual is not None else set()
+    moved = {k: v for k, v in theirs["config"].items() if k in own - shared}
+    return {**theirs, "config": config, "settings": {**moved, **theirs.get("settings", {})}}
 
 
 def _tuples(told: Any) -> dict[str, Any]:

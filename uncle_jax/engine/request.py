@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import jax
 
-from uncle_jax.config import Config, as_dict
+from uncle_jax.config import as_dict
 from uncle_jax.core.loop import OnStep
 from uncle_jax.engine.clock import CompileClock
 from uncle_jax.engine.sequence import unlearn
@@ -62,9 +62,14 @@ def repeated(store: Store, order: Order) -> Entry | None:
 
 
 def answer(
-    store: Store, method: Method, config: Config, state: Any, order: Order, every: int = 5,
-    on_step: OnStep | None = None, environment: Mapping[str, Any] | None = None,
-) -> tuple[Any, Entry]:  # fmt: skip
+    store: Store,
+    method: Method,
+    state: Any,
+    order: Order,
+    every: int = 5,
+    on_step: OnStep | None = None,
+    environment: Mapping[str, Any] | None = None,
+) -> tuple[Any, Entry]:
     """(state after the order, its ledger entry), once it is durable and what it undoes is erased.
 
     Every learned task whose test data is at hand is measured, the order's own before and after. A
@@ -112,7 +117,7 @@ def answer(
         "data": order.data_sha,
         "test": kept,
         "started": started,
-        "procedure": (procedure(method, config, unlearned) if order.op == "U" else None),
+        "procedure": (procedure(method, unlearned) if order.op == "U" else None),
         "accuracy_before": before,
         "accuracy": accuracy,
         "not_measured": damaged,
@@ -127,15 +132,13 @@ def known_accuracy(store: Store) -> dict[str, float]:
     return dict(store.requests[-1]["accuracy"]) if store.step else {}
 
 
-def procedure(method: Method, config: Config, n_unlearned: int) -> dict[str, Any]:
-    """How unlearn request number `n_unlearned` (from 0) is answered: the settings that matter."""
+def procedure(method: Method, n_unlearned: int) -> dict[str, Any]:
+    """How unlearn request number `n_unlearned` (from 0) is answered: the method's own settings."""
     told: dict[str, Any] = {"method": method.name, "reads": method.reads}
     if method.settings is not None:
         told |= as_dict(method.settings)
     if method.iterations is not None:
-        fields = ("noise", "noise_samples", "gamma", "unlearn_lr", "clip_norm", "embedding_after")
         told |= {"iterations": method.iterations(n_unlearned)}
-        told |= {field: getattr(config, field) for field in fields}
     return told
 
 

@@ -7,7 +7,6 @@ from typing import Any
 from jax import Array
 
 from uncle_jax import files
-from uncle_jax.config import Config
 from uncle_jax.engine.learner import template
 from uncle_jax.engine.request import known_accuracy, procedure
 from uncle_jax.errors import UncleError
@@ -64,10 +63,10 @@ def saves(store: Store, every: int, index: int, request: Request) -> Saves:
     return Saves(store, {"id": f"{index}-{request}"}, every)
 
 
-def facts_of(store: Store, method: Method, config: Config, found: Answer) -> dict[str, Any]:
+def facts_of(store: Store, method: Method, found: Answer) -> dict[str, Any]:
     """A sequence's answer as the facts of its ledger entry; `run_of` reads it back."""
     unlearned = sum(entry["op"] == "U" for entry in store.requests)
-    forget = procedure(method, config, unlearned)
+    forget = procedure(method, unlearned)
     return {
         "id": f"{found.index}-{found.request}",
         "op": found.request.op,

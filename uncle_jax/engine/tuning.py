@@ -7,12 +7,12 @@ whose learning is the same, which is what makes a grid cheap.
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from jax import Array
 
-from uncle_jax.config import Config, replace
+from uncle_jax.config import Config, Hypernetwork, part, replace
 from uncle_jax.data.benchmark import Benchmark
 from uncle_jax.engine.sequence import run_sequence
 from uncle_jax.errors import UncleError
@@ -20,12 +20,6 @@ from uncle_jax.evaluation.answers import Run
 from uncle_jax.methods import registry
 from uncle_jax.methods.multihead.derpp import Derpp
 from uncle_jax.requests import Request, retained, validate
-
-UNLEARNING = frozenset({
-    "unlearn_lr", "gamma", "noise", "noise_samples", "noise_form", "burn_in", "burn_in_decay",
-    "burn_in_floor", "embedding_after",
-})  # fmt: skip
-"""Settings of `Config` that learning does not read."""
 
 
 class Point(NamedTuple):
@@ -55,12 +49,16 @@ class Trial:
 
 
 def points(
-    name: str, config: Config, own: Mapping[str, str], grid: Mapping[str, Sequence[str]]
+    name: str,
+    config: Config,
+    own: Mapping[str, str],
+    grid: Mapping[str, Sequence[str]],
+    preset: Any = None,
 ) -> list[Point]:
     """`name` with its settings `own` as they are, then under every choice from `grid`.
 
-    Keys of `grid` are those of `--set`: "gamma", or "scrub.lr" for the method's own.
-    Raises UncleError.
+    Keys of `grid` are Config's, or METHOD.KEY for the method's own. `preset`: UnCLe's settings
+    for the benchmark. Raises UncleError.
     """
     factory = registry.find(name)
     result = []
@@ -68,17 +66,17 @@ def points(
         changes = dict(zip(grid, choice, strict=False))
         mine = {k.rpartition(".")[2]: v for k, v in changes.items() if "." in k}
         theirs = {k: v for k, v in changes.items() if "." not in k}
-        settings = registry.settings_of(name, factory, dict(own) | mine)
+        settings = registry.settings_of(name, factory, dict(own) | mine, preset)
         result.append(Point(name, changes, replace(config, theirs), settings))
     return result
 
 
 def learning_of(point: Point) -> tuple:
     """What decides `point`'s learned state: points of equal ones can share it."""
-    config = tuple((k, v) for k, v in asdict(point.config).items() if k not in UNLEARNING)
-    if isinstance(point.settings, Derpp):
-        return (*config, *((f.name, getattr(point.settings, f.name)) for f in fields(Derpp)))
-    return (*config, point.name, point.settings)
+    for kind in (Derpp, Hypernetwork):
+        if isinstance(point.settings, kind):
+            return point.config, part(kind, point.settings)
+    return point.config, point.name, point.settings
 
 
 def check(requests: Sequence[Request], n_tasks: int) -> None:

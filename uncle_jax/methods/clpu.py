@@ -18,7 +18,6 @@ from jax import Array
 from uncle_jax.config import Config
 from uncle_jax.core import resnet
 from uncle_jax.core.inputs import (
-    BATCH_INDEPENDENT,
     TaskInput,
     batches_of,
     fit_images,
@@ -177,7 +176,7 @@ def step(
 @functools.partial(jax.jit, static_argnums=0)
 def predict(net: Networks, params: Any, stats: Any, inputs: TaskInput, images: Array) -> Array:
     """Logits [B, Y] as at test, of fitted images [B, H, W, D]."""
-    from_batch = net.config.norm_stats != BATCH_INDEPENDENT
+    from_batch = not net.config.batch_independent
     x = normalise(images, inputs)
     raw = resnet.apply(net.module, params, stats, x, train=False, batch_stats=from_batch)[0]
     return mask_logits(raw, inputs)

@@ -14,7 +14,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from uncle_jax.config import read_into
+from uncle_jax.config import filled, read_into
 from uncle_jax.errors import UncleError, allowed
 
 Factory = Callable[..., Any]
@@ -102,9 +102,10 @@ def _from_file(path: Path) -> Any:
     return module
 
 
-def settings_of(name: str, factory: Factory, changes: Mapping[str, str]) -> Any:
+def settings_of(name: str, factory: Factory, changes: Mapping[str, str], preset: Any = None) -> Any:
     """`factory`'s settings with `changes` (text values by field); None if it has none.
 
+    `preset`: UnCLe's settings for a benchmark, of which a method takes those that it shares.
     Raises UncleError for changes that it does not have.
     """
     parameter = inspect.signature(factory).parameters.get("settings")
@@ -112,7 +113,8 @@ def settings_of(name: str, factory: Factory, changes: Mapping[str, str]) -> Any:
         if changes:
             raise UncleError(f"{short(name)} has no settings of its own, so no {min(changes)}")
         return None
-    return read_into(parameter.default, changes, f"setting of {short(name)}")
+    usual = filled(parameter.default, preset) if preset is not None else parameter.default
+    return read_into(usual, changes, f"setting of {short(name)}")
 
 
 def build(

@@ -5,41 +5,49 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from uncle_jax.config import Config
+from uncle_jax.config import Config, Hypernetwork, Uncle
 from uncle_jax.core import steps
 from uncle_jax.core.loop import OnStep
 from uncle_jax.core.state import CLState, erase_task, snapshot
 from uncle_jax.core.status import checked, unlearned
-from uncle_jax.methods.hypernetwork.learner import Learner, hypernetwork
+from uncle_jax.core.steps import Network
+from uncle_jax.methods.hypernetwork.learner import hypernetwork
 from uncle_jax.methods.protocol import Method
 from uncle_jax.tasks import InputSpec
 
 
 def uncle(
-    spec: InputSpec, n_tasks: int, config: Config | None = None, main_net: nn.Module | None = None
+    spec: InputSpec,
+    n_tasks: int,
+    config: Config | None = None,
+    main_net: nn.Module | None = None,
+    settings: Uncle = Uncle(),
 ) -> Method:
     """UnCLe for up to `n_tasks` tasks of images like `spec`.
 
     `main_net`: any Linen module called as module(x, train=...) with spec.n_classes outputs; by
     default the ResNet that `config.backbone` names. Weights are generated, so it needs none.
     """
-    config = config or Config()
-    learner = hypernetwork(spec, n_tasks, config, main_net)
+    learner = hypernetwork(spec, n_tasks, config, main_net, settings)
 
     def unlearn(state: CLState, task: int, /, *, on_step: OnStep | None = None) -> CLState:
         task = checked(state, task, learned=True)
-        if config.noise == "discard":
-            return _discard(learner, state, task)
-        return _unlearn(learner, state, task, on_step)
+        if settings.noise == "discard":
+            return _discard(learner.network, state, task)
+        return _unlearn(learner.network, settings, state, task, on_step)
 
     def iterations(n_unlearned: int) -> int:
-        return 0 if config.noise == "discard" else burn_in_iterations(config, n_unlearned)
+        return 0 if settings.noise == "discard" else burn_in_iterations(settings, n_unlearned)
 
     return learner.method._replace(name="uncle", unlearn=unlearn, iterations=iterations)
 
 
 def only_learning(
-    spec: InputSpec, n_tasks: int, config: Config | None = None, main_net: nn.Module | None = None
+    spec: InputSpec,
+    n_tasks: int,
+    config: Config | None = None,
+    main_net: nn.Module | None = None,
+    settings: Hypernetwork = Hypernetwork(),
 ) -> Method:
     """UnCLe that answers no unlearning request: the reference of Table 3 and Figures 5 and 7."""
 
@@ -47,46 +55,46 @@ def only_learning(
         del task, on_step
         return state
 
-    learner = hypernetwork(spec, n_tasks, config, main_net)
+    learner = hypernetwork(spec, n_tasks, config, main_net, settings)
     return learner.method._replace(name="only-learning", unlearn=unlearn)
 
 
-def burn_in_iterations(config: Config, n_unlearned: int) -> int:
+def burn_in_iterations(settings: Uncle, n_unlearned: int) -> int:
     """Iterations of the next unlearning: 100, 90, 81, 72, ... with a floor of 20 (Appendix C.2)."""
-    iterations = config.burn_in
+    iterations = settings.burn_in
     for _ in range(n_unlearned):
-        iterations = int(config.burn_in_decay * iterations)
-    return max(iterations, min(config.burn_in_floor, config.burn_in))
+        iterations = int(settings.burn_in_decay * iterations)
+    return max(iterations, min(settings.burn_in_floor, settings.burn_in))
 
 
-def _unlearn(learner: Learner, state: CLState, task: int, on_step: OnStep | None) -> CLState:
-    net = learner.network
-    config = net.config
+def _unlearn(
+    net: Network, settings: Uncle, state: CLState, task: int, on_step: OnStep | None
+) -> CLState:
     key, k_emb, k_noise = jax.random.split(state.key, 3)
     state = erase_task(state, task, net.fresh)  # first, so that drift no longer holds the task
     carry = steps.start_unlearning(net, state)
     anchor = steps.anchor(net, state)
-    iterations = burn_in_iterations(config, int(state.n_unlearned))
-    fixed = config.noise == "fixed"
+    iterations = burn_in_iterations(settings, int(state.n_unlearned))
+    fixed = settings.noise == "fixed"
     for index in range(iterations):
         k_step = state.noise_key if fixed else jax.random.fold_in(k_noise, index)
         carry, losses = steps.unlearn(
-            net, carry, anchor, state.task_emb, state.chunk_emb, task, k_step,
-            np.float32(config.unlearn_lr),
+            net, settings, carry, anchor, state.task_emb, state.chunk_emb, task, k_step,
+            np.float32(settings.unlearn_lr),
         )  # fmt: skip
         if on_step:
             on_step(index + 1, iterations, losses.total)
     task_emb = state.task_emb
-    if config.embedding_after == "redraw":
-        task_emb = task_emb.at[task].set(jax.random.normal(k_emb, (config.embedding,)))
+    if settings.embedding_after == "redraw":
+        task_emb = task_emb.at[task].set(jax.random.normal(k_emb, (net.hyper.embedding,)))
     return snapshot(unlearned(state, task, key, phi=carry.phi, task_emb=task_emb))
 
 
-def _discard(learner: Learner, state: CLState, task: int) -> CLState:
+def _discard(net: Network, state: CLState, task: int) -> CLState:
     """`noise=discard`: e_f is replaced by a random embedding (Appendix E), and nothing else.
 
     Its norm statistics stay, since whoever asks for the task still has the network they belong to.
     """
     key, k_emb, _ = jax.random.split(state.key, 3)
-    emb = jax.random.normal(k_emb, (learner.network.config.embedding,))
+    emb = jax.random.normal(k_emb, (net.hyper.embedding,))
     return snapshot(unlearned(state, task, key, task_emb=state.task_emb.at[task].set(emb)))

@@ -109,8 +109,9 @@ def groups(runs: Iterable[SeedRun]) -> list[Group]:
         made = []
         for (method, changed, *_), seeds in rows.items():
             ordered = tuple(run for _, run in sorted(seeds.items()))
-            config, names = ordered[0].told["config"], [name for name, _ in changed]
-            theirs, same = printed(dataset, requests, method, config, names)
+            told, names = ordered[0].told, [name for name, _ in changed]
+            own = told.get("settings") or {}
+            theirs, same = printed(dataset, requests, method, told["config"], own, names)
             made.append(Row(method, dict(changed), ordered, theirs, same and not remarks))
         sorted_rows = tuple(sorted(_told_apart(made), key=_order))
         result.append(Group(dataset, name, requests, remarks, sorted_rows))
@@ -138,10 +139,12 @@ def changes(told: Mapping[str, Any]) -> dict[str, str]:
     changed = told.get("changes")
     if changed is None:
         try:
-            base = as_dict(preset(told["dataset"], told.get("preset")).config)
+            usual = preset(told["dataset"], told.get("preset"))
+            base = as_dict(usual.uncle) | as_dict(usual.config)
         except UncleError:
             base = {}
-        changed = {k: v for k, v in told["config"].items() if k in base and v != base[k]}
+        ours = told["config"] | (told.get("settings") or {})
+        changed = {k: v for k, v in ours.items() if k in base and v != base[k]}
     return {key: _text(changed[key]) for key in sorted(changed)}
 
 

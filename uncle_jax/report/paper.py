@@ -33,6 +33,11 @@ class Numbers:
     relapse: float | None = None
     seconds: float | None = None  # of one unlearning, on a V100
 
+    def told(self) -> dict[str, float]:
+        """The metrics that are printed, by name."""
+        metrics = {name: getattr(self, name) for name in ("RA", "FA", "spill", "relapse")}
+        return {name: value for name, value in metrics.items() if value is not None}
+
 
 # Table 1, sequence 1: RA, FA on each of DATASETS. The same means as in Tables 14, 17, 20 and 23.
 TABLE_1: Mapping[str, tuple[float | None, ...]] = {
@@ -336,19 +341,29 @@ def numbers(
 
 
 def printed(
-    dataset: str, requests: str, method: str, config: Mapping[str, Any], changes: Iterable[str]
+    dataset: str,
+    requests: str,
+    method: str,
+    config: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    changes: Iterable[str],
 ) -> tuple[Numbers | None, bool]:
     """What the paper prints of a run, and whether the run has the paper's setting.
 
     That is a sequence of Table 4 and the preset "paper", with no `changes` (their keys) but those
-    that the paper has numbers of: UnCLe's `noise`, and a ResNet-18 for a ResNet-50.
+    that the paper has numbers of: UnCLe's `noise`, and a ResNet-18 for a ResNet-50. `config` and
+    `settings` are config.json's: every learner's, and the method's own.
     """
     sequences = TABLE_4.get(dataset, ())
     if dataset not in DATASETS or requests not in sequences:
         return None, False
-    base = as_dict(preset(dataset, "paper").config)
+    theirs = preset(dataset, "paper")
+    base = as_dict(theirs.config)
     differs = {k for k in base.keys() | config.keys() if base.get(k, ()) != config.get(k, ())}
+    usual = as_dict(theirs.uncle)  # which the hypernetwork's other learners share in part
+    differs |= {k for k in usual.keys() & settings.keys() if usual[k] != settings[k]}
     resnet18 = config.get("backbone") == "resnet18" != base["backbone"]
-    may = ({"noise"} if method == "uncle" else set()) | ({"backbone"} if resnet18 else set())
-    noise, seq = config.get("noise", "gaussian"), sequences.index(requests) + 1
+    may = {"noise", "uncle.noise"} if method == "uncle" else set()
+    may |= {"backbone"} if resnet18 else set()
+    noise, seq = settings.get("noise", "gaussian"), sequences.index(requests) + 1
     return numbers(dataset, seq, method, noise, resnet18), differs | set(changes) <= may

@@ -4,12 +4,16 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from uncle_jax.config import Config
 from uncle_jax.errors import UncleError
 from uncle_jax.evaluation.metrics import all_metrics
 from uncle_jax.requests import parse
+
+HYPERNETWORK = ("uncle", "hnet", "rt-hnet", "jit-hnet", "gkt-hnet", "only-learning")
 
 
 class SeedRun(NamedTuple):
@@ -71,7 +75,23 @@ def _read_seed(path: Path, seed: int, summary: Mapping[str, Any]) -> SeedRun | s
         return f"{path} is not finished: it has no metrics.csv"
     except (OSError, LookupError, TypeError, AttributeError, ValueError) as error:
         raise UncleError(f"{path} is damaged ({type(error).__name__}: {error})") from None
-    return SeedRun(path, seed, told, accuracy, metrics, times, summary)
+    return SeedRun(path, seed, modern(told), accuracy, metrics, times, summary)
+
+
+def modern(told: Mapping[str, Any]) -> dict[str, Any]:
+    """config.json; of a run from when Config held UnCLe's settings, as it would be today."""
+    shared = {field.name for field in fields(Config)}
+    config = {key: value for key, value in told["config"].items() if key in shared}
+    moved = {key: value for key, value in told["config"].items() if key not in shared}
+    if not moved or told["method"] not in HYPERNETWORK:
+        return {**told, "config": config}
+    changes = told.get("changes")
+    if changes is not None:
+        names = {key: f"{told['method']}.{key}" if key in moved else key for key in changes}
+        changes = {names[key]: value for key, value in changes.items()}
+    return {**told, "config": config, "settings": moved | (told.get("settings") or {})} | (
+        {} if changes is None else {"changes": changes}
+    )
 
 
 def older_times(seed: int, summary: Mapping[str, Any]) -> dict[str, Any] | None:

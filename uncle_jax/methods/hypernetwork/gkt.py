@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from uncle_jax.config import Config
+from uncle_jax.config import Config, Hypernetwork
 from uncle_jax.core.loop import OnStep, descend
 from uncle_jax.core.state import CLState, snapshot
 from uncle_jax.core.status import checked, describe, unlearned
@@ -24,7 +24,7 @@ from uncle_jax.tasks import InputSpec
 
 
 @dataclass(frozen=True)
-class GktHnet(Generated):
+class GktHnet(Generated, Hypernetwork):
     """GKT's, on phi and embeddings; all of it inferred."""
 
 
@@ -54,7 +54,7 @@ def gkt_hnet(
     settings: GktHnet = GktHnet(),
 ) -> Method:
     """GKT on the hypernetwork: data-free; the forgotten task is never distilled."""
-    learner = hypernetwork(spec, n_tasks, config or Config(), main_net)
+    learner = hypernetwork(spec, n_tasks, config, main_net, settings)
     net = learner.network
 
     def unlearn(state: CLState, task: int, /, *, on_step: OnStep | None = None) -> CLState:

@@ -1,7 +1,6 @@
 """JiT-Hnet (Appendix F): JiT's smoothing of the forgotten task's network, by way of phi."""
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -13,11 +12,10 @@ import numpy as np
 import optax
 from jax import Array
 
-from uncle_jax.config import Config
+from uncle_jax.config import Config, Count, Hypernetwork, Positive
 from uncle_jax.core import objectives, resnet, steps
 from uncle_jax.core.hypernet import Phi
 from uncle_jax.core.inputs import (
-    BATCH_INDEPENDENT,
     TaskInput,
     batches_of,
     fit_images,
@@ -38,24 +36,17 @@ from uncle_jax.tasks import InputSpec, as_data
 
 
 @dataclass(frozen=True)
-class JitHnet:
+class JitHnet(Hypernetwork):
     """JiT-Hnet's settings: JiT's, on phi."""
 
-    lr: float = 1e-2  # of plain SGD on phi; inferred: of 3e-3, 1e-2, 3e-2 the least that forgets
+    lr: Positive = 1e-2  # of plain SGD on phi; inferred: of 3e-3, 1e-2, 3e-2 the least that forgets
     # on permuted digits (validation, seed 10); JiT's 3e-4 unclipped diverges
-    sigma: float = 0.5  # of the noise on normalised images (JiT)
-    copies: int = 25  # noisy ones of each image (JiT)
-    batch: int = 128  # JiT
-    clip_norm: float | None = 1.0  # of phi's gradient; inferred: without it phi diverges to nan
+    sigma: Positive = 0.5  # of the noise on normalised images (JiT)
+    copies: Count = 25  # noisy ones of each image (JiT)
+    batch: Count = 128  # JiT
+    # of phi's gradient when unlearning; inferred: without it phi diverges to nan
+    unlearn_clip_norm: Positive | None = 1.0
     reg: bool = False  # whether beta L_reg holds the retained tasks (inferred: the paper's do not)
-
-    def __post_init__(self) -> None:
-        for name in ("copies", "batch"):
-            if getattr(self, name) < 1:
-                raise UncleError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("lr", "sigma", "clip_norm"):
-            if getattr(self, name) is not None and not 0 < getattr(self, name) < math.inf:
-                raise UncleError(f"{name} must be above 0, not {getattr(self, name)}")
 
 
 def jit_hnet(
@@ -66,7 +57,7 @@ def jit_hnet(
     settings: JitHnet = JitHnet(),
 ) -> Method:
     """JiT on the hypernetwork; it reads the forgotten task's data."""
-    learner = hypernetwork(spec, n_tasks, config or Config(), main_net)
+    learner = hypernetwork(spec, n_tasks, config, main_net, settings)
     net = learner.network
 
     def unlearn(
@@ -124,7 +115,7 @@ class Noisy(NamedTuple):
 
 
 def _outputs(net: Network, about: About, theta: Any, x: Array) -> Array:
-    from_batch = net.config.norm_stats != BATCH_INDEPENDENT
+    from_batch = not net.config.batch_independent
     raw = resnet.apply(net.module, theta, about.stats, x, train=False, batch_stats=from_batch)[0]
     return jnp.where(jnp.arange(raw.shape[-1]) < about.task.n_classes, raw, ABSENT)
 
@@ -166,11 +157,11 @@ def step(
             reg = objectives.drift(
                 phi, anchor, task_emb, about.chunk_emb, net.layout, net.drift_gains
             )
-            total += net.config.beta * reg
+            total += net.hyper.beta * reg
         return total
 
     value, grad = jax.value_and_grad(loss)(phi)
-    if settings.clip_norm is not None:
-        clip = optax.clip_by_global_norm(settings.clip_norm)
+    if settings.unlearn_clip_norm is not None:
+        clip = optax.clip_by_global_norm(settings.unlearn_clip_norm)
         grad, _ = clip.update(grad, clip.init(phi))
     return descend(phi, grad, settings.lr), value

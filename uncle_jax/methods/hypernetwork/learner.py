@@ -10,10 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from uncle_jax.config import Config
+from uncle_jax.config import Config, Hypernetwork, part
 from uncle_jax.core import resnet, steps
 from uncle_jax.core.inputs import (
-    BATCH_INDEPENDENT,
     TaskInput,
     batches_of,
     fit_images,
@@ -37,9 +36,13 @@ class Learner(NamedTuple):
 
 
 def hypernetwork(
-    spec: InputSpec, n_tasks: int, config: Config | None = None, main_net: nn.Module | None = None
+    spec: InputSpec,
+    n_tasks: int,
+    config: Config | None = None,
+    main_net: nn.Module | None = None,
+    settings: Hypernetwork = Hypernetwork(),
 ) -> Learner:
-    """A learner for up to `n_tasks` tasks of images like `spec`.
+    """A learner for up to `n_tasks` tasks of images like `spec`; `settings` may be a subclass's.
 
     `main_net`: any Linen module called as module(x, train=...) with spec.n_classes outputs; by
     default the ResNet that `config.backbone` names. Weights are generated, so it needs none.
@@ -47,7 +50,7 @@ def hypernetwork(
     config = config or Config()
     main_net = main_net or resnet.from_config(config, spec.n_classes)
     shape = input_shape(spec, config.image_size)
-    net = network(main_net, shape, config)
+    net = network(main_net, shape, config, part(Hypernetwork, settings))
 
     def init(key: Array) -> CLState:
         return steps.init(net, n_tasks, key)
@@ -91,6 +94,7 @@ def hypernetwork(
         learn,
         unlearn,
         logits,
+        settings=settings,
         iterations=lambda n: 0,
         network=task_network,
         partial=partial_states,
@@ -99,10 +103,14 @@ def hypernetwork(
 
 
 def hnet(
-    spec: InputSpec, n_tasks: int, config: Config | None = None, main_net: nn.Module | None = None
+    spec: InputSpec,
+    n_tasks: int,
+    config: Config | None = None,
+    main_net: nn.Module | None = None,
+    settings: Hypernetwork = Hypernetwork(),
 ) -> Method:
     """The learner alone: an unlearned task is no longer held in place, and that is all."""
-    return hypernetwork(spec, n_tasks, config, main_net).method
+    return hypernetwork(spec, n_tasks, config, main_net, settings).method
 
 
 def partial_states(present: CLState, arrays: Mapping[str, Any], task: int) -> list[CLState]:
@@ -138,7 +146,7 @@ def _learn(
     """`state` with `task` learned from images on the device, fitted to the network's input."""
     config = net.config
     key, k_emb, k_order = jax.random.split(state.key, 3)
-    emb = jax.random.normal(k_emb, (config.embedding,))  # Algorithm 1, line 1
+    emb = jax.random.normal(k_emb, (net.hyper.embedding,))  # Algorithm 1, line 1
     carry = steps.start_learning(net, state, emb)
     anchor = steps.anchor(net, state)
     train_chunks = jnp.asarray(state.n_requests == 0, jnp.float32)
@@ -155,10 +163,10 @@ def _learn(
     carry = run_epochs(config, k_order, len(labels), carry, step, on_step, inflight)
     # theta moved faster than its running statistics: let them settle on the final theta.
     own = carry.stats
-    if config.norm_calibration and config.norm_stats == BATCH_INDEPENDENT and jax.tree.leaves(own):
+    if net.hyper.norm_calibration and config.batch_independent and jax.tree.leaves(own):
         theta = steps.theta(net, carry.phi, carry.emb, carry.chunk_emb)
         order = jax.random.permutation(jax.random.fold_in(k_order, config.epochs), len(labels))
-        order = np.resize(np.asarray(order), (config.norm_calibration, config.batch_size))
+        order = np.resize(np.asarray(order), (net.hyper.norm_calibration, config.batch_size))
         for batch in order:
             own = steps.calibrate(net, theta, own, inputs, batch_of(batch)[0])
 

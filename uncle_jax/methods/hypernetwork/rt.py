@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 from jax import Array
 
-from uncle_jax.config import Config
+from uncle_jax.config import Config, Hypernetwork
 from uncle_jax.core.loop import OnStep, steps_per_epoch
 from uncle_jax.core.state import CLState, snapshot
 from uncle_jax.core.status import UNLEARNED, checked, describe
@@ -17,11 +17,15 @@ from uncle_jax.tasks import Data, InputSpec
 
 
 def rt_hnet(
-    spec: InputSpec, n_tasks: int, config: Config | None = None, main_net: nn.Module | None = None
+    spec: InputSpec,
+    n_tasks: int,
+    config: Config | None = None,
+    main_net: nn.Module | None = None,
+    settings: Hypernetwork = Hypernetwork(),
 ) -> Method:
     """Retraining with a hypernetwork: reads all retained tasks' data, keeps nothing of before."""
     config = config or Config()
-    learner = hypernetwork(spec, n_tasks, config, main_net)
+    learner = hypernetwork(spec, n_tasks, config, main_net, settings)
 
     def unlearn(
         state: CLState, task: int, past: Past | None = None, /, *, on_step: OnStep | None = None

@@ -5,7 +5,6 @@ holds UniCLUN's unlearning to be "effectively equivalent to our adaptation of Ba
 """
 
 import functools
-import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,9 +14,9 @@ import numpy as np
 import optax
 from jax import Array
 
+from uncle_jax.config import Count, NonNegative, Share
 from uncle_jax.core.loop import OnStep, TrainState, epoch_order, steps_per_epoch
 from uncle_jax.core.losses import cross_entropy
-from uncle_jax.errors import UncleError, allowed
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.derpp import Algorithm, Derpp, on_derpp
 from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
@@ -27,30 +26,14 @@ from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
 class BadTeacher(Derpp):
     """BadTeacher's settings; what its authors run, not their functions' defaults."""
 
-    lr: float = 1e-4  # Adam's (authors' code)
-    epochs: int = 1  # over forgotten and retained samples together (authors' code)
-    batch_size: int = 256  # authors' code
-    retain_fraction: float = 1.0  # of the buffer; inferred (authors' code: 0.3 of a training set)
+    lr: NonNegative = 1e-4  # Adam's (authors' code)
+    epochs: Count = 1  # over forgotten and retained samples together (authors' code)
+    batch_size: Count = 256  # authors' code
+    retain_fraction: Share = 1.0  # of the buffer; inferred (authors' code: 0.3 of a training set)
     retain_term: Literal["kd", "ce"] = "kd"  # distillation (authors' code) or labels (UnCLe, 2.2)
     reduction: Literal["mean", "batchmean"] = "mean"  # of KL: also over classes (authors' code)
-    w_forget: float = 1.0  # of forgotten samples' terms
-    w_retain: float = 1.0  # of retained samples' terms
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise UncleError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("lr", "w_forget", "w_retain"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UncleError(f"{name} must not be negative, not {getattr(self, name)}")
-        if not 0 < self.retain_fraction <= 1:
-            raise UncleError(
-                f"retain_fraction must be above 0 and at most 1, not {self.retain_fraction}"
-            )
-        for name, options in (("retain_term", ("kd", "ce")), ("reduction", ("mean", "batchmean"))):
-            if getattr(self, name) not in options:
-                raise allowed(name, getattr(self, name), options)
+    w_forget: NonNegative = 1.0  # of forgotten samples' terms
+    w_retain: NonNegative = 1.0  # of retained samples' terms
 
 
 @dataclass(frozen=True)
@@ -58,8 +41,8 @@ class Uniclun(BadTeacher):
     """UniCLUN's: KL summed over classes, L = gamma * L_retain + (1 - gamma) * L_forget."""
 
     reduction: Literal["mean", "batchmean"] = "batchmean"  # authors' code
-    w_forget: float = 0.5  # the paper's 1 - gamma; inferred
-    w_retain: float = 0.5  # the paper's gamma; inferred
+    w_forget: NonNegative = 0.5  # the paper's 1 - gamma; inferred
+    w_retain: NonNegative = 0.5  # the paper's gamma; inferred
 
 
 def mixed_target(incompetent: Array, competent: Array, forget: Array) -> Array:

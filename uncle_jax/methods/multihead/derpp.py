@@ -19,7 +19,7 @@ import numpy as np
 import optax
 from jax import Array
 
-from uncle_jax.config import Config
+from uncle_jax.config import Config, Count, NonNegative, Settings, part
 from uncle_jax.core.inputs import batches_of
 from uncle_jax.core.loop import Inflight, OnStep, descend, run_epochs
 from uncle_jax.core.losses import cross_entropy
@@ -34,24 +34,16 @@ from uncle_jax.tasks import Data, InputSpec
 
 
 @dataclass(frozen=True)
-class Derpp:
+class Derpp(Settings):
     """DER++'s own settings; those of a baseline on it come on top."""
 
-    buffer_per_task: int = 500  # samples; inferred from the authors' code (CLPU: 200)
-    w_mse: float = 0.5  # of the logits' mean squared error (CLPU; the paper's beta)
-    w_ce: float = 1.0  # of the buffer's cross-entropy (CLPU; the paper's alpha)
-    replay_batch: int | None = None  # over all earlier tasks; None: as many as the batch (inferred)
+    buffer_per_task: Count = 500  # samples; inferred from the authors' code (CLPU: 200)
+    w_mse: NonNegative = 0.5  # of the logits' mean squared error (CLPU; the paper's beta)
+    w_ce: NonNegative = 1.0  # of the buffer's cross-entropy (CLPU; the paper's alpha)
+    # over all earlier tasks; None: as many as the batch (inferred)
+    replay_batch: Count | None = None
     norm: Literal["joint", "apart"] = "joint"  # batch and replay batch are normalised (BUILD.md)
     forget_source: Literal["full", "buffer"] = "full"  # the forgotten task's data (inferred)
-
-    def __post_init__(self) -> None:
-        for name in ("buffer_per_task", "replay_batch"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UncleError(f"{name} must be at least 1, not {value}")
-        for name in ("w_mse", "w_ce"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UncleError(f"{name} must not be negative, not {getattr(self, name)}")
 
 
 @flax.struct.dataclass
@@ -70,10 +62,10 @@ class ReplayState:
 Algorithm = Callable[[Model, Request, Array, OnStep | None], Model]
 """(model before, request, key, on_step) -> model after."""
 
-Settings = TypeVar("Settings", bound=Derpp, contravariant=True)
+Chosen = TypeVar("Chosen", bound=Derpp, contravariant=True)
 
 
-class Baseline(Protocol[Settings]):
+class Baseline(Protocol[Chosen]):
     """What `on_derpp` declares: builds the `Method`, with the settings it was declared with."""
 
     def __call__(
@@ -82,7 +74,7 @@ class Baseline(Protocol[Settings]):
         n_tasks: int,
         config: Config | None = None,
         main_net: nn.Module | None = None,
-        settings: Settings = ...,
+        settings: Chosen = ...,
     ) -> Method: ...
 
 
@@ -108,12 +100,12 @@ class Replay(NamedTuple):
 
 def on_derpp(
     name: str,
-    make: Callable[[MultiHead, Settings], Algorithm],
-    settings: Settings,
+    make: Callable[[MultiHead, Chosen], Algorithm],
+    settings: Chosen,
     reads: Reads,
     doc: str,
     restart: bool = False,
-) -> Baseline[Settings]:
+) -> Baseline[Chosen]:
     """A baseline: DER++ that answers an unlearn request with the algorithm `make(net, settings)`.
 
     `settings` are the default ones. `reads` is what the algorithm reads with `forget_source=full`:
@@ -127,7 +119,7 @@ def on_derpp(
         n_tasks: int,
         config: Config | None = None,
         main_net: nn.Module | None = None,
-        settings: Settings = default,
+        settings: Chosen = default,
     ) -> Method:
         net = multihead.multihead(spec, n_tasks, config or Config(), main_net)
         return _method(name, net, settings, reads, make(net, settings), restart)
@@ -142,7 +134,7 @@ def _method(
 ) -> Method:
     needs = reads
     # DER++'s own part: all baselines that learn alike share the compiled steps.
-    learning = Derpp(*(getattr(settings, field.name) for field in dataclasses.fields(Derpp)))
+    learning = part(Derpp, settings)
     if reads in ("forget", "forget+retain") and settings.forget_source == "buffer":
         reads = "buffer"
 

@@ -18,58 +18,42 @@ import numpy as np
 import optax
 from jax import Array
 
-from uncle_jax.core.inputs import BATCH_INDEPENDENT
+from uncle_jax.config import Count, NonNegative, NonNegativeInt, Positive, Settings, Share
 from uncle_jax.core.loop import OnStep, descend
 from uncle_jax.core.losses import kl
 from uncle_jax.core.resnet import Block, Bottleneck
 from uncle_jax.core.steps import Network
-from uncle_jax.errors import UncleError
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.derpp import Algorithm, Derpp, on_derpp
 from uncle_jax.methods.multihead.network import Model, MultiHead, Request
 
 
 @dataclass(frozen=True)
-class Generated:
+class Generated(Settings):
     """How a student learns from generated images: JiT's code for a CNN where not said otherwise."""
 
-    generator_iters: int = 2  # steps of the generator a pseudo-batch (JiT's code; GKT's: 1)
-    student_iters: int = 15  # of the student, on the same z (JiT's code; GKT's: 10)
-    student_steps: int = 1000  # of the student a request, to the next whole pseudo-batch; inferred
+    # steps of the generator a pseudo-batch (JiT's code; GKT's: 1)
+    generator_iters: NonNegativeInt = 2
+    student_iters: Count = 15  # of the student, on the same z (JiT's code; GKT's: 10)
+    # of the student a request, to the next whole pseudo-batch; inferred
     # from the paper's unlearning times
-    batch: int = 128  # JiT's code; GKT's: 256
-    generator_lr: float = 1e-3  # of Adam (GKT's code); inferred here
-    student_lr: float = 1e-3  # of Adam (GKT's code); inferred here
-    clip_norm: float = 5.0  # of either gradient (both codes)
-    beta_at: float = 5.0  # of the attention transfer (JiT's code; GKT's: 250)
-    latent: int = 128  # size of z (both codes)
-    generator_width: int | None = None  # channels; None: twice the main network's width, which is
+    student_steps: Count = 1000
+    batch: Count = 128  # JiT's code; GKT's: 256
+    generator_lr: NonNegative = 1e-3  # of Adam (GKT's code); inferred here
+    student_lr: NonNegative = 1e-3  # of Adam (GKT's code); inferred here
+    transfer_clip_norm: Positive = 5.0  # of either gradient (both codes)
+    beta_at: NonNegative = 5.0  # of the attention transfer (JiT's code; GKT's: 250)
+    latent: Count = 128  # size of z (both codes)
+    generator_width: Count | None = None  # channels; None: twice the main network's width, which is
     # both codes' 128 for the paper's networks
-
-    def __post_init__(self) -> None:
-        for name in ("student_iters", "student_steps", "batch", "latent", "generator_width"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UncleError(f"{name} must be at least 1, not {value}")
-        for name in ("generator_iters", "generator_lr", "student_lr", "beta_at"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UncleError(f"{name} must not be negative, not {getattr(self, name)}")
-        if not 0 < self.clip_norm < math.inf:
-            raise UncleError(f"clip_norm must be above 0, not {self.clip_norm}")
 
 
 @dataclass(frozen=True)
 class Gkt(Generated, Derpp):
     """GKT's settings, beside DER++'s."""
 
-    gate: float | None = None  # the largest probability that the forgotten head may have on a used
+    gate: Share | None = None  # the largest probability that the forgotten head may have on a used
     # image; None: any. Both codes: 0.01 for the forgotten class; inferred: no gate between heads
-
-    def __post_init__(self) -> None:
-        Generated.__post_init__(self)
-        Derpp.__post_init__(self)
-        if self.gate is not None and not 0 < self.gate <= 1:
-            raise UncleError(f"gate must be above 0 and at most 1, not {self.gate}")
 
 
 class Transfer(NamedTuple):
@@ -182,7 +166,7 @@ def look(
     As resnet.apply. A module without Block or Bottleneck has no stages.
     """
     variables = {"params": model.params, "batch_stats": model.stats}
-    live = train or net.config.norm_stats != BATCH_INDEPENDENT
+    live = train or not net.config.batch_independent
     outputs, moved = net.module.apply(
         variables,
         x,
@@ -206,7 +190,9 @@ def generator_of(net: MultiHead | Network, settings: Generated) -> Generator:
 
 def direction(settings: Generated) -> optax.GradientTransformation:
     """Gradient -> direction of either player: Adam's, after clipping."""
-    return optax.chain(optax.clip_by_global_norm(settings.clip_norm), optax.scale_by_adam())
+    return optax.chain(
+        optax.clip_by_global_norm(settings.transfer_clip_norm), optax.scale_by_adam()
+    )
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

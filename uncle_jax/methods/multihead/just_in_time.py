@@ -5,7 +5,6 @@ input does: it descends on a local Lipschitz ratio, estimated with noisy copies 
 """
 
 import functools
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -15,10 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from uncle_jax.config import Count, NonNegative, Positive
 from uncle_jax.core import resnet
-from uncle_jax.core.inputs import BATCH_INDEPENDENT
 from uncle_jax.core.loop import OnStep, descend, epoch_order
-from uncle_jax.errors import UncleError, allowed
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.derpp import Algorithm, Derpp, on_derpp
 from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
@@ -28,26 +26,15 @@ from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
 class Jit(Derpp):
     """JiT's settings: those of its authors' full-class experiments with a CNN."""
 
-    lr: float = 3e-4  # of plain SGD (authors' code, VGG; inferred for a ResNet)
-    sigma: float = 0.5  # noise of the normalised input (authors' code, VGG; inferred for a ResNet)
-    copies: int = 25  # noisy ones of each image (authors' code)
-    batch: int = 128  # authors' code; the loss is a sum, so lr goes with it
+    lr: NonNegative = 3e-4  # of plain SGD (authors' code, VGG; inferred for a ResNet)
+    # noise of the normalised input (authors' code, VGG; inferred for a ResNet)
+    sigma: Positive = 0.5
+    copies: Count = 25  # noisy ones of each image (authors' code)
+    batch: Count = 128  # authors' code; the loss is a sum, so lr goes with it
     mode: Literal["eval", "train"] = "eval"  # norm statistics: the running ones, or the batch's,
     # which every forward then moves; inferred: their code never calls eval(), but on nets without
     accumulate: bool = False  # step along the sum of all gradients so far, as the authors' code
     # does (its loop never zeroes them); the paper does not
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("copies", "batch"):
-            if getattr(self, name) < 1:
-                raise UncleError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if not 0 <= self.lr < math.inf:
-            raise UncleError(f"lr must not be negative, not {self.lr}")
-        if not 0 < self.sigma < math.inf:
-            raise UncleError(f"sigma must be above 0, not {self.sigma}")
-        if self.mode not in ("eval", "train"):
-            raise allowed("mode", self.mode, ("eval", "train"))
 
 
 class Smoothing(NamedTuple):
@@ -120,7 +107,7 @@ def look(
     index: Array | np.int32,
 ) -> tuple[Array, Array, Any]:
     """(logits [B, Y] of noisy copy number `index`, its distances [B], norm statistics after)."""
-    from_batch = net.config.norm_stats != BATCH_INDEPENDENT
+    from_batch = not net.config.batch_independent
     train = settings.mode == "train"
     x = multihead.normalise(net, rows.images, rows.tasks)
     copy, distance = noisy_copy(x, jax.random.fold_in(key, index), settings.sigma, weights)

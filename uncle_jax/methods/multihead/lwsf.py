@@ -9,7 +9,6 @@ Shapes: B batch, T tasks, Y classes of a task, P mnemonic codes of earlier tasks
 
 import dataclasses
 import functools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -22,9 +21,8 @@ import numpy as np
 import optax
 from jax import Array
 
-from uncle_jax.config import Config
+from uncle_jax.config import Config, Count, NonNegative, NonNegativeInt, Positive, Settings
 from uncle_jax.core import resnet
-from uncle_jax.core.inputs import BATCH_INDEPENDENT
 from uncle_jax.core.loop import (
     Inflight,
     OnStep,
@@ -52,31 +50,19 @@ from uncle_jax.tasks import Data, InputSpec
 
 
 @dataclass(frozen=True)
-class Lwsf:
+class Lwsf(Settings):
     """LWSF's own settings; the optimiser, epochs, batch and learning rate are Config's."""
 
-    w_ce: float = 1.0  # of CE(x) + CE(x_hat) (the paper; CLPU's code takes their mean: 0.5)
-    lambda_ewc: float = 100.0  # CLPU's code
-    gamma_lsf: float = 10.0  # of the codes' cross-entropy (CLPU's code)
-    alpha_lwf: float = 1.0  # of the distillation (CLPU's code)
-    temperature: float = 2.0  # of the distillation (CLPU's code)
+    w_ce: NonNegative = 1.0  # of CE(x) + CE(x_hat) (the paper; CLPU's code takes their mean: 0.5)
+    lambda_ewc: NonNegative = 100.0  # CLPU's code
+    gamma_lsf: NonNegative = 10.0  # of the codes' cross-entropy (CLPU's code)
+    alpha_lwf: NonNegative = 1.0  # of the distillation (CLPU's code)
+    temperature: Positive = 2.0  # of the distillation (CLPU's code)
     # Epochs that train the heads alone, before the others; none while no task is learned.
-    head_epochs: int | None = None  # None: as many as the others (CLPU's code)
-    fisher_images: int | None = 1024  # of the task's; inferred (CLPU's code: all; None)
-    fisher_batch: int = 16  # per-image gradients held at once; a matter of memory only
+    head_epochs: NonNegativeInt | None = None  # None: as many as the others (CLPU's code)
+    fisher_images: Count | None = 1024  # of the task's; inferred (CLPU's code: all; None)
+    fisher_batch: Count = 16  # per-image gradients held at once; a matter of memory only
     norm: Literal["joint", "apart"] = "joint"  # images and codes; inferred (CLPU's code: apart)
-
-    def __post_init__(self) -> None:
-        for name in ("w_ce", "lambda_ewc", "gamma_lsf", "alpha_lwf", "head_epochs"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value < math.inf:
-                raise UncleError(f"{name} must not be negative, not {value}")
-        for name in ("temperature", "fisher_images", "fisher_batch"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise UncleError(f"{name} must be positive, not {value}")
-        if self.norm not in ("joint", "apart"):
-            raise UncleError(f"norm must be joint or apart, not {self.norm!r}")
 
 
 @flax.struct.dataclass
@@ -360,7 +346,7 @@ def loss_of(
     else:
         of_codes, stats = resnet.apply(net.module, params, stats, earlier.codes, train=True)
     of_codes = cross_entropy(multihead.pick(net, of_codes, earlier.tasks), earlier.labels)
-    from_batch = net.config.norm_stats != BATCH_INDEPENDENT
+    from_batch = not net.config.batch_independent
     before = resnet.apply(net.module, *earlier.old, x, train=False, batch_stats=from_batch)[0]
     total += settings.lambda_ewc * ewc_loss(params, earlier.ewc)
     total += settings.gamma_lsf * jnp.sum(earlier.weights * of_codes)

@@ -18,7 +18,6 @@ from jax import Array
 from uncle_jax.config import Config
 from uncle_jax.core import resnet
 from uncle_jax.core.inputs import (
-    BATCH_INDEPENDENT,
     batches_of,
     fit_images,
     input_shape,
@@ -129,7 +128,7 @@ def forward(
     `train`: the batch's statistics, which move the running ones; otherwise the running ones (or
     with `norm_stats=batch` the batch's), which stay.
     """
-    from_batch = net.config.norm_stats != BATCH_INDEPENDENT
+    from_batch = not net.config.batch_independent
     x = normalise(net, images, tasks)
     outputs, stats = resnet.apply(net.module, params, stats, x, train, batch_stats=from_batch)
     return pick(net, outputs, tasks), stats

@@ -5,7 +5,6 @@ Upper ends of what may be kept: FT goes on from the model that learned the task,
 
 import dataclasses
 import functools
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +14,9 @@ import numpy as np
 import optax
 from jax import Array
 
-from uncle_jax.config import Config
+from uncle_jax.config import Config, Count, Positive
 from uncle_jax.core.loop import OnStep, TrainState, descend, run_epochs
 from uncle_jax.core.losses import cross_entropy
-from uncle_jax.errors import UncleError
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.derpp import Algorithm, Derpp, on_derpp
 from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
@@ -28,15 +26,8 @@ from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
 class Ft(Derpp):
     """Fine-tuning on the retained tasks; the paper names no constants."""
 
-    epochs: int = 5  # inferred from the fine-tuning in SSD's and JiT's code
-    lr: float = 1e-3  # of Adam, constant; inferred (SSD's and JiT's code: SGD at 0.02)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.epochs < 1:
-            raise UncleError(f"epochs must be at least 1, not {self.epochs}")
-        if not 0 < self.lr < math.inf:
-            raise UncleError(f"lr must be positive, not {self.lr}")
+    epochs: Count = 5  # inferred from the fine-tuning in SSD's and JiT's code
+    lr: Positive = 1e-3  # of Adam, constant; inferred (SSD's and JiT's code: SGD at 0.02)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ are, bit for bit. Other tasks' heads never are: the forgotten data gives them no
 """
 
 import functools
-import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,9 +14,9 @@ import numpy as np
 import optax
 from jax import Array
 
+from uncle_jax.config import Count, NonNegative, Share
 from uncle_jax.core.loop import OnStep, TrainState, epoch_order, steps_per_epoch
 from uncle_jax.core.losses import cross_entropy
-from uncle_jax.errors import UncleError, allowed
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.derpp import Algorithm, Derpp, on_derpp
 from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
@@ -29,28 +28,15 @@ Order = Literal["mixed", "apart"]
 class Salun(Derpp):
     """SalUn's settings: the defaults of its authors' code."""
 
-    share: float = 0.5  # of the weights that may change (authors' code: with_0.5)
-    epochs: int = 10  # authors' code
-    batch_size: int = 256  # of the mask's gradients too (authors' code)
-    lr: float = 0.01  # SGD's, constant: its decays lie beyond the epochs (authors' code)
-    momentum: float = 0.9  # authors' code
-    weight_decay: float = 5e-4  # added to the gradient, as torch's (authors' code)
+    share: Share = 0.5  # of the weights that may change (authors' code: with_0.5)
+    epochs: Count = 10  # authors' code
+    batch_size: Count = 256  # of the mask's gradients too (authors' code)
+    lr: NonNegative = 0.01  # SGD's, constant: its decays lie beyond the epochs (authors' code)
+    momentum: NonNegative = 0.9  # authors' code
+    weight_decay: NonNegative = 5e-4  # added to the gradient, as torch's (authors' code)
     # mixed: one shuffle of both (the authors' CIFAR-100 and TinyImageNet); apart: in each epoch
     # first all forgotten samples, then all retained ones (their CIFAR-10 and SVHN)
     order: Order = "mixed"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 < self.share <= 1:
-            raise UncleError(f"share must be above 0 and at most 1, not {self.share}")
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise UncleError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("lr", "momentum", "weight_decay"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UncleError(f"{name} must not be negative, not {getattr(self, name)}")
-        if self.order not in ("mixed", "apart"):
-            raise allowed("order", self.order, ("mixed", "apart"))
 
 
 def top_mask(scores: Any, share: float, among: Any = None) -> Any:

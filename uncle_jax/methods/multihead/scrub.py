@@ -5,7 +5,6 @@ first few only) and one that minimises cross-entropy and distillation on what is
 """
 
 import functools
-import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,9 +14,9 @@ import numpy as np
 import optax
 from jax import Array
 
+from uncle_jax.config import Count, NonNegative, NonNegativeInt, Positive
 from uncle_jax.core.loop import OnStep, TrainState, descend, epoch_order
 from uncle_jax.core.losses import cross_entropy, distillation
-from uncle_jax.errors import UncleError, allowed
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.derpp import Algorithm, Derpp, on_derpp
 from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
@@ -27,37 +26,23 @@ from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
 class Scrub(Derpp):
     """SCRUB's settings: those of its authors' large-scale notebooks (CIFAR-10, Lacuna-10)."""
 
-    epochs: int = 3  # authors' code
-    msteps: int = 2  # the first epochs, those with a forget pass (authors' code)
-    gamma: float = 0.99  # of the retained cross-entropy (authors' code)
-    alpha: float = 0.001  # of the retained distillation (authors' code)
-    temperature: float = 4.0  # of both distillations (authors' code)
+    epochs: Count = 3  # authors' code
+    msteps: NonNegativeInt = 2  # the first epochs, those with a forget pass (authors' code)
+    gamma: NonNegative = 0.99  # of the retained cross-entropy (authors' code)
+    alpha: NonNegative = 0.001  # of the retained distillation (authors' code)
+    temperature: Positive = 4.0  # of both distillations (authors' code)
     optimiser: Literal["sgd", "adam"] = "sgd"  # authors' code; adam: their small-scale notebooks
-    lr: float = 5e-4  # authors' code
-    momentum: float = 0.9  # of sgd (authors' code)
-    weight_decay: float = 5e-4  # added to the gradient, as torch's (authors' code)
-    lr_decay: float = 0.1  # times this for each of the epochs below that is over (authors' code)
+    lr: NonNegative = 5e-4  # authors' code
+    momentum: NonNegative = 0.9  # of sgd (authors' code)
+    weight_decay: NonNegative = 5e-4  # added to the gradient, as torch's (authors' code)
+    # times this for each of the epochs below that is over (authors' code)
+    lr_decay: NonNegative = 0.1
     lr_decay_epochs: tuple[int, ...] = (3, 5, 9)  # authors' code
-    forget_batch: int = 32  # inferred: the authors' for their smaller forget sets
-    retain_batch: int = 128  # inferred: theirs
-    max_forget_steps: int | None = None  # of one forget pass; None: all of the task's images
-    clip_norm: float | None = None  # of the gradient; not in the authors' code (1 in JiT's)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("epochs", "forget_batch", "retain_batch"):
-            if getattr(self, name) < 1:
-                raise UncleError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("msteps", "max_forget_steps", "gamma", "alpha", "lr", "weight_decay"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value < math.inf:
-                raise UncleError(f"{name} must not be negative, not {value}")
-        for name in ("temperature", "clip_norm"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise UncleError(f"{name} must be above 0, not {value}")
-        if self.optimiser not in ("sgd", "adam"):
-            raise allowed("optimiser", self.optimiser, ("sgd", "adam"))
+    forget_batch: Count = 32  # inferred: the authors' for their smaller forget sets
+    retain_batch: Count = 128  # inferred: theirs
+    # of one forget pass; None: all of the task's images
+    max_forget_steps: NonNegativeInt | None = None
+    clip_norm: Positive | None = None  # of the gradient; not in the authors' code (1 in JiT's)
 
 
 def forget_loss(teacher: Array, logits: Array, temperature: float) -> Array:

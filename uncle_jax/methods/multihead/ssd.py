@@ -4,7 +4,6 @@ Weights that matter far more to the forgotten task than to all data are made sma
 """
 
 import functools
-import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from uncle_jax.config import Count, NonNegative
 from uncle_jax.core.loop import OnStep, epoch_order
 from uncle_jax.core.losses import cross_entropy
-from uncle_jax.errors import UncleError, allowed
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.derpp import Algorithm, Derpp, on_derpp
 from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
@@ -25,21 +24,11 @@ from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
 class Ssd(Derpp):
     """SSD's settings: those of its authors for a ResNet on CIFAR."""
 
-    alpha: float = 10.0  # a weight is dampened if I_f > alpha * I (authors' code)
-    lam: float = 1.0  # by lam * I / I_f, at most 1 (authors' code)
-    batch: int = 64  # authors' code; importances depend on it, as batch gradients are squared
+    alpha: NonNegative = 10.0  # a weight is dampened if I_f > alpha * I (authors' code)
+    lam: NonNegative = 1.0  # by lam * I / I_f, at most 1 (authors' code)
+    batch: Count = 64  # authors' code; importances depend on it, as batch gradients are squared
     against: Literal["all", "retained"] = "retained"  # whose I: the retained data's, or those and
     # the forgotten (authors' code, whose D_f is a small share of D; inferred: see `algorithm`)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.batch < 1:
-            raise UncleError(f"batch must be at least 1, not {self.batch}")
-        for name in ("alpha", "lam"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UncleError(f"{name} must not be negative, not {getattr(self, name)}")
-        if self.against not in ("all", "retained"):
-            raise allowed("against", self.against, ("all", "retained"))
 
 
 def batch_loss(logits: Array, labels: Array, weights: Array) -> Array:
