@@ -22,7 +22,7 @@ import jax
 import numpy as np
 import pytest
 
-from uncle_jax.config import Config
+from uncle_jax.config import Config, Uncle
 from uncle_jax.core import layout as layouts
 from uncle_jax.data.benchmark import Benchmark
 from uncle_jax.tasks import Data, InputSpec
@@ -35,16 +35,11 @@ TINY = Config(
     stem="small",
     width=4,
     image_size=None,
-    trunk=(8, 16),
-    embedding=4,
-    chunks=7,
     epochs=2,
     batch_size=16,
-    burn_in=10,
-    burn_in_floor=2,
-    norm_calibration=3,
     eval_batch_size=16,
 )
+HYPER = Uncle(trunk=(8, 16), embedding=4, chunks=7, burn_in=10, burn_in_floor=2, norm_calibration=3)
 SPEC = InputSpec((6, 6, 1), 3, (0.5,), (0.25,))
 
 

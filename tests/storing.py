@@ -16,9 +16,9 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from conftest import SPEC, TINY, Small
+from conftest import HYPER, SPEC, TINY, Small
 
-from uncle_jax.config import Config, fingerprint
+from uncle_jax.config import Config, Uncle, fingerprint
 from uncle_jax.data.benchmark import Benchmark
 from uncle_jax.engine import request as service
 from uncle_jax.engine import resume as sequence
@@ -38,18 +38,17 @@ from uncle_jax.tasks import Data
 
 SEQUENCE = parse("L0 L1 U0 L2 U1")
 # Learns and forgets in a few steps.
-CONFIG = dataclasses.replace(
-    TINY, epochs=4, lr=1e-2, burn_in=40, gamma=1.0, unlearn_lr=1e-2, norm_calibration=2
-)
+CONFIG = dataclasses.replace(TINY, epochs=4, lr=1e-2)
+SETTINGS = dataclasses.replace(HYPER, burn_in=40, gamma=1.0, unlearn_lr=1e-2, norm_calibration=2)
 
 
 @functools.cache  # compiles once a process
 def learner(config: Config = CONFIG, normed: bool = True) -> Method:
-    return uncle(SPEC, 4, config, Small(normed=normed))
+    return uncle(SPEC, 4, config, Small(normed=normed), SETTINGS)
 
 
-def identity(config: Config = CONFIG, normed: bool = True) -> dict:
-    return identity_of("uncle", SPEC, 4, config, Small(normed=normed))
+def identity(settings: Uncle = SETTINGS, normed: bool = True) -> dict:
+    return identity_of("uncle", SPEC, 4, CONFIG, settings, Small(normed=normed))
 
 
 def noise(task: int, split: str, n: int) -> Data:
@@ -76,7 +75,7 @@ def answer_sequence(workdir: Path, on_request=lambda entry: None, keep_history=F
     )
 
     def commit(answer, state):
-        on_request(store.commit(state, sequence.facts_of(store, method, CONFIG, answer)))
+        on_request(store.commit(state, sequence.facts_of(store, method, answer)))
 
     with store:
         return run_sequence(
@@ -110,7 +109,7 @@ def ask(store: Store, word: str, **more) -> dict:
     name = service.order_id(store, op, task)
     order = service.Order(op=op, task=task, **{"id": name, **data, **more})
     state = store.load(template(learner()))
-    return service.answer(store, learner(), CONFIG, state, order, every, on_step)[1]
+    return service.answer(store, learner(), state, order, every, on_step)[1]
 
 
 def load(store: Store):

@@ -7,7 +7,7 @@ import dataclasses
 
 import jax
 import numpy as np
-from conftest import SPEC, TINY, blobs
+from conftest import HYPER, SPEC, TINY, blobs
 
 from uncle_jax.methods.uncle import uncle
 
@@ -19,8 +19,8 @@ GOLDEN = {
 
 def measure() -> dict:
     """One learning step without drift, one with, two unlearning steps; then phi's norm."""
-    config = dataclasses.replace(TINY, epochs=1, burn_in=2)
-    method = uncle(SPEC, 3, config)
+    settings = dataclasses.replace(HYPER, burn_in=2)
+    method = uncle(SPEC, 3, dataclasses.replace(TINY, epochs=1), settings=settings)
     losses: list[float] = []
 
     def note(step, steps, loss):

@@ -9,7 +9,7 @@ import pytest
 
 from uncle_jax.data.permuted import permuted_digits
 from uncle_jax.engine.sequence import run_sequence
-from uncle_jax.methods.registry import METHODS, build
+from uncle_jax.methods.registry import METHODS, build, find, settings_of
 from uncle_jax.presets import preset
 from uncle_jax.requests import retained, table_4
 
@@ -26,10 +26,10 @@ def optimised():
 
 
 def run(name, **changes):
-    config = preset("permuted-digits", "laptop").config
-    config = type(config)(**{**vars(config), **changes})
+    usual = preset("permuted-digits", "laptop")
+    settings = settings_of(name, find(name), changes, usual.uncle)
     benchmark = permuted_digits(seed=0)
-    method = build(name, benchmark.spec, benchmark.n_tasks, config)
+    method = build(name, benchmark.spec, benchmark.n_tasks, usual.config, settings)
     return run_sequence(method, benchmark, table_4("permuted-digits", 1), jax.random.key(0))
 
 

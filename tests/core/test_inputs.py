@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import SPEC, TINY, Small
+from conftest import HYPER, SPEC, TINY, Small
 from PIL import Image
 
 from uncle_jax.core.inputs import (
@@ -83,7 +83,7 @@ def test_tasks_of_other_sizes_and_fewer_classes_are_learned(blob_benchmark):
     tasks = (TaskSpec(2, *[(0.5,) * 3] * 2), TaskSpec(3, *[(0.5,) * 3] * 2))
     spec = InputSpec((12, 12, 3), 3, (0.5,) * 3, (0.5,) * 3, tasks)
     config = dataclasses.replace(TINY, epochs=12)
-    method = uncle(spec, 2, config, Small())
+    method = uncle(spec, 2, config, Small(), HYPER)
     state = method.learn(method.init(jax.random.key(0)), 0, small)
     state = method.learn(state, 1, colour)
     assert evaluate(method, state, 0, small) > 85
@@ -98,7 +98,7 @@ def test_tasks_of_other_sizes_and_fewer_classes_are_learned(blob_benchmark):
 
 
 def test_integers_other_than_uint8_are_refused():
-    method = uncle(SPEC, 2, TINY, Small())
+    method = uncle(SPEC, 2, TINY, Small(), HYPER)
     with pytest.raises(UncleError, match=r"int64 .allowed: uint8"):
         method.learn(method.init(jax.random.key(0)), 0, (np.zeros((3, 6, 6, 1), int), np.arange(3)))
 

@@ -3,7 +3,7 @@
 import flax.linen as nn
 import jax
 import pytest
-from conftest import SPEC, TINY, Small, blobs, same
+from conftest import HYPER, SPEC, TINY, Small, blobs, same
 
 from uncle_jax.core.steps import network
 from uncle_jax.methods.uncle import uncle
@@ -27,7 +27,7 @@ def compiled():
 
 def life(main_net=None):
     """The state after a task was learned and unlearned by a learner of its own."""
-    method = uncle(SPEC, 3, TINY, main_net)
+    method = uncle(SPEC, 3, TINY, main_net, HYPER)
     state = method.learn(method.init(jax.random.key(0)), 1, blobs(2))
     return method.unlearn(state, 1)
 
@@ -41,8 +41,11 @@ def test_a_second_learner_with_equal_settings_compiles_nothing(compiled):
 
 
 def test_equal_arguments_share_a_network():
-    assert network(Small(), (6, 6, 1), TINY) is network(Small(), (6, 6, 1), TINY)
-    assert network(Small(), (6, 6, 1), TINY) is not network(Small(normed=False), (6, 6, 1), TINY)
+    def of(normed):
+        return network(Small(normed=normed), (6, 6, 1), TINY, HYPER)
+
+    assert of(True) is of(True)
+    assert of(True) is not of(False)
 
 
 class Listed(nn.Module):

@@ -1,7 +1,7 @@
 import dataclasses
 
 import pytest
-from conftest import TINY, Small
+from conftest import HYPER, TINY, Small
 
 from uncle_jax.engine.estimate import estimate, in_words, peak_memory
 from uncle_jax.methods.uncle import uncle
@@ -9,12 +9,13 @@ from uncle_jax.requests import parse
 
 
 def test_the_total_is_steps_times_their_measured_seconds(blob_benchmark):
-    config = dataclasses.replace(TINY, epochs=5, burn_in=20)
+    config = dataclasses.replace(TINY, epochs=5)
+    settings = dataclasses.replace(HYPER, burn_in=20)
 
-    def factory(spec, n_tasks, config):
-        return uncle(spec, n_tasks, config, Small())
+    def factory(spec, n_tasks, config, settings):
+        return uncle(spec, n_tasks, config, Small(), settings)
 
-    told = estimate(factory, blob_benchmark, config, parse("L0 L1 U0"))
+    told = estimate(factory, blob_benchmark, config, parse("L0 L1 U0"), settings)
     steps = 2 * 5 * 3  # two tasks, five epochs of 48 images in batches of 16
     evaluations = (1 + 2 + 2) * 3
     expected = (

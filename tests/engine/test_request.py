@@ -3,7 +3,7 @@ import shutil
 import numpy as np
 import pytest
 from conftest import SPEC
-from storing import CONFIG, ask, learner, load, new_store, noise
+from storing import SETTINGS, ask, learner, load, new_store, noise
 
 from uncle_jax.data.npz import read_images, read_npz
 from uncle_jax.engine import request as service
@@ -32,7 +32,7 @@ def test_an_entry_tells_what_was_measured(store):
     assert sorted(entry["accuracy_before"]) == ["0", "1"]
     assert entry["accuracy"]["0"] > 50  # kept
     assert entry["accuracy_before"]["1"] > 50 > entry["accuracy"]["1"]
-    assert entry["procedure"]["iterations"] == CONFIG.burn_in
+    assert entry["procedure"]["iterations"] == SETTINGS.burn_in
     assert entry["seconds"]["optimise"] > 0
     assert entry["state_before"] == store.requests[-2]["state"] != entry["state"]
     assert "1" not in ask(store, "L2", every=99)["accuracy"]  # its test data is gone by now
@@ -71,7 +71,7 @@ def test_damaged_test_data_is_told_and_does_not_stop_a_request(store):
 
 def test_learning_needs_data(store):
     with pytest.raises(UncleError, match="learn 2 needs --data"):
-        service.answer(store, learner(), CONFIG, load(store), Order("L", 2, "x"))
+        service.answer(store, learner(), load(store), Order("L", 2, "x"))
 
 
 class Trap:

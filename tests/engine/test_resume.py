@@ -121,7 +121,7 @@ def test_another_sequence_is_refused(whole):
             sequence.open_sequence(
                 folder / "whole/store", method, key, storing.identity(), print_, history
             )
-    other = storing.identity(storing.TINY)
+    other = storing.identity(storing.HYPER)
     with pytest.raises(UncleError, match="is of another kind: burn_in 40, here 10"):
         sequence.open_sequence(folder / "whole/store", method, key, other, fingerprint({}))
 

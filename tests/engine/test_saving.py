@@ -4,7 +4,7 @@ import dataclasses
 
 import jax
 import pytest
-from conftest import SPEC, TINY, Small, same
+from conftest import HYPER, SPEC, TINY, Small, same
 
 from uncle_jax.engine.saving import restore, save
 from uncle_jax.errors import UncleError
@@ -14,7 +14,7 @@ from uncle_jax.store import checkpoint
 
 @pytest.fixture(scope="module")
 def method():
-    return uncle(SPEC, 2, TINY, Small())
+    return uncle(SPEC, 2, TINY, Small(), HYPER)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_a_save_that_fails_leaves_the_first_one(tmp_path, method, state, monkeyp
 
 def test_another_configurations_state_is_refused(tmp_path, state):
     save(tmp_path, state)
-    other = uncle(SPEC, 2, dataclasses.replace(TINY, embedding=5), Small())
+    other = uncle(SPEC, 2, TINY, Small(), dataclasses.replace(HYPER, embedding=5))
     with pytest.raises(UncleError, match="this configuration wants"):
         restore(tmp_path, other)
 

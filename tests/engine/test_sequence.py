@@ -3,7 +3,7 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
-from conftest import TINY, Small
+from conftest import HYPER, TINY, Small
 
 from uncle_jax.engine.clock import CompileClock
 from uncle_jax.engine.sequence import gather, run_sequence
@@ -15,16 +15,16 @@ from uncle_jax.requests import parse
 
 def test_callbacks_follow_steps_and_requests(spec, blob_benchmark):
     steps, answered = [], []
-    unseen = dataclasses.replace(TINY, beta=0.0987)  # by other tests: it has to compile
+    unseen = dataclasses.replace(HYPER, beta=0.0987)  # by other tests: it has to compile
     run = run_sequence(
-        uncle(spec, 4, unseen, Small()),
+        uncle(spec, 4, TINY, Small(), unseen),
         blob_benchmark,
         parse("L0 L1 U0"),
         jax.random.key(0),
         on_step=lambda step, total, loss: steps.append((step, total, float(loss))),
         on_request=lambda answer, state: answered.append((answer, state.status.tolist())),
     )
-    learn, unlearn = 2 * 3, TINY.burn_in  # two epochs of 48 images in batches of 16
+    learn, unlearn = 2 * 3, HYPER.burn_in  # two epochs of 48 images in batches of 16
     assert len(steps) == 2 * learn + unlearn
     assert [step for step, *_ in steps[:learn]] == list(range(1, learn + 1))
     assert steps[-1][:2] == (unlearn, unlearn)
@@ -39,7 +39,7 @@ def test_nothing_is_learned_when_a_request_cannot_be_answered(spec, blob_benchma
     steps = []
     with pytest.raises(UncleError, match="unknown task 7"):
         run_sequence(
-            uncle(spec, 4, TINY, Small()), blob_benchmark, parse("L0 L7"), jax.random.key(0),
+            uncle(spec, 4, TINY, Small(), HYPER), blob_benchmark, parse("L0 L7"), jax.random.key(0),
             on_step=lambda *step: steps.append(step),
         )  # fmt: skip
     assert not steps
@@ -52,7 +52,7 @@ def test_an_unlearn_request_reads_no_data(spec, blob_benchmark):
         loaded.append((task, split))
         return blob_benchmark.load(task, split)
 
-    method = uncle(spec, 4, TINY, Small())
+    method = uncle(spec, 4, TINY, Small(), HYPER)
     watched = dataclasses.replace(blob_benchmark, load=load)
     run_sequence(method, watched, parse("L0 L1 U0"), jax.random.key(0))
     assert loaded == [(0, "train"), (0, "test"), (1, "train"), (1, "test")]

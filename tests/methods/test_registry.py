@@ -3,7 +3,7 @@ import sys
 import jax
 import jax.numpy as jnp
 import pytest
-from conftest import SPEC, TINY
+from conftest import HYPER, SPEC, TINY
 
 from uncle_jax.core import resnet
 from uncle_jax.core.inputs import input_shape
@@ -20,24 +20,30 @@ class Mine:
 def mine(spec, n_tasks, config=None, main_net=None, settings=Mine()):
     return n_tasks, settings
 """
+
+
+def tiny(name):
+    """The method called `name`, at the tests' size."""
+    return build(name, SPEC, 4, TINY, settings_of(name, find(name), {}, HYPER))
+
+
 FIELDS = {"forget", "forget+retain", "latest", "all retained data", "none"}
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_has_its_name_and_declares_what_it_reads(name):
-    method = build(name, SPEC, 4, TINY)
+    method = tiny(name)
     assert method.name == name
     assert method.reads in READS
-    assert settings_of(name, find(name), {}) == method.settings
+    assert settings_of(name, find(name), {}, HYPER) == method.settings
+    assert build(name, SPEC, 4, TINY).settings == settings_of(name, find(name), {})
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_no_methods_network_is_smaller_than_uncles(name):
     net = resnet.from_config(TINY, SPEC.n_classes)
-    main = resnet.plan(net, input_shape(SPEC, TINY.image_size), TINY.chunks)[0].size
-    state, uncle = (
-        jax.eval_shape(build(n, SPEC, 4, TINY).init, jax.random.key(0)) for n in (name, "uncle")
-    )
+    main = resnet.plan(net, input_shape(SPEC, TINY.image_size), HYPER.chunks)[0].size
+    state, uncle = (jax.eval_shape(tiny(n).init, jax.random.key(0)) for n in (name, "uncle"))
     if isinstance(state, CLState):  # its networks are generated as UnCLe's, from as large a phi
         assert jax.tree.map(jnp.shape, state.phi) == jax.tree.map(jnp.shape, uncle.phi)
     else:
@@ -75,8 +81,8 @@ def test_what_is_no_method_is_refused_in_one_line(name, message):
 
 
 def test_a_method_without_settings_says_so():
-    with pytest.raises(UncleError, match="hnet has no settings of its own, so no lr"):
-        settings_of("hnet", find("hnet"), {"lr": "1"})
+    with pytest.raises(UncleError, match="clpu has no settings of its own, so no lr"):
+        settings_of("clpu", find("clpu"), {"lr": "1"})
 
 
 def test_an_installed_package_can_name_its_method(monkeypatch):
@@ -89,7 +95,7 @@ def test_an_installed_package_can_name_its_method(monkeypatch):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_hands_out_a_network_that_is_ready_to_apply(name):
-    method = build(name, SPEC, 4, TINY)
+    method = tiny(name)
     state = jax.eval_shape(method.init, jax.random.key(0))
     theta, stats = jax.eval_shape(lambda s: method.network(s, 1), state)
     outputs = theta["Dense_0"]["kernel"].shape[-1]

@@ -1,12 +1,12 @@
 """Algorithm 1, one request at a time: what learning and unlearning do to CLState."""
 
-import dataclasses
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import TINY, Small, blobs, same
+from conftest import HYPER, TINY, Small, blobs, same
 
 from uncle_jax.core import hypernet, objectives, resnet
 from uncle_jax.core.loop import learning_rate
@@ -19,14 +19,15 @@ from uncle_jax.methods.uncle import uncle as uncle_of
 from uncle_jax.requests import parse
 
 
-def uncle(spec, n_tasks, config, main_net=None):
+def uncle(spec, n_tasks, main_net=None, epochs=TINY.epochs, **settings):
     """UnCLe on a main network that compiles fast, unless a test asks for another."""
-    return uncle_of(spec, n_tasks, config, main_net or Small())
+    config, own = replace(TINY, epochs=epochs), replace(HYPER, **settings)
+    return uncle_of(spec, n_tasks, config, main_net or Small(), own)
 
 
 @pytest.fixture(scope="module")
 def method(spec):
-    return uncle(spec, 4, TINY)
+    return uncle(spec, 4)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def test_chunk_embeddings_train_in_the_first_request_only(method):
 def test_unlearning_erases_statistics_and_refreshes_the_snapshot(method, two_learned, spec):
     after = method.unlearn(two_learned, 0)
     assert after.status.tolist() == [UNLEARNED, 0, LEARNED, 0]
-    fresh = resnet.plan(Small(), spec.image_shape, TINY.chunks)[1]
+    fresh = resnet.plan(Small(), spec.image_shape, HYPER.chunks)[1]
     for now, one in zip(jax.tree.leaves(after.norm_stats), jax.tree.leaves(fresh), strict=True):
         np.testing.assert_array_equal(now[0], one)
     assert same(after.phi, after.phi_star)  # nothing of the phi that generated the task is left
@@ -73,8 +74,7 @@ def test_unlearning_erases_statistics_and_refreshes_the_snapshot(method, two_lea
 
 def test_unlearning_pulls_the_forgotten_network_to_noise_and_holds_the_other(spec):
     """The distance to noise (Equation 3) falls by far more than the retained network moves."""
-    config = dataclasses.replace(TINY, burn_in=100, gamma=0.1)
-    method = uncle(spec, 4, config)
+    method = uncle(spec, 4, burn_in=100, gamma=0.1)
     state = method.init(jax.random.key(0))
     state = method.learn(method.learn(state, 0, blobs(0)), 2, blobs(4))
     after = method.unlearn(state, 0)
@@ -89,14 +89,14 @@ def test_unlearning_pulls_the_forgotten_network_to_noise_and_holds_the_other(spe
 
 
 def test_the_embedding_of_an_unlearned_task_can_be_dropped(spec, two_learned):
-    redraw = uncle(spec, 4, dataclasses.replace(TINY, embedding_after="redraw"))
+    redraw = uncle(spec, 4, embedding_after="redraw")
     after = redraw.unlearn(two_learned, 0)
     assert not np.array_equal(after.task_emb[0], two_learned.task_emb[0])
     np.testing.assert_array_equal(after.task_emb[1:], two_learned.task_emb[1:])
 
 
 def test_discard_changes_the_embedding_and_nothing_else(spec, two_learned):
-    after = uncle(spec, 4, dataclasses.replace(TINY, noise="discard")).unlearn(two_learned, 0)
+    after = uncle(spec, 4, noise="discard").unlearn(two_learned, 0)
     assert same(after.phi, two_learned.phi)
     assert not np.array_equal(after.task_emb[0], two_learned.task_emb[0])
     assert after.status.tolist()[0] == UNLEARNED
@@ -104,7 +104,7 @@ def test_discard_changes_the_embedding_and_nothing_else(spec, two_learned):
 
 @pytest.mark.parametrize("noise", ["fixed", "norm"])
 def test_other_noises_leave_a_finite_state(spec, two_learned, noise):
-    after = uncle(spec, 4, dataclasses.replace(TINY, noise=noise)).unlearn(two_learned, 0)
+    after = uncle(spec, 4, noise=noise).unlearn(two_learned, 0)
     assert all(bool(jnp.all(jnp.isfinite(a))) for a in jax.tree.leaves(after.phi))
     assert not same(after.phi, two_learned.phi)
 
@@ -121,15 +121,14 @@ def test_unlearning_the_only_learned_task_has_no_zero_by_zero(method):
     state = method.learn(method.init(jax.random.key(0)), 3, blobs(0))
     losses = []
     after = method.unlearn(state, 3, on_step=lambda step, steps, loss: losses.append(float(loss)))
-    assert len(losses) == TINY.burn_in
+    assert len(losses) == HYPER.burn_in
     assert np.all(np.isfinite(losses))
     assert all(bool(jnp.all(jnp.isfinite(a))) for a in jax.tree.leaves(after.phi))
     assert describe(after) == {"learned": [], "unlearned": [3]}
 
 
 def test_a_task_can_be_learned_again_after_it_was_unlearned(spec):
-    config = dataclasses.replace(TINY, epochs=10, burn_in=100, gamma=1.0, unlearn_lr=1e-2)
-    method = uncle(spec, 4, config)
+    method = uncle(spec, 4, epochs=10, burn_in=100, gamma=1.0, unlearn_lr=1e-2)
     state = method.learn(method.init(jax.random.key(0)), 1, blobs(2, 96))
     before = evaluate(method, state, 1, blobs(3))
     state = method.unlearn(state, 1)
@@ -165,14 +164,14 @@ def test_one_trace_of_each_step_for_a_whole_sequence(spec, blob_benchmark, monke
             return _original(*args, **kwargs)
 
         monkeypatch.setattr(objectives, name, counted)
-    method = uncle(spec, 4, dataclasses.replace(TINY, chunks=6))
+    method = uncle(spec, 4, chunks=6)
     run_sequence(method, blob_benchmark, parse("L0 L1 U0 L2 L3 U1 L0 U2"), jax.random.key(0))
     # drift: once in the learning step, once in the unlearning step
     assert traces == {"drift": 2, "task_loss": 1, "noise_alignment": 1}
 
 
 def test_a_main_network_may_have_no_norm_statistics(spec):
-    method = uncle(spec, 2, dataclasses.replace(TINY, epochs=10), Small(normed=False))
+    method = uncle(spec, 2, Small(normed=False), epochs=10)
     state = method.learn(method.init(jax.random.key(0)), 0, blobs(0, 96))
     assert state.norm_stats == {}
     assert evaluate(method, state, 0, blobs(1)) > 85
@@ -193,10 +192,7 @@ def test_logits_do_not_depend_on_what_else_is_asked(method, two_learned):
 @pytest.mark.parametrize("parametrisation", ["hyperfan", "gain"])
 @pytest.mark.parametrize("space", ["generated", "theta"])
 def test_each_parametrisation_learns_and_unlearns(spec, parametrisation, space):
-    config = dataclasses.replace(
-        TINY, epochs=15, parametrisation=parametrisation, output_space=space
-    )
-    method = uncle(spec, 2, config)
+    method = uncle(spec, 2, epochs=15, parametrisation=parametrisation, output_space=space)
     state = method.learn(method.init(jax.random.key(0)), 0, blobs(0, 96))
     assert evaluate(method, state, 0, blobs(1)) > 85
     assert all(
@@ -206,10 +202,9 @@ def test_each_parametrisation_learns_and_unlearns(spec, parametrisation, space):
 
 def test_a_resnet_learns_forgets_and_keeps(spec, blob_benchmark):
     """The whole way with the thin ResNet: one task kept, one forgotten."""
-    config = dataclasses.replace(TINY, epochs=15, burn_in=60, unlearn_lr=3e-4)
-    run = run_sequence(
-        uncle_of(spec, 4, config), blob_benchmark, parse("L0 L1 U0"), jax.random.key(0)
-    )
+    settings = replace(HYPER, burn_in=60, unlearn_lr=3e-4)
+    method = uncle_of(spec, 4, replace(TINY, epochs=15), settings=settings)
+    run = run_sequence(method, blob_benchmark, parse("L0 L1 U0"), jax.random.key(0))
     learned, final = run.answers[1].accuracy, run.answers[2].accuracy
     assert min(learned.values()) > 85
     assert final[1] > 80
@@ -217,21 +212,21 @@ def test_a_resnet_learns_forgets_and_keeps(spec, blob_benchmark):
 
 
 def test_annealing_follows_the_paper():
-    config = dataclasses.replace(TINY, burn_in=100, burn_in_floor=20)
-    counts = [burn_in_iterations(config, n) for n in range(16)]
+    settings = replace(HYPER, burn_in=100, burn_in_floor=20)
+    counts = [burn_in_iterations(settings, n) for n in range(16)]
     assert counts == [100, 90, 81, 72, 64, 57, 51, 45, 40, 36, 32, 28, 25, 22, 20, 20]
-    assert burn_in_iterations(dataclasses.replace(config, burn_in_decay=1.0), 9) == 100
-    assert burn_in_iterations(dataclasses.replace(config, burn_in=5), 9) == 5
+    assert burn_in_iterations(replace(settings, burn_in_decay=1.0), 9) == 100
+    assert burn_in_iterations(replace(settings, burn_in=5), 9) == 5
 
 
 def test_schedules():
-    config = dataclasses.replace(TINY, epochs=60, lr=1.0)
+    config = replace(TINY, epochs=60, lr=1.0)
     rates = [learning_rate(config, 10 * epoch, 10) for epoch in (0, 24, 25, 49, 50)]
     assert rates == [1, 1, 0.5, 0.5, 0.25]
-    cosine = dataclasses.replace(config, schedule="cosine")
+    cosine = replace(config, schedule="cosine")
     assert learning_rate(cosine, 0, 10) == 1
     assert learning_rate(cosine, 300, 10) == pytest.approx(0.5)
-    assert learning_rate(dataclasses.replace(config, schedule="constant"), 599, 10) == 1
+    assert learning_rate(replace(config, schedule="constant"), 599, 10) == 1
 
 
 @pytest.mark.parametrize(
@@ -255,7 +250,7 @@ def test_impossible_requests_are_refused(method, two_learned, op, task, message)
 
 
 def test_only_learning_ignores_unlearning(spec, blob_benchmark):
-    method = only_learning(spec, 4, TINY, Small())
+    method = only_learning(spec, 4, TINY, Small(), HYPER)
     run = run_sequence(method, blob_benchmark, parse("L0 L1 U0"), jax.random.key(0))
     assert run.answers[2].accuracy == run.answers[1].accuracy
     assert run.metrics["spill"] == 0

@@ -1,16 +1,23 @@
 import jax
 import numpy as np
 import pytest
-from conftest import SPEC, TINY, Small, blobs
+from conftest import HYPER, SPEC, TINY, Small, blobs
 
+from uncle_jax.config import Hypernetwork, part
 from uncle_jax.core.status import describe
 from uncle_jax.errors import UncleError
 from uncle_jax.methods.hypernetwork.gkt import GktHnet, gkt_hnet
 
 SETTINGS = GktHnet(
-    generator_iters=1, student_iters=5, student_steps=60, batch=32, student_lr=1e-2, latent=8,
+    generator_iters=1,
+    student_iters=5,
+    student_steps=60,
+    batch=32,
+    student_lr=1e-2,
+    latent=8,
     generator_width=4,
-)  # fmt: skip
+    **vars(part(Hypernetwork, HYPER)),
+)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +67,9 @@ def test_with_nothing_retained_what_is_left_is_a_fresh_learner(method):
     assert np.any(after.phi.trunk[0].w != one.phi.trunk[0].w)
 
 
-@pytest.mark.parametrize("wrong", [{"student_steps": 0}, {"beta_at": -1.0}, {"clip_norm": 0.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"student_steps": 0}, {"beta_at": -1.0}, {"transfer_clip_norm": 0.0}]
+)
 def test_wrong_settings_are_refused(wrong):
     with pytest.raises(UncleError, match=next(iter(wrong))):
         GktHnet(**wrong)

@@ -1,20 +1,25 @@
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import SPEC, TINY, Small, blobs
+from conftest import HYPER, SPEC, TINY, Small, blobs
 
+from uncle_jax.config import Hypernetwork, part
 from uncle_jax.core.status import describe
 from uncle_jax.errors import UncleError
 from uncle_jax.methods.hypernetwork.just_in_time import JitHnet, jit_hnet
 from uncle_jax.methods.protocol import Past
 
 
+def jit(**settings):
+    """The method at the tests' size, with `settings` of its own or of the learner."""
+    tiny = vars(part(Hypernetwork, HYPER))
+    return jit_hnet(SPEC, 3, TINY, Small(), JitHnet(**{**tiny, **settings}))
+
+
 @pytest.fixture(scope="module")
 def learned():
-    method = jit_hnet(SPEC, 3, TINY, Small())
+    method = jit()
     state = method.init(jax.random.key(0))
     return method.learn(method.learn(state, 0, blobs(0)), 1, blobs(2))
 
@@ -29,8 +34,7 @@ def roughness(method, state, task):
 
 
 def test_the_forgotten_network_becomes_smooth_by_way_of_phi_alone(learned):
-    settings = JitHnet(lr=1e-2, copies=4, batch=16, clip_norm=None)
-    method = jit_hnet(SPEC, 3, TINY, Small(), settings)
+    method = jit(lr=1e-2, copies=4, batch=16, unlearn_clip_norm=None)
     losses = []
     after = method.unlearn(
         learned, 0, Past(forget=blobs(0)), on_step=lambda i, n, loss: losses.append((i, n))
@@ -47,11 +51,9 @@ def test_the_forgotten_network_becomes_smooth_by_way_of_phi_alone(learned):
 
 def test_l_reg_is_off_unless_asked_for(learned):
     # A heavy beta: with L_reg the retained task's network is held, without it is not.
-    config = dataclasses.replace(TINY, beta=1.0)
     moved = {}
     for reg in (False, True):
-        settings = JitHnet(lr=1e-3, copies=2, batch=16, reg=reg, clip_norm=None)
-        method = jit_hnet(SPEC, 3, config, Small(), settings)
+        method = jit(lr=1e-3, copies=2, batch=16, reg=reg, unlearn_clip_norm=None, beta=1.0)
         after = method.unlearn(learned, 0, Past(forget=blobs(0)))
         before = method.logits(learned, 1, blobs(2).images)
         moved[reg] = float(jnp.abs(method.logits(after, 1, blobs(2).images) - before).mean())
@@ -59,19 +61,19 @@ def test_l_reg_is_off_unless_asked_for(learned):
 
 
 def test_it_needs_the_forgotten_tasks_data(learned):
-    method = jit_hnet(SPEC, 3, TINY, Small())
+    method = jit()
     assert method.reads == "forget"
     for past in (None, Past()):
         with pytest.raises(UncleError, match="forgotten task's data"):
             method.unlearn(learned, 0, past)
-    with pytest.raises(UncleError, match="sigma must be above 0"):
+    with pytest.raises(UncleError, match="sigma must be positive"):
         JitHnet(sigma=0.0)
 
 
 def test_a_step_is_no_longer_than_its_bound(learned):
     images, labels = blobs(0)
     one = Past(forget=(images[:16], labels[:16]))  # type: ignore[arg-type]
-    method = jit_hnet(SPEC, 3, TINY, Small(), JitHnet(lr=0.5, copies=2, batch=16, clip_norm=0.2))
+    method = jit(lr=0.5, copies=2, batch=16, unlearn_clip_norm=0.2)
     after = method.unlearn(learned, 0, one)
     pairs = zip(jax.tree.leaves(after.phi), jax.tree.leaves(learned.phi), strict=True)
     length = np.sqrt(sum(float(jnp.sum((a - b) ** 2)) for a, b in pairs))

@@ -1,7 +1,7 @@
 import jax
 import numpy as np
 import pytest
-from conftest import SPEC, TINY, Small, blobs
+from conftest import HYPER, SPEC, TINY, Small, blobs
 
 from uncle_jax.core.status import describe
 from uncle_jax.errors import UncleError
@@ -16,7 +16,7 @@ def same(a, b):
 
 @pytest.fixture(scope="module")
 def learned():
-    method = hnet(SPEC, 4, TINY, Small())
+    method = hnet(SPEC, 4, TINY, Small(), HYPER)
     state = method.init(jax.random.key(0))
     for task in (0, 2):
         state = method.learn(state, task, blobs(2 * task))
@@ -37,7 +37,7 @@ def test_hnet_only_lets_the_task_go(learned):
 
 
 def test_rt_hnet_keeps_nothing_of_before_and_learns_what_is_retained(learned):
-    method = rt_hnet(SPEC, 4, TINY, Small())
+    method = rt_hnet(SPEC, 4, TINY, Small(), HYPER)
     _, state = learned
     past = Past(retained={2: blobs(4)})
     steps = []
@@ -55,7 +55,7 @@ def test_rt_hnet_keeps_nothing_of_before_and_learns_what_is_retained(learned):
 @pytest.mark.parametrize("past", [None, Past(), Past(retained={0: blobs(0)})])
 def test_rt_hnet_wants_exactly_the_retained_tasks_data(learned, past):
     with pytest.raises(UncleError, match="all retained tasks' data"):
-        rt_hnet(SPEC, 4, TINY, Small()).unlearn(learned[1], 0, past)
+        rt_hnet(SPEC, 4, TINY, Small(), HYPER).unlearn(learned[1], 0, past)
 
 
 def test_the_network_of_a_task_is_ready_to_apply(learned):

@@ -245,7 +245,7 @@ def test_runs_in_a_sequence(method, blob_benchmark):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"student_iters": 0}, {"beta_at": -1.0}, {"clip_norm": 0.0}, {"gate": 0.0}]
+    "wrong", [{"student_iters": 0}, {"beta_at": -1.0}, {"transfer_clip_norm": 0.0}, {"gate": 0.0}]
 )
 def test_wrong_settings_are_refused(wrong):
     with pytest.raises(UncleError, match=next(iter(wrong))):
