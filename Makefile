@@ -4,7 +4,7 @@ VENV ?= .venv
 NEWEST ?= python3.13
 BIN := $(VENV)/bin
 
-.PHONY: run test soak signatures test-all test-lowest test-newest lint bench clean
+.PHONY: run test soak signatures test-all test-lowest test-newest lint docs bench clean
 
 run: $(VENV)/.installed  ## learn and unlearn ten tasks of real digits; table and picture in runs/
 	$(BIN)/python experiments/run.py
@@ -26,6 +26,9 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
+docs: $(VENV)/.installed  ## the site in site/, from docs/ and the docstrings
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 test-lowest:  ## the unit tests on the oldest versions that pyproject.toml allows
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet uv
@@ -42,8 +45,8 @@ bench: $(VENV)/.installed  ## cost of an unlearning step against the number of t
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,docs]"
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-lowest .venv-newest runs dist
+	rm -rf $(VENV) .venv-lowest .venv-newest runs dist site
