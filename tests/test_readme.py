@@ -1,48 +1,97 @@
-"""The examples of README and docs/ run as they stand, and name what exists."""
+"""The examples of README, docs/ and the notebooks run as they stand, commands parse, links lead."""
 
+import dataclasses
 import re
+import shlex
 from pathlib import Path
 
-import jax
+import matplotlib
 import pytest
 
 import uncle_jax
+from uncle_jax.cli import arguments, tune
+from uncle_jax.cli.main import COMMANDS, module_of
+from uncle_jax.presets import PRESETS, Preset
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / "README.md", ROOT / "BUILD.md", ROOT / "CONTRIBUTING.md", *DOCS]
+NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.py"))
 MOST_LINES = {"README.md": 150, "BUILD.md": 130, "CONTRIBUTING.md": 40}
 
 
 def examples(text):
-    """The code of each ```python block; ```python notest is for those that need a download."""
+    """The code of each ```python block; ```py is for what needs a download."""
     return re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
 
 
+def commands(text):
+    """The words after `uncle` in each command of a text: in code blocks, and whole ones in lines.
+
+    Lines that end in a backslash go on; "..." stands for more words, so those are left out.
+    """
+    text = text.replace("\\\n", " ")
+    blocks = re.findall(r"^ {4,}(\S.*)|^(uncle .*)", text, re.MULTILINE)
+    shown = [part for pair in blocks for line in pair for part in re.split(r" +&& +", line)]
+    inline = re.findall(r"`(uncle [^`]*)`", text)
+    words = [shlex.split(line, comments=True) for line in shown if line.startswith("uncle ")]
+    words += [shlex.split(one) for one in inline if " --" in one or one.startswith("uncle list ")]
+    return [one[1:] for one in words if not {"...", "…"} & set(one)]
+
+
+COMMAND_LINES = {shlex.join(words): words for page in PAGES for words in commands(page.read_text())}
+
+
 @pytest.fixture
-def optimised():
-    """XLA's optimisations back on (conftest turns them off): the examples train."""
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", True)
-
-
-@pytest.mark.parametrize("example", examples(README), ids=lambda text: text.split("\n")[-2][:30])
-def test_examples_run(example, capsys, optimised):
-    scope: dict = {}
-    exec(compile(example, "README.md", "exec"), scope)
-    assert capsys.readouterr().out
-    assert uncle_jax.describe(scope["state"])["unlearned"]
+def small(monkeypatch, tmp_path):
+    """The preset that all examples name, made so small that they share seconds of compilation."""
+    preset = PRESETS["permuted-digits"]["laptop"]
+    config = dataclasses.replace(preset.config, width=4, epochs=1)
+    hyper = dataclasses.replace(preset.uncle, trunk=(8, 16), embedding=4, chunks=8, burn_in=3)
+    small = {"laptop": Preset(config, preset.command, hyper)}
+    monkeypatch.setitem(PRESETS, "permuted-digits", small)
+    monkeypatch.chdir(tmp_path)
+    matplotlib.use("Agg")
 
 
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if examples(page.read_text("utf-8"))], ids=lambda page: page.stem
 )
-def test_a_page_of_docs_runs_from_its_first_block_to_its_last(page, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_a_page_runs_from_its_first_block_to_its_last(page, small):
     scope: dict = {"__name__": "docs"}
     for example in examples(page.read_text("utf-8")):
         exec(compile(example, page.name, "exec"), scope)
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.stem)
+def test_a_notebook_runs(notebook, small, capsys):
+    exec(compile(notebook.read_text("utf-8"), notebook.name, "exec"), {"__name__": "notebook"})
+    assert "'unlearned': [" in capsys.readouterr().out
+    matplotlib.pyplot.close("all")
+
+
+@pytest.mark.parametrize("words", COMMAND_LINES.values(), ids=COMMAND_LINES.keys())
+def test_a_command_is_one_that_there_is(words, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    command, *rest = words
+    assert command in COMMANDS
+    if set(rest) & {"--help"}:
+        return
+    args = module_of(command).parser().parse_args(rest)
+    if command in ("run", "tune"):
+        methods = [args.method] if command == "run" else args.methods
+        config = arguments.chosen_preset(args).config
+        arguments.chosen_settings(args, config, methods)
+        if args.requests:
+            uncle_jax.parse(args.requests)
+    if command == "tune":
+        tune.grids_of(args)
+
+
+def test_commands_are_found():
+    assert {words[0] for words in COMMAND_LINES.values()} == set(COMMANDS)
+    assert len(COMMAND_LINES) > 40
 
 
 def test_files_named_in_the_picture_exist():
@@ -53,13 +102,19 @@ def test_files_named_in_the_picture_exist():
         assert any((ROOT / base / name).exists() for base in (".", "uncle_jax")), name
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_files_named_on_a_page_exist(page):
+    for name in re.findall(r"`((?:\w+/)+\w+\.(?:py|json|md))`", page.read_text("utf-8")):
+        assert any((ROOT / base / name).exists() for base in (".", "uncle_jax")), name
+
+
 def test_the_picture_names_every_package():
     packages = {path.parent.name for path in (ROOT / "uncle_jax").glob("*/__init__.py")}
     assert packages == set(re.findall(r"^(\w+)/ ", README, re.M))
 
 
 def test_links_lead_to_files():
-    for page in (*ROOT.glob("*.md"), *PAGES):
+    for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+)[^)]*\)", page.read_text("utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
