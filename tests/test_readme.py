@@ -9,8 +9,10 @@ import matplotlib
 import pytest
 
 import uncle_jax
+from conftest import Small
 from uncle_jax.cli import arguments, tune
 from uncle_jax.cli.main import COMMANDS, module_of
+from uncle_jax.core import resnet
 from uncle_jax.presets import PRESETS, Preset
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,7 +31,8 @@ def examples(text):
 def commands(text):
     """The words after `uncle` in each command of a text: in code blocks, and whole ones in lines.
 
-    Lines that end in a backslash go on; "..." stands for more words, so those are left out.
+    Lines that end in a backslash go on. "..." and words such as DATASET stand for others, so those
+    are left out.
     """
     text = text.replace("\\\n", " ")
     blocks = re.findall(r"^ {4,}(\S.*)|^(uncle .*)", text, re.MULTILINE)
@@ -37,7 +40,7 @@ def commands(text):
     inline = re.findall(r"`(uncle [^`]*)`", text)
     words = [shlex.split(line, comments=True) for line in shown if line.startswith("uncle ")]
     words += [shlex.split(one) for one in inline if " --" in one or one.startswith("uncle list ")]
-    return [one[1:] for one in words if not {"...", "…"} & set(one)]
+    return [one[1:] for one in words if not {"...", "DATASET"} & set(one)]
 
 
 COMMAND_LINES = {shlex.join(words): words for page in PAGES for words in commands(page.read_text())}
@@ -45,9 +48,11 @@ COMMAND_LINES = {shlex.join(words): words for page in PAGES for words in command
 
 @pytest.fixture
 def small(monkeypatch, tmp_path):
-    """The preset that all examples name, made so small that they share seconds of compilation."""
+    """The preset that all examples name, made small, and for the ResNet a network that compiles in
+    a moment: examples train, and what they share is compiled once for all of them."""
+    monkeypatch.setattr(resnet, "from_config", lambda config, n_classes: Small(n_classes))
     preset = PRESETS["permuted-digits"]["laptop"]
-    config = dataclasses.replace(preset.config, width=4, epochs=1)
+    config = dataclasses.replace(preset.config, epochs=1)
     hyper = dataclasses.replace(preset.uncle, trunk=(8, 16), embedding=4, chunks=8, burn_in=3)
     small = {"laptop": Preset(config, preset.command, hyper)}
     monkeypatch.setitem(PRESETS, "permuted-digits", small)
@@ -104,7 +109,7 @@ def test_files_named_in_the_picture_exist():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_files_named_on_a_page_exist(page):
-    for name in re.findall(r"`((?:\w+/)+\w+\.(?:py|json|md))`", page.read_text("utf-8")):
+    for name in re.findall(r"`((?:\w+/)+\w+\.py|benchmarks/[\w/.]+|results/[\w/.-]+)`", page.read_text("utf-8")):
         assert any((ROOT / base / name).exists() for base in (".", "uncle_jax")), name
 
 
