@@ -12,7 +12,9 @@ import uncle_jax
 from conftest import Small
 from uncle_jax.cli import arguments, tune
 from uncle_jax.cli.main import COMMANDS, module_of
+from uncle_jax.cli.settings import described
 from uncle_jax.core import resnet
+from uncle_jax.methods import registry
 from uncle_jax.presets import PRESETS, Preset
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -92,6 +94,18 @@ def test_a_command_is_one_that_there_is(words, monkeypatch):
             uncle_jax.parse(args.requests)
     if command == "tune":
         tune.grids_of(args)
+
+
+def test_settings_on_the_page_of_methods_are_those_that_there_are():
+    text = (ROOT / "docs" / "methods.md").read_text("utf-8")
+    shown = re.findall(r"^\| `([\w-]+)\.(\w+)` \| (\S+) \|", text, re.MULTILINE)
+    defaults = {}
+    for name in registry.METHODS:
+        own = registry.settings_of(name, registry.find(name), {})
+        defaults |= {(name, s.name): s.default for s in described(own)} if own else {}
+    assert {(name, key): value for name, key, value in shown}.items() <= defaults.items()
+    keys = {key for _, key, _ in shown}
+    assert {key for _, key in defaults} <= keys  # each key stands under one method at least
 
 
 def test_commands_are_found():
