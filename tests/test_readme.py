@@ -7,9 +7,9 @@ from pathlib import Path
 
 import matplotlib
 import pytest
+from conftest import Small
 
 import uncle_jax
-from conftest import Small
 from uncle_jax.cli import arguments, tune
 from uncle_jax.cli.main import COMMANDS, module_of
 from uncle_jax.cli.settings import described
@@ -45,6 +45,7 @@ def commands(text):
     return [one[1:] for one in words if not {"...", "DATASET"} & set(one)]
 
 
+WITH_EXAMPLES = [page for page in PAGES if examples(page.read_text("utf-8"))]
 COMMAND_LINES = {shlex.join(words): words for page in PAGES for words in commands(page.read_text())}
 
 
@@ -62,9 +63,7 @@ def small(monkeypatch, tmp_path):
     matplotlib.use("Agg")
 
 
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if examples(page.read_text("utf-8"))], ids=lambda page: page.stem
-)
+@pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: page.stem)
 def test_a_page_runs_from_its_first_block_to_its_last(page, small):
     scope: dict = {"__name__": "docs"}
     for example in examples(page.read_text("utf-8")):
@@ -123,7 +122,8 @@ def test_files_named_in_the_picture_exist():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_files_named_on_a_page_exist(page):
-    for name in re.findall(r"`((?:\w+/)+\w+\.py|benchmarks/[\w/.]+|results/[\w/.-]+)`", page.read_text("utf-8")):
+    files = r"`((?:\w+/)+\w+\.py|benchmarks/[\w/.]+|results/[\w/.-]+)`"
+    for name in re.findall(files, page.read_text("utf-8")):
         assert any((ROOT / base / name).exists() for base in (".", "uncle_jax")), name
 
 

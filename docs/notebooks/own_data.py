@@ -13,8 +13,8 @@
 # %% [markdown]
 # # Your own data and your own network
 #
-# Arrays of your own, a network of your own, and a state that is saved between requests, so that each can be
-# answered by a process of its own.
+# Arrays of your own, a network of your own, and a state that is saved between requests, so that
+# each can be answered by a process of its own.
 #
 # As a notebook: `jupytext --to ipynb docs/notebooks/own_data.py`.
 
@@ -32,8 +32,9 @@ import uncle_jax
 # %% [markdown]
 # ## Data
 #
-# A task is two pairs of arrays: images `[N, H, W, D]`, `uint8` or floats in 0..1, and labels `[N]` from 0. Here
-# each class of a task is a patch of noise, and its images are that patch with more noise.
+# A task is two pairs of arrays: images `[N, H, W, D]`, `uint8` or floats in 0..1, and labels
+# `[N]` from 0. Here each class of a task is a patch of noise, and its images are that patch with
+# more noise.
 
 # %%
 rng = np.random.default_rng(0)
@@ -62,8 +63,8 @@ plt.show()
 # %% [markdown]
 # ## Network
 #
-# Any Linen module that is called as `net(x, train=...)` and has as many outputs as the benchmark has classes. Its
-# weights are generated, so it is never initialised by itself.
+# Any Linen module that is called as `net(x, train=...)` and has as many outputs as the benchmark
+# has classes. Its weights are generated, so it is never initialised by itself.
 
 
 # %%
@@ -82,9 +83,10 @@ method = uncle_jax.uncle(benchmark.spec, 3, config, main_net=Net(), settings=set
 # %% [markdown]
 # ## Requests, and a state on disk
 #
-# `save` keeps a state in a folder, by Orbax; the one that was there goes once the new one is whole. `restore`
-# checks every byte, and refuses a state of another method or of other settings. A process of its own would run
-# this function and end. (`uncle request` does so, with a ledger, certificates and recovery after a crash.)
+# `save` keeps a state in a folder, by Orbax; the one that was there goes once the new one is
+# whole. `restore` checks every byte, and refuses a state of another method or of other settings.
+# A process of its own would run this function and end. (`uncle request` does so, with a ledger,
+# certificates and recovery after a crash.)
 
 # %%
 folder = Path(tempfile.mkdtemp()) / "state"
@@ -105,7 +107,8 @@ requests = uncle_jax.parse("L0 L1 U0 L2")
 accuracies = np.array([answer(request) for request in requests])
 
 # %% [markdown]
-# Four classes, so chance is 25 %, which is where a task is before it is learned and after it is unlearned.
+# Four classes, so chance is 25 %, which is where a task is before it is learned and after it is
+# unlearned.
 
 # %%
 figure, axis = plt.subplots(figsize=(6, 3))

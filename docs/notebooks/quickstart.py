@@ -13,9 +13,9 @@
 # %% [markdown]
 # # Quick start
 #
-# Learn three tasks, unlearn one of them, learn it again, and look at what that did to the others. The tasks are
-# scikit-learn's handwritten digits, each with its own permutation of the pixels, so there is nothing to
-# download. On two CPU cores it takes a minute.
+# Learn three tasks, unlearn one of them, learn it again, and look at what that did to the others.
+# The tasks are scikit-learn's handwritten digits, each with its own permutation of the pixels, so
+# there is nothing to download. On two CPU cores it takes a minute or so.
 #
 # As a notebook: `jupytext --to ipynb docs/notebooks/quickstart.py`.
 
@@ -44,8 +44,8 @@ plt.show()
 # %% [markdown]
 # ## Requests
 #
-# `L0` learns task 0, `U0` unlearns it. Every task seen so far is evaluated after each request. Learning reads the
-# task's training data, and nothing of the others; unlearning reads nothing.
+# `L0` learns task 0, `U0` unlearns it. Every task seen so far is evaluated after each request.
+# Learning reads the task's training data, and nothing of the others; unlearning reads nothing.
 
 # %%
 run = uncle_jax.run_sequence(
@@ -64,7 +64,8 @@ figure, axis = plt.subplots(figsize=(6, 3))
 names = ["".join(map(str, answer.request)) for answer in run.answers]
 for task in range(3):
     seen = [index for index, answer in enumerate(run.answers) if task in answer.accuracy]
-    axis.plot(seen, [run.answers[index].accuracy[task] for index in seen], "o-", label=f"task {task}")
+    accuracies = [run.answers[index].accuracy[task] for index in seen]
+    axis.plot(seen, accuracies, "o-", label=f"task {task}")
 axis.axhline(10, color="grey", linestyle=":", label="chance")
 axis.set_xticks(range(len(names)), names)
 axis.set_ylabel("test accuracy (%)")
@@ -74,8 +75,9 @@ plt.show()
 # %% [markdown]
 # ## The numbers
 #
-# `RA` is the accuracy of the tasks that are still learned, `spill` how much unlearning task 1 changed the
-# others. `FA` and `relapse` are those of tasks that are unlearned at the end, of which there is none here.
+# `RA` is the accuracy of the tasks that are still learned, `spill` how much unlearning task 1
+# changed the others. `FA` and `relapse` are those of tasks that are unlearned at the end, of
+# which there is none here.
 
 # %%
 print(run.metrics)
