@@ -1,5 +1,6 @@
 """What the commands share."""
 
+import re
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ from uncle_jax.cli.arguments import (
     add_settings,
     chosen_settings,
     exit_code,
+    set_changes,
     setting,
 )
 from uncle_jax.config import Config
@@ -21,10 +23,31 @@ def test_settings_of_the_run_and_of_each_method():
     p = Parser()
     add_data(p)
     add_settings(p)
-    args = p.parse_args(["--batch-size", "9", "--set", "ssd.alpha=3", "--set", "burn-in=7"])
-    config, own = chosen_settings(args, Config(), ["ssd", "dir/mine.py:nearest"])
-    assert (config.batch_size, config.burn_in) == (9, 7)
-    assert own == {"ssd": {"alpha": "3"}, "dir/mine.py:nearest": {}}
+    args = p.parse_args(["--batch-size", "9", "--set", "ssd.alpha=3", "--burn-in", "7"])
+    config, own = chosen_settings(args, Config(), ["ssd", "uncle", "hnet"])
+    assert config == Config(batch_size=9)
+    assert own == {"ssd": {"alpha": "3"}, "uncle": {"burn_in": "7"}, "hnet": {}}
+
+
+def test_a_bare_setting_goes_to_each_method_that_has_it():
+    assert set_changes(["alpha=3", "lr=1"], Config(), ["ssd"]) == (
+        Config(lr=1.0), {"ssd": {"alpha": "3"}},
+    )  # fmt: skip
+    both = set_changes(["beta=2"], Config(), ["uncle", "hnet", "ssd"])[1]
+    assert both == {"uncle": {"beta": "2"}, "hnet": {"beta": "2"}, "ssd": {}}
+
+
+@pytest.mark.parametrize(
+    ("item", "told"),
+    [
+        ("alhpa=3", "unknown setting of ssd: 'alhpa'; did you mean 'alpha'?"),
+        ("gamma=3", "unknown setting of ssd: 'gamma'"),
+        ("alpha", "'alpha' is not KEY=VALUE"),
+    ],
+)
+def test_a_setting_of_nobody_is_refused(item, told):
+    with pytest.raises(UncleError, match=re.escape(told)):
+        set_changes([item], Config(), ["ssd"])
 
 
 def test_a_setting_of_ones_own_method_is_named_by_its_function():

@@ -236,19 +236,17 @@ def resolve(
 
 
 def changes_of(method: str, preset: Preset, config: Config, settings: Any) -> dict[str, Any]:
-    """The settings in which a run differs from the preset, or from the method's defaults.
+    """The settings in which a run differs from the preset, or from the method's defaults."""
 
-    The method's own are METHOD.KEY, as in --set: `lr` alone is the learning rate.
-    """
-
-    def changed(usual: Any, settings: Any, place: str = "") -> dict[str, Any]:
+    def changed(usual: Any, settings: Any) -> dict[str, Any]:
         before, after = as_dict(usual), as_dict(settings)
-        return {place + key: value for key, value in after.items() if before[key] != value}
+        return {key: value for key, value in after.items() if before[key] != value}
 
     changes = changed(preset.config, config)
     if settings is not None:
         defaults = registry.settings_of(method, registry.find(method), {}, preset.uncle)
-        changes |= changed(defaults, settings, registry.short(method) + ".")
+        own = changed(defaults, settings)
+        changes |= {registry.own_key(method, key): value for key, value in own.items()}
     return changes
 
 

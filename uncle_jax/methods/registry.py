@@ -14,7 +14,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from uncle_jax.config import filled, read_into
+from uncle_jax.config import Config, filled, read_into
 from uncle_jax.errors import UncleError, allowed
 
 Factory = Callable[..., Any]
@@ -41,6 +41,11 @@ METHODS = {
     "rt-hnet": "hypernetwork.rt:rt_hnet",
     "only-learning": "uncle:only_learning",
 }
+
+HYPERNETWORK = tuple(
+    name for name, home in METHODS.items() if home.startswith(("uncle:", "hypernetwork."))
+)
+"""Those whose networks a hypernetwork generates."""
 
 READS = {
     "none": "nothing",
@@ -69,6 +74,12 @@ def check(name: str) -> None:
 def short(name: str) -> str:
     """`name` as tables, folders and `--set NAME.KEY=VALUE` have it: of one's own, the function."""
     return name.rpartition(":")[2]
+
+
+def own_key(method: str, key: str) -> str:
+    """A method's own setting as labels and folders have it: METHOD.KEY where all have a KEY."""
+    shared = key in {field.name for field in dataclasses.fields(Config)}
+    return f"{short(method)}.{key}" if shared else key
 
 
 def find(name: str) -> Factory:
