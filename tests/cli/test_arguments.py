@@ -1,6 +1,5 @@
 """What the commands share."""
 
-import re
 import subprocess
 import sys
 
@@ -12,8 +11,6 @@ from uncle_jax.cli.arguments import (
     add_settings,
     chosen_settings,
     exit_code,
-    set_changes,
-    setting,
 )
 from uncle_jax.config import Config
 from uncle_jax.errors import UncleError
@@ -27,34 +24,6 @@ def test_settings_of_the_run_and_of_each_method():
     config, own = chosen_settings(args, Config(), ["ssd", "uncle", "hnet"])
     assert config == Config(batch_size=9)
     assert own == {"ssd": {"alpha": "3"}, "uncle": {"burn_in": "7"}, "hnet": {}}
-
-
-def test_a_bare_setting_goes_to_each_method_that_has_it():
-    assert set_changes(["alpha=3", "lr=1"], Config(), ["ssd"]) == (
-        Config(lr=1.0), {"ssd": {"alpha": "3"}},
-    )  # fmt: skip
-    both = set_changes(["beta=2"], Config(), ["uncle", "hnet", "ssd"])[1]
-    assert both == {"uncle": {"beta": "2"}, "hnet": {"beta": "2"}, "ssd": {}}
-
-
-@pytest.mark.parametrize(
-    ("item", "told"),
-    [
-        ("alhpa=3", "unknown setting of ssd: 'alhpa'; did you mean 'alpha'?"),
-        ("gamma=3", "unknown setting of ssd: 'gamma'"),
-        ("alpha", "'alpha' is not KEY=VALUE"),
-    ],
-)
-def test_a_setting_of_nobody_is_refused(item, told):
-    with pytest.raises(UncleError, match=re.escape(told)):
-        set_changes([item], Config(), ["ssd"])
-
-
-def test_a_setting_of_ones_own_method_is_named_by_its_function():
-    item = "nearest.k=3"
-    assert setting(item, ["ssd", "a.py:nearest"], "--set") == ("a.py:nearest", "k", "3")
-    with pytest.raises(UncleError, match="of method nearest, not of ssd"):
-        setting(item, ["ssd"], "--set")
 
 
 @pytest.mark.parametrize(

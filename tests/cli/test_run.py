@@ -10,7 +10,7 @@ import pytest
 
 from uncle_jax.cli import run as command
 from uncle_jax.cli import table
-from uncle_jax.methods import registry
+from uncle_jax.runs.progress import Download
 
 RUN = Path(__file__).resolve().parents[2] / "experiments" / "run.py"
 QUICK = ["width=4", "trunk=8,16", "embedding=4", "chunks=7", "burn_in=5", "norm_calibration=2"]
@@ -213,8 +213,6 @@ def test_dry_run_writes_nothing(tmp_path, monkeypatch, capsys):
 
 def test_a_methods_own_setting_is_told_apart_from_the_presets_of_the_same_name():
     words = ("--method", "scrub", "--set", "lr=0.5", "--set", "scrub.lr=0.25")
-    chosen, config, _, own = command.resolve(command.parser().parse_args(words))
-    settings = registry.settings_of("scrub", registry.find("scrub"), own)
-    changes = command.changes_of("scrub", chosen, config, settings)
-    assert changes["lr"] == 0.5
-    assert changes["scrub.lr"] == 0.25
+    spec = command.spec_of(command.parser().parse_args(words), Download())
+    assert spec.changes == {"lr": 0.5, "scrub.lr": 0.25}
+    assert (spec.config.lr, spec.settings.lr) == (0.5, 0.25)

@@ -22,15 +22,14 @@ from uncle_jax.cli.arguments import (
     chosen_settings,
     data_choice,
     exit_code,
-    owners,
     parsed,
-    setting,
 )
 from uncle_jax.config import as_dict
 from uncle_jax.errors import UncleError
 from uncle_jax.methods import registry
 from uncle_jax.requests import parse
 from uncle_jax.runs.progress import Download
+from uncle_jax.runs.spec import owners, setting
 
 NUMBERS = ("RA", "FA", "spill", "seconds", "score")
 
@@ -73,7 +72,7 @@ def tune(args: argparse.Namespace) -> int:
         raise UncleError(f"there is no folder {args.output.parent} for --output")
     grids = grids_of(args)
     bar = Download()
-    choice = data_choice(args, config, bar)
+    choice = data_choice(args, bar).under(config)
 
     import jax
 

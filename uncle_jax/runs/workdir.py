@@ -70,6 +70,9 @@ def same_setting(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
     """The first setting in which two config.json differ, as "beta 0.1, now 1.0"."""
+    older = theirs.get("config", {}).keys() - ours["config"].keys()
+    if older and theirs.get("method") == ours["method"]:
+        return f"of an earlier version, whose config has {min(older)}"
     for group in (None, "config", "settings", "data"):
         a, b = (d if group is None else d.get(group) or {} for d in (theirs, ours))
         for key in ("dataset", "requests", "method", "remarks") if group is None else b:
