@@ -19,9 +19,17 @@ from uncle_jax.presets import PRESETS, Preset, preset, presets
 from uncle_jax.runs.spec import set_changes
 
 SHORTCUTS = (
-    "backbone", "epochs", "batch_size", "lr", "beta", "gamma", "burn_in", "noise", "noise_samples",
+    "backbone",
+    "epochs",
+    "batch_size",
+    "lr",
+    "beta",
+    "gamma",
+    "burn_in",
+    "noise",
+    "noise_samples",
     "norm_stats",
-)  # fmt: skip
+)
 """Settings with an option of their own; `--set` takes these and all others."""
 
 KINDS = get_type_hints(Config) | get_type_hints(Uncle)
@@ -121,18 +129,26 @@ def add_data(p: argparse.ArgumentParser) -> None:
     completing(name, ["paper", "laptop"])
     data = p.add_argument_group("data")
     data.add_argument(
-        "--data-dir", type=Path, default=Path("data"),
+        "--data-dir",
+        type=Path,
+        default=Path("data"),
         help="the publishers' files, in DIR or DIR/NAME; missing ones are downloaded to it",
-    )  # fmt: skip
+    )
     data.add_argument("--no-download", action="store_true", help="never fetch a missing file")
     data.add_argument(
-        "--accept", nargs="+", default=[], metavar="NAME",
+        "--accept",
+        nargs="+",
+        default=[],
+        metavar="NAME",
         help="data sets that may differ from the publisher's; results say so",
-    )  # fmt: skip
+    )
     data.add_argument(
-        "--substitute", nargs="+", default=[], metavar="TASK=NAME",
+        "--substitute",
+        nargs="+",
+        default=[],
+        metavar="TASK=NAME",
         help="five-tasks: another data set in a task's place, as in svhn=cifar10; results say so",
-    )  # fmt: skip
+    )
     data.add_argument("--classes-per-task", type=int, default=10, help="own data; default 10")
     data.add_argument("--tasks", type=Path, help='own data: JSON, [["cat", "dog"], ["car", ...]]')
 
@@ -145,10 +161,13 @@ def add_settings(p: argparse.ArgumentParser) -> None:
         completing(option, choices(KINDS[name]))
     names = list(KINDS)
     any_ = settings.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE",
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
         help=f"any setting: {', '.join(names)}; a method's own, also as METHOD.KEY=VALUE "
         "(uncle list settings METHOD)",
-    )  # fmt: skip
+    )
     completing(any_, [f"{name}=" for name in names])
 
 

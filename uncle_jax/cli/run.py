@@ -42,9 +42,12 @@ def parser() -> Parser:
     p.add_argument("--seeds", type=int, nargs="+", default=[0], help="one run each")
     p.add_argument("--workdir", type=Path, help="default: runs/<dataset>-seq<k>-<method>")
     p.add_argument(
-        "--save-every", type=int, default=20, metavar="K",
+        "--save-every",
+        type=int,
+        default=20,
+        metavar="K",
         help="epochs between saves within a request",
-    )  # fmt: skip
+    )
     p.add_argument("--keep-history", action="store_true", help="erase no earlier checkpoint")
     p.add_argument("--overwrite", action="store_true", help="replace another run in --workdir")
     p.add_argument(

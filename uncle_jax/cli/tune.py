@@ -40,9 +40,12 @@ def parser() -> Parser:
     add_data(p)
     add_method(p, "--methods", nargs="+", default=["uncle"], metavar="METHOD")
     p.add_argument(
-        "--grid", action="append", default=[], metavar="KEY=V1,V2",
+        "--grid",
+        action="append",
+        default=[],
+        metavar="KEY=V1,V2",
         help="values to try; METHOD.KEY for a method's own settings; all combinations",
-    )  # fmt: skip
+    )
     p.add_argument(
         "--requests", default="L0 L1 L2 L3 U1", help="the last is tried; default %(default)s"
     )
@@ -95,10 +98,15 @@ def tune(args: argparse.Namespace) -> int:
     print(f"{'method':<{width}}" + "".join(f"{name:>9}" for name in NUMBERS))
     trials = []
     record = {
-        "dataset": args.dataset, "preset": args.preset, "requests": args.requests,
-        "seed": args.seed, "eval_split": "validation", "remarks": list(benchmark.remarks),
-        "config": as_dict(config), "trials": [],
-    } | environment()  # fmt: skip
+        "dataset": args.dataset,
+        "preset": args.preset,
+        "requests": args.requests,
+        "seed": args.seed,
+        "eval_split": "validation",
+        "remarks": list(benchmark.remarks),
+        "config": as_dict(config),
+        "trials": [],
+    } | environment()
     for label, trial in zip(
         labels,
         tuning.sweep(tried, benchmark, requests, jax.random.key(args.seed)),

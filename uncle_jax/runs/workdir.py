@@ -156,10 +156,13 @@ def finish(workdir: Path, settings: Mapping[str, Any], title: str) -> dict[str, 
         summary = summarise(seeds)
         write_whole(workdir / "summary.json", _text(summary))
         plot_accuracy(
-            workdir / "accuracy.png", parse(settings["requests"]), [run.accuracy for run in seeds],
-            summary["chance"], f"{title}, seeds {', '.join(summary['RA']['per_seed'])}",
+            workdir / "accuracy.png",
+            parse(settings["requests"]),
+            [run.accuracy for run in seeds],
+            summary["chance"],
+            f"{title}, seeds {', '.join(summary['RA']['per_seed'])}",
             summary["remarks"],
-        )  # fmt: skip
+        )
         now = _finished(workdir, settings)
         if [(run.seed, run.accuracy) for run in now] == [(run.seed, run.accuracy) for run in seeds]:
             return summary
