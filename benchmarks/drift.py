@@ -86,9 +86,13 @@ def reference_seconds(form: str, tasks: int, repeats: int) -> list[float]:
     if form == "hypnettorch-flat":
         shapes = [(layout.size,)]
     return hypnettorch_reference.seconds_per_step(
-        shapes, tasks, chunks=SETTINGS.chunks, trunk=SETTINGS.trunk, embedding=SETTINGS.embedding,
+        shapes,
+        tasks,
+        chunks=SETTINGS.chunks,
+        trunk=SETTINGS.trunk,
+        embedding=SETTINGS.embedding,
         repeats=repeats,
-    )  # fmt: skip
+    )
 
 
 def table(rows: list[dict[str, Any]], tasks: list[int]) -> str:

@@ -35,9 +35,11 @@ def _library() -> Library:
     except ImportError as error:
         raise ImportError(f'{error}: pip install "uncle-jax[bench]"') from error
     return Library(
-        torch, ChunkedHMLP,
-        hnet_regularizer.get_current_targets, hnet_regularizer.calc_fix_target_reg,
-    )  # fmt: skip
+        torch,
+        ChunkedHMLP,
+        hnet_regularizer.get_current_targets,
+        hnet_regularizer.calc_fix_target_reg,
+    )
 
 
 def versions() -> dict[str, str | int]:
@@ -51,9 +53,15 @@ def versions() -> dict[str, str | int]:
 
 
 def seconds_per_step(
-    shapes: Sequence[tuple[int, ...]], tasks: int, *, chunks: int = 200,
-    trunk: tuple[int, ...] = (128, 256, 512), embedding: int = 32, repeats: int = 5, seed: int = 0,
-) -> list[float]:  # fmt: skip
+    shapes: Sequence[tuple[int, ...]],
+    tasks: int,
+    *,
+    chunks: int = 200,
+    trunk: tuple[int, ...] = (128, 256, 512),
+    embedding: int = 32,
+    repeats: int = 5,
+    seed: int = 0,
+) -> list[float]:
     """One warm-up step, then `repeats` timed steps; seconds of each.
 
     `shapes` are theta's; `tasks` is T >= 1. A step: loss, backward, clipping, Adam on everything

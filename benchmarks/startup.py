@@ -43,7 +43,7 @@ def main() -> None:
     imported = time.perf_counter()
 
     config = preset(args.dataset, args.preset).config
-    choice = Choice(Options(args.data_dir, tuple(args.accept)), config.train_images)
+    choice = Choice(Options(args.data_dir, tuple(args.accept))).under(config)
     benchmark = load_benchmark(args.dataset, 0, choice)
     train = benchmark.load(0, "train")
     ready = time.perf_counter()

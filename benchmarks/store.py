@@ -133,8 +133,10 @@ def fresh(folder: Path) -> dict[str, Any]:
         started = time.perf_counter()
         done = subprocess.run(
             [*command, "--compile-cache", str(folder / "compiled"), "unlearn", "3"],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         wall = time.perf_counter() - started
         (line,) = re.findall(r"^seconds: (.*) \(", done.stdout, flags=re.MULTILINE)
         parts = {k: float(v) for k, v in (part.split(" ") for part in line.split(", "))}

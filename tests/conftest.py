@@ -8,8 +8,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-# Most of the suite's time is compilation, and many tests compile the same: both workers, and the
-# processes that tests start, share what was compiled. A folder of its own for each session.
+# Most of the suite's time is compilation: no optimisations, here and in the processes that tests
+# start; results are compared with tolerances either way.
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+# Many tests compile the same: both workers, and those processes, share what was compiled. A folder
+# of its own for each session.
 COMPILED = "JAX_COMPILATION_CACHE_DIR"
 OURS = COMPILED not in os.environ
 if OURS:
@@ -26,9 +29,6 @@ from uncle_jax.config import Config, Uncle
 from uncle_jax.core import layout as layouts
 from uncle_jax.data.benchmark import Benchmark
 from uncle_jax.tasks import Data, InputSpec
-
-# Most of a test's time is compilation; results are compared with tolerances either way.
-jax.config.update("jax_disable_most_optimizations", True)
 
 TINY = Config(
     backbone="thin",

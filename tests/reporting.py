@@ -32,7 +32,9 @@ def write_run(
     for i, seed in enumerate(seeds):
         where = folder / f"seed{seed}"
         where.mkdir(parents=True, exist_ok=True)
-        settings = as_dict(preset(dataset, name).config) | (config or {})
+        usual = preset(dataset, name)
+        # as older runs have it: UnCLe's settings are everybody's
+        settings = as_dict(usual.config) | as_dict(usual.uncle) | (config or {})
         says = {"preset": name, "dataset": dataset, "requests": requests, "method": method}
         says |= {"seed": seed, "config": settings, "remarks": [], **(told or {})}
         (where / "config.json").write_text(json.dumps(says))

@@ -1,23 +1,31 @@
 import dataclasses
+import math
 import subprocess
 import sys
 
 import pytest
 
-from uncle_jax.config import Config, as_dict, fingerprint, replace
+from uncle_jax.config import (
+    Config,
+    Hypernetwork,
+    Uncle,
+    as_dict,
+    filled,
+    fingerprint,
+    part,
+    read_into,
+    replace,
+)
 from uncle_jax.errors import UncleError
 from uncle_jax.presets import OWN_PRESETS, PRESETS, preset
 
 
 def test_text_is_read_as_the_fields_type():
-    config = replace(
-        Config(),
-        {"chunks": "50", "lr": "3e-4", "trunk": "8,16", "clip_norm": "none", "image_size": "32"},
-    )
-    assert (config.chunks, config.lr, config.trunk) == (50, 3e-4, (8, 16))
-    assert config.clip_norm is None
-    assert config.image_size == 32
-    assert isinstance(hash(config), int)
+    config = replace(Config(), {"lr": "3e-4", "image_size": "32", "train_images": "none"})
+    assert (config.lr, config.image_size, config.train_images) == (3e-4, 32, None)
+    own = read_into(Uncle(), {"chunks": "50", "trunk": "8,16", "clip_norm": "none"}, "setting")
+    assert (own.chunks, own.trunk, own.clip_norm) == (50, (8, 16), None)
+    assert isinstance(hash((config, own)), int)
 
 
 @pytest.mark.parametrize(
@@ -29,23 +37,39 @@ def test_text_is_read_as_the_fields_type():
         ({"lr": "fast"}, "lr must be a number"),
         ({"trunk": "8,x"}, "trunk must be numbers"),
         ({"noise": "gausian"}, "did you mean 'gaussian'"),
-        ({"chunks": "0"}, "chunks must be positive"),
+        ({"chunks": "0"}, "chunks must be at least 1"),
         ({"lr": "nan"}, "lr must be positive"),
         ({"beta": "-1"}, "beta must not be negative"),
         ({"clip_norm": "-1"}, "clip_norm must be positive or none"),
-        ({"norm_momentum": "1"}, "norm_momentum must be in"),
+        ({"trunk": "8,0"}, "trunk must be at least 1"),
+        ({"norm_momentum": "1"}, "norm_momentum must be at least 0 and below 1, not 1"),
     ],
 )
 def test_bad_settings_are_refused_in_one_line(change, message):
+    home = Config() if {*change} <= vars(Config()).keys() else Uncle()
     with pytest.raises(UncleError, match=message) as caught:
-        replace(Config(), change)
+        read_into(home, change, "setting")
     assert "\n" not in str(caught.value)
+
+
+def test_settings_are_held_to_their_bounds_when_they_are_made():
+    for wrong in ({"trunk": ()}, {"noise": "gausian"}, {"gamma": math.inf}, {"chunks": 0}):
+        with pytest.raises(UncleError, match=next(iter(wrong))):
+            Uncle(**wrong)
+
+
+def test_the_part_of_settings_and_what_a_preset_fills():
+    uncle = Uncle(gamma=3.0, beta=2.0)
+    assert part(Hypernetwork, uncle) == Hypernetwork(beta=2.0)
+    assert filled(Hypernetwork(chunks=3), uncle) == Hypernetwork(beta=2.0)
+    assert filled(Uncle(), Hypernetwork(beta=2.0)) == Uncle(beta=2.0)
+    assert filled(Config(epochs=3), uncle) == Config(epochs=3)
 
 
 def test_fingerprint_changes_with_any_setting():
     base = fingerprint(as_dict(Config()))
     assert base == fingerprint(as_dict(Config()))
-    assert base != fingerprint(as_dict(dataclasses.replace(Config(), beta=0.2)))
+    assert base != fingerprint(as_dict(dataclasses.replace(Config(), width=32)))
 
 
 def test_unknown_presets_are_refused():
@@ -74,19 +98,20 @@ def test_the_papers_setting_is_the_default_where_there_is_one():
     ],
 )
 def test_paper_presets_are_the_authors(dataset, backbone, epochs, beta, gamma):
-    config = PRESETS[dataset]["paper"].config
+    paper = PRESETS[dataset]["paper"]
+    config, uncle = paper.config, paper.uncle
     assert (config.backbone, config.epochs) == (backbone, epochs)
-    assert (config.beta, config.gamma) == (beta, gamma)
+    assert (uncle.beta, uncle.gamma) == (beta, gamma)
     assert (config.batch_size, config.lr, config.image_size) == (512, 1e-3, 64)
     assert config.train_images is None
-    assert set(PRESETS[dataset]["paper"].paper[1]) == {"RA", "FA", "spill", "relapse"}
 
 
 def test_the_paper_preset_is_the_papers():
-    config = PRESETS["permuted-mnist"]["paper"].config
+    paper = PRESETS["permuted-mnist"]["paper"]
+    config, uncle = paper.config, paper.uncle
     assert (config.backbone, config.epochs, config.batch_size) == ("resnet18", 10, 512)
-    assert (config.beta, config.gamma, config.burn_in, config.noise_samples) == (0.1, 0.01, 100, 10)
-    assert (config.trunk, config.embedding, config.chunks) == ((128, 256, 512), 32, 200)
+    assert (uncle.beta, uncle.gamma, uncle.burn_in, uncle.noise_samples) == (0.1, 0.01, 100, 10)
+    assert (uncle.trunk, uncle.embedding, uncle.chunks) == ((128, 256, 512), 32, 200)
 
 
 def test_settings_and_requests_import_no_jax():

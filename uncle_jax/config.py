@@ -168,9 +168,7 @@ def part(kind: type[S], settings: Any) -> S:
 def filled(settings: S, preset: Any) -> S:
     """`settings` with the values of those fields that `preset` inherits from the same class."""
     shared = [c for c in type(preset).__mro__ if issubclass(c, Settings) and c is not Settings]
-    names = {
-        f.name for c in shared if isinstance(settings, c) for f in dataclasses.fields(c)
-    }  # fmt: skip
+    names = {f.name for c in shared if isinstance(settings, c) for f in dataclasses.fields(c)}
     return dataclasses.replace(settings, **{n: getattr(preset, n) for n in names})  # pyright: ignore[reportArgumentType]
 
 

@@ -11,7 +11,6 @@ from uncle_jax.cli.arguments import (
     add_settings,
     chosen_settings,
     exit_code,
-    setting,
 )
 from uncle_jax.config import Config
 from uncle_jax.errors import UncleError
@@ -21,17 +20,10 @@ def test_settings_of_the_run_and_of_each_method():
     p = Parser()
     add_data(p)
     add_settings(p)
-    args = p.parse_args(["--batch-size", "9", "--set", "ssd.alpha=3", "--set", "burn-in=7"])
-    config, own = chosen_settings(args, Config(), ["ssd", "dir/mine.py:nearest"])
-    assert (config.batch_size, config.burn_in) == (9, 7)
-    assert own == {"ssd": {"alpha": "3"}, "dir/mine.py:nearest": {}}
-
-
-def test_a_setting_of_ones_own_method_is_named_by_its_function():
-    item = "nearest.k=3"
-    assert setting(item, ["ssd", "a.py:nearest"], "--set") == ("a.py:nearest", "k", "3")
-    with pytest.raises(UncleError, match="of method nearest, not of ssd"):
-        setting(item, ["ssd"], "--set")
+    args = p.parse_args(["--batch-size", "9", "--set", "ssd.alpha=3", "--burn-in", "7"])
+    config, own = chosen_settings(args, Config(), ["ssd", "uncle", "hnet"])
+    assert config == Config(batch_size=9)
+    assert own == {"ssd": {"alpha": "3"}, "uncle": {"burn_in": "7"}, "hnet": {}}
 
 
 @pytest.mark.parametrize(

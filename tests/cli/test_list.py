@@ -35,7 +35,8 @@ def test_every_dataset_and_preset_has_a_line(capsys):
 def test_settings_of_all_and_of_one_method(capsys):
     lines = listed(capsys, "settings")
     assert [line.split()[0] for line in lines] == [f.name for f in dataclasses.fields(Config)]
-    (noise,) = (line.split() for line in lines if line.startswith("noise "))
+    uncle = listed(capsys, "settings", "uncle")
+    (noise,) = (line.split() for line in uncle if line.startswith("uncle.noise "))
     assert noise[1:3] == ["{gaussian,fixed,norm,discard}", "gaussian"]
     (msteps,) = (line for line in listed(capsys, "settings", "scrub") if ".msteps " in line)
     assert msteps.split()[:3] == ["scrub.msteps", "INT", "2"]

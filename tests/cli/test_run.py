@@ -10,7 +10,7 @@ import pytest
 
 from uncle_jax.cli import run as command
 from uncle_jax.cli import table
-from uncle_jax.methods import registry
+from uncle_jax.runs.progress import Download
 
 RUN = Path(__file__).resolve().parents[2] / "experiments" / "run.py"
 QUICK = ["width=4", "trunk=8,16", "embedding=4", "chunks=7", "burn_in=5", "norm_calibration=2"]
@@ -58,7 +58,7 @@ def test_a_run_leaves_its_files(finished):
     assert float(rows[-1]["value"]) == pytest.approx(summary["RA"]["per_seed"]["3"], abs=1e-3)
     config = json.loads((workdir / "seed0" / "config.json").read_text())
     assert config["requests"] == "L0 L1 U0"
-    assert config["config"]["chunks"] == 7
+    assert config["settings"]["chunks"] == 7
     told = {"fingerprint", "versions", "device", "processor", "xla_flags", "commit", "seed"}
     assert told <= set(config)
     assert config["processor"]
@@ -205,7 +205,7 @@ def test_dry_run_writes_nothing(tmp_path, monkeypatch, capsys):
     words = [word for setting in [*QUICK, "chunks=30"] for word in ("--set", setting)]
     assert command.main(["--requests", "L0 L1 U0", "--epochs", "1", *words, "--dry-run"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["config"]["chunks"] == 30
+    assert told["settings"]["chunks"] == 30
     assert told["sizes"] == {"phi_parameters": 3446, "main_network_parameters": 5142}
     assert told["estimate"]["total_seconds"] > 0
     assert list(tmp_path.iterdir()) == []
@@ -213,8 +213,6 @@ def test_dry_run_writes_nothing(tmp_path, monkeypatch, capsys):
 
 def test_a_methods_own_setting_is_told_apart_from_the_presets_of_the_same_name():
     words = ("--method", "scrub", "--set", "lr=0.5", "--set", "scrub.lr=0.25")
-    chosen, config, _, own = command.resolve(command.parser().parse_args(words))
-    settings = registry.settings_of("scrub", registry.find("scrub"), own)
-    changes = command.changes_of("scrub", chosen.config, config, settings)
-    assert changes["lr"] == 0.5
-    assert changes["scrub.lr"] == 0.25
+    spec = command.spec_of(command.parser().parse_args(words), Download())
+    assert spec.changes == {"lr": 0.5, "scrub.lr": 0.25}
+    assert (spec.config.lr, spec.settings.lr) == (0.5, 0.25)

@@ -101,10 +101,13 @@ def test_rows_with_one_label_are_told_apart(tmp_path):
 
 
 def test_changes_of_a_run(tmp_path):
-    config = as_dict(preset("cifar100", "paper").config) | CHANGED
+    usual = preset("cifar100", "paper")
+    config = as_dict(usual.config) | as_dict(usual.uncle) | CHANGED
     told = {"dataset": "cifar100", "preset": "paper", "config": config}
     assert changes(told) == {"backbone": "thin", "noise": "norm", "trunk": "8,16"}
     assert changes(told | {"changes": {"b": None, "a": 1.0}}) == {"a": "1", "b": "none"}
+    older = {"changes": {"ssd.alpha": 30.0, "ssd.lr": 0.1}}
+    assert changes(told | older) == {"alpha": "30", "ssd.lr": "0.1"}
     assert changes(told | {"dataset": "gone"}) == {}
 
 
@@ -169,7 +172,7 @@ def test_undefined_metrics_and_times_are_a_dash(tmp_path):
 def test_the_paper_stands_beside_its_own_setting_only(tmp_path):
     asked = TABLE_4["cifar100"][0]
     theirs = write_run(tmp_path / "a", requests=asked, name="paper")
-    changed = write_run(tmp_path / "b", "scrub", requests=asked, name="paper", config={"beta": 9.0})
+    changed = write_run(tmp_path / "b", "scrub", requests=asked, name="paper", config={"width": 9})
     remarked = write_run(tmp_path / "c", requests=asked, name="paper", told={"remarks": ["other"]})
     laptop = write_run(tmp_path / "d", requests=asked)
 

@@ -8,14 +8,14 @@ from reporting import write_run
 from uncle_jax.errors import UncleError
 from uncle_jax.evaluation.answers import Answer
 from uncle_jax.report.compare import groups
-from uncle_jax.report.results import read_run
+from uncle_jax.report.results import modern, read_run
 from uncle_jax.requests import parse
 from uncle_jax.runs import workdir as workdirs
 from uncle_jax.runs.workdir import SeedLog, finish, prepare
 
 REQUESTS = parse("L0 L1 U0")
 TOLD = {"dataset": "permuted-digits", "preset": "laptop", "requests": "L0 L1 U0", "remarks": []}
-TOLD |= {"method": "uncle", "config": {"beta": 0.1}, "reads": "none", "chance": 10.0}
+TOLD |= {"method": "uncle", "config": {"width": 0.1}, "reads": "none", "chance": 10.0}
 
 
 def told(seed, **more):
@@ -113,7 +113,7 @@ def test_times_go_on_after_a_kill_and_stay_when_nothing_is_answered(tmp_path):
 
 def test_a_seed_of_before_times_json_keeps_its_share_of_the_times(tmp_path):
     write_run(tmp_path, seeds=(0, 4), summary={"learn_seconds": 7.0, "compile_seconds": 6.0})
-    settings = json.loads((tmp_path / "seed0" / "config.json").read_text())
+    settings = modern(json.loads((tmp_path / "seed0" / "config.json").read_text()))
     (tmp_path / "seed5").mkdir()
     workdirs.write_config(tmp_path, 5, settings | {"seed": 5})
     log = SeedLog(tmp_path, 5, "test")
@@ -134,7 +134,7 @@ def test_a_seed_of_before_times_json_keeps_its_share_of_the_times(tmp_path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"config": {"beta": 1.0}}, "beta 0.1, now 1.0"),
+        ({"config": {"width": 1.0}}, "width 0.1, now 1.0"),
         ({"method": "scrub"}, "method uncle, now scrub"),
         ({"settings": {"alpha": 3}}, "alpha None, now 3"),
     ],

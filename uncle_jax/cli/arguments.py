@@ -4,7 +4,6 @@ Importing this module imports no jax, so that `--help` and a wrong argument answ
 """
 
 import argparse
-import dataclasses
 import difflib
 import os
 import sys
@@ -13,18 +12,25 @@ from pathlib import Path
 from typing import Any, NoReturn, cast, get_type_hints
 
 from uncle_jax.cli.settings import choices, values
-from uncle_jax.config import Config, Hypernetwork, Uncle, replace
+from uncle_jax.config import Config, Uncle
 from uncle_jax.errors import UncleError, allowed
 from uncle_jax.methods import registry
 from uncle_jax.presets import PRESETS, Preset, preset, presets
+from uncle_jax.runs.spec import set_changes
 
 SHORTCUTS = (
-    "backbone", "epochs", "batch_size", "lr", "beta", "gamma", "burn_in", "noise", "noise_samples",
+    "backbone",
+    "epochs",
+    "batch_size",
+    "lr",
+    "beta",
+    "gamma",
+    "burn_in",
+    "noise",
+    "noise_samples",
     "norm_stats",
-)  # fmt: skip
+)
 """Settings with an option of their own; `--set` takes these and all others."""
-OWN = {"uncle": Uncle, "hnet": Hypernetwork, "rt-hnet": Hypernetwork, "only-learning": Hypernetwork}
-"""Methods' own settings, of those whose settings are known without importing jax."""
 
 KINDS = get_type_hints(Config) | get_type_hints(Uncle)
 """The types of the settings that every learner shares, and of UnCLe's."""
@@ -123,18 +129,26 @@ def add_data(p: argparse.ArgumentParser) -> None:
     completing(name, ["paper", "laptop"])
     data = p.add_argument_group("data")
     data.add_argument(
-        "--data-dir", type=Path, default=Path("data"),
+        "--data-dir",
+        type=Path,
+        default=Path("data"),
         help="the publishers' files, in DIR or DIR/NAME; missing ones are downloaded to it",
-    )  # fmt: skip
+    )
     data.add_argument("--no-download", action="store_true", help="never fetch a missing file")
     data.add_argument(
-        "--accept", nargs="+", default=[], metavar="NAME",
+        "--accept",
+        nargs="+",
+        default=[],
+        metavar="NAME",
         help="data sets that may differ from the publisher's; results say so",
-    )  # fmt: skip
+    )
     data.add_argument(
-        "--substitute", nargs="+", default=[], metavar="TASK=NAME",
+        "--substitute",
+        nargs="+",
+        default=[],
+        metavar="TASK=NAME",
         help="five-tasks: another data set in a task's place, as in svhn=cifar10; results say so",
-    )  # fmt: skip
+    )
     data.add_argument("--classes-per-task", type=int, default=10, help="own data; default 10")
     data.add_argument("--tasks", type=Path, help='own data: JSON, [["cat", "dog"], ["car", ...]]')
 
@@ -147,10 +161,13 @@ def add_settings(p: argparse.ArgumentParser) -> None:
         completing(option, choices(KINDS[name]))
     names = list(KINDS)
     any_ = settings.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE",
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
         help=f"any setting: {', '.join(names)}; a method's own, also as METHOD.KEY=VALUE "
         "(uncle list settings METHOD)",
-    )  # fmt: skip
+    )
     completing(any_, [f"{name}=" for name in names])
 
 
@@ -178,63 +195,7 @@ def chosen_settings(
     return set_changes([*told, *args.set], config, methods)
 
 
-def set_changes(
-    items: Iterable[str], config: Config, methods: Iterable[str]
-) -> tuple[Config, dict[str, dict[str, str]]]:
-    """`chosen_settings` of `items` such as "lr=1e-3" or "scrub.lr=1e-3". Raises UncleError."""
-    changes: dict[str, str] = {}
-    own: dict[str, dict[str, str]] = {name: {} for name in methods}
-    for item in items:
-        name, key, value = setting(item, own, "--set")
-        for owner in owners(name, key, own):
-            (changes if owner is None else own[owner])[key] = value
-    return replace(config, changes), own
-
-
-def owners(name: str | None, key: str, methods: Iterable[str]) -> list[str | None]:
-    """Whose setting KEY is: None for every learner's, else of `methods`; METHOD.KEY is its own.
-
-    Raises UncleError if it is nobody's.
-    """
-    if name is not None:
-        return [name]
-    shared = [field.name for field in dataclasses.fields(Config)]
-    if key in shared:
-        return [None]
-    fields = {method: own_fields(method) for method in methods}
-    found: list[str | None] = [method for method, names in fields.items() if key in names]
-    if not found:
-        names = ", ".join(map(registry.short, fields))
-        raise allowed(
-            f"setting of {names}:", key, [*shared, *sorted(set().union(*fields.values()))]
-        )
-    return found
-
-
-def own_fields(method: str) -> set[str]:
-    """The names of a method's own settings. Raises UncleError if there is no such method."""
-    kind = OWN.get(method) or registry.settings_of(method, registry.find(method), {})
-    return set() if kind is None else {field.name for field in dataclasses.fields(kind)}
-
-
-def setting(
-    item: str, methods: Iterable[str], option: str, form: str = "KEY=VALUE, such as chunks=100"
-) -> tuple[str | None, str, str]:
-    """(method or None, key, value) of "KEY=VALUE" or "METHOD.KEY=VALUE". Raises UncleError."""
-    place, equals, value = item.partition("=")
-    if not equals:
-        raise UncleError(f"{option} {item!r} is not {form}")
-    short, dot, key = place.strip().rpartition(".")
-    key, value = key.replace("-", "_"), value.strip()
-    if not dot:
-        return None, key, value
-    for name in methods:
-        if registry.short(name) == short:
-            return name, key, value
-    raise UncleError(f"{option} {item!r} is of method {short}, not of {', '.join(methods)}")
-
-
-def data_choice(args: argparse.Namespace, config: Config, bar: Any) -> Any:
+def data_choice(args: argparse.Namespace, bar: Any) -> Any:
     """Which data, and what may be done to get it. Raises UncleError."""
     from uncle_jax.data.custom import read_tasks
     from uncle_jax.data.load import Choice
@@ -252,9 +213,7 @@ def data_choice(args: argparse.Namespace, config: Config, bar: Any) -> Any:
         substitute[task] = name
     return Choice(
         Options(args.data_dir, tuple(args.accept), not args.no_download, bar.on_bytes),
-        config.train_images,
         substitute,
         args.classes_per_task,
         read_tasks(args.tasks) if args.tasks else None,
-        config.image_size,
     )

@@ -9,12 +9,13 @@ import argparse
 from collections.abc import Sequence
 from importlib.metadata import entry_points
 
-from uncle_jax.cli.arguments import OWN, Parser, completing, exit_code, parsed
+from uncle_jax.cli.arguments import Parser, completing, exit_code, parsed
 from uncle_jax.cli.settings import described
 from uncle_jax.config import Config
 from uncle_jax.errors import UncleError
 from uncle_jax.methods import registry
 from uncle_jax.presets import OWN_PRESETS, PRESETS, Preset
+from uncle_jax.runs.spec import OWN
 
 METHODS = {  # here, since importing a method imports jax
     "uncle": ("none", "UnCLe: a hypernetwork whose output for the task is pulled towards noise"),

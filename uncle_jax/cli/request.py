@@ -70,9 +70,14 @@ def main(argv: list[str] | None = None) -> int:
     """`uncle request`: the exit code."""
     args = parsed(parser(), argv)
     commands = {
-        "init": init, "learn": ask, "unlearn": ask, "predict": predict, "status": status,
-        "history": history, "verify": verify,
-    }  # fmt: skip
+        "init": init,
+        "learn": ask,
+        "unlearn": ask,
+        "predict": predict,
+        "status": status,
+        "history": history,
+        "verify": verify,
+    }
     return exit_code(lambda: commands[args.command](args), "the same command goes on from here")
 
 

@@ -8,12 +8,8 @@ uncle run --dataset folder:ROOT --classes-per-task 5 --requests "L0 L1 U0"
 
 import argparse
 import json
-import sys
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, cast
 
 from uncle_jax.cli.arguments import (
     Parser,
@@ -26,13 +22,14 @@ from uncle_jax.cli.arguments import (
     exit_code,
     parsed,
 )
-from uncle_jax.config import Config, as_dict, fingerprint
+from uncle_jax.config import as_dict
 from uncle_jax.errors import UncleError
 from uncle_jax.methods import registry
-from uncle_jax.presets import Preset
-from uncle_jax.report.paper import numbers
-from uncle_jax.requests import Request, parse, table_4, validate
+from uncle_jax.report import terminal
+from uncle_jax.report.paper import printed
+from uncle_jax.requests import parse, table_4
 from uncle_jax.runs.progress import Download, Progress
+from uncle_jax.runs.spec import RunSpec
 
 
 def parser() -> Parser:
@@ -45,9 +42,12 @@ def parser() -> Parser:
     p.add_argument("--seeds", type=int, nargs="+", default=[0], help="one run each")
     p.add_argument("--workdir", type=Path, help="default: runs/<dataset>-seq<k>-<method>")
     p.add_argument(
-        "--save-every", type=int, default=20, metavar="K",
+        "--save-every",
+        type=int,
+        default=20,
+        metavar="K",
         help="epochs between saves within a request",
-    )  # fmt: skip
+    )
     p.add_argument("--keep-history", action="store_true", help="erase no earlier checkpoint")
     p.add_argument("--overwrite", action="store_true", help="replace another run in --workdir")
     p.add_argument(
@@ -63,275 +63,122 @@ def main(argv: list[str] | None = None) -> int:
     return exit_code(lambda: run(args), "the same command goes on from here")
 
 
-class Experiment(NamedTuple):
-    """What the arguments ask for, with its data."""
-
-    args: argparse.Namespace
-    config: Config
-    paper: Mapping[str, float] | None  # what it prints, if this is UnCLe as its preset has it
-    requests: tuple[Request, ...]
-    method_settings: Any  # the method's own; None if it has none
-    changes: dict[str, Any]  # from the preset, and from the method's defaults
-    benchmarks: dict[int, Any]  # by seed
-    settings: dict[int, dict[str, Any]]  # by seed: config.json, what the process adds apart
-    workdir: Path
-
-    @property
-    def first(self) -> Any:
-        return self.benchmarks[self.args.seeds[0]]
-
-    def label(self, method: Any) -> str:
-        return " ".join([method.name, *(f"{key}={value}" for key, value in self.changes.items())])
-
-    def factory(self, spec: Any, n_tasks: int, config: Config, settings: Any) -> Any:
-        return registry.build(self.args.method, spec, n_tasks, config, settings)
-
-
 def run(args: argparse.Namespace) -> int:
     """Answer the sequence on every seed, and write and show what came of it."""
-    asked = experiment(args)
-    if args.dry_run:
-        told = {"sizes": sizes(asked)}
-        told |= {"estimate": estimated(asked)}
-        print(json.dumps(asked.settings[args.seeds[0]] | told, indent=1))
-        return 0
+    bar = Download()
+    spec = spec_of(args, bar)
 
     import jax
 
-    from uncle_jax.report import terminal
-    from uncle_jax.runs import workdir as workdirs
-    from uncle_jax.runs.environment import environment
+    from uncle_jax.runs import execute as runs
 
-    if args.preset == "paper" and jax.default_backend() == "cpu":
-        warn_of_time(estimated(asked), len(args.seeds))
-    method = asked.factory(
-        asked.first.spec, asked.first.n_tasks, asked.config, asked.method_settings
-    )
-    workdirs.prepare(asked.workdir, asked.settings, args.overwrite)
-    surroundings = environment() | {"reads": method.reads, "chance": chance_of(asked.first)}
-    announce(asked, method)
-    for seed in asked.benchmarks:
-        workdirs.write_config(asked.workdir, seed, asked.settings[seed] | surroundings)
-        answer_requests(asked, method, seed)
-    settings = asked.settings[args.seeds[0]] | surroundings
-    summary = workdirs.finish(asked.workdir, settings, f"{args.dataset}, {asked.label(method)}")
-    print("\n" + terminal.table(summary, asked.paper))
-    print(f"written to {asked.workdir}: summary.json, accuracy.png, seed*/metrics.csv, config.json")
+    with bar:
+        asked = runs.load(spec)
+    if args.dry_run:
+        told = {"sizes": runs.sizes(asked), "estimate": runs.estimated(asked)}
+        print(json.dumps({**asked.records[spec.seeds[0]], **told}, indent=1))
+        return 0
+    if spec.preset == "paper" and jax.default_backend() == "cpu":
+        warn_of_time(runs.estimated(asked), len(spec.seeds))
+    workdir = args.workdir or Path("runs") / asked.spec.name
+    keep = runs.Keeping(args.save_every, args.keep_history, args.overwrite)
+    with Screen(asked, args.keep_history) as screen:
+        watch = runs.Watch(screen.on_seed, screen.on_step, screen.on_request)
+        summary = runs.execute(asked, workdir, watch, keep)
+    print("\n" + terminal.table(summary, papers(asked.spec)))
+    print(f"written to {workdir}: summary.json, accuracy.png, seed*/metrics.csv, config.json")
     return 0
 
 
-def experiment(args: argparse.Namespace) -> Experiment:
-    """What the arguments ask for, its data made ready. Raises UncleError."""
-    chosen, config, requests, own = resolve(args)
-    bar = Download()
-    choice = data_choice(args, config, bar)
-
-    from uncle_jax.data.load import load_benchmark
-
-    method_settings = registry.settings_of(
-        args.method, registry.find(args.method), own, chosen.uncle
-    )
-    changes = changes_of(args.method, chosen, config, method_settings)
-    with bar:
-        benchmarks = {seed: load_benchmark(args.dataset, seed, choice) for seed in args.seeds}
-    if config.eval_split == "validation":
-        benchmarks = {seed: one.held_out(seed) for seed, one in benchmarks.items()}
-    first = benchmarks[args.seeds[0]]
-    requests = requests or parse(" ".join(f"L{t}" for t in range(first.n_tasks)) + " U0")
-    validate(requests, first.n_tasks)
-    paper = None
-    if args.method == "uncle" and not args.requests and not changes and args.preset == "paper":
-        paper = numbers(args.dataset, args.seq, "uncle")
-    return Experiment(
-        args, config, paper and paper.told(), requests,
-        method_settings, changes, benchmarks,
-        {
-            seed: settings_of(args, config, requests, seed, benchmark, method_settings, changes)
-            for seed, benchmark in benchmarks.items()
-        },
-        args.workdir or Path("runs") / run_name(args, changes),
-    )  # fmt: skip
-
-
-def announce(asked: Experiment, method: Any) -> None:
-    """Say what is run, and what should be known of it."""
-    args, requests = asked.args, " ".join(map(str, asked.requests))
-    print(f"{args.dataset}, {asked.label(method)}, preset {args.preset}: {requests}")
-    if method.reads != "none":
-        print(f"note: {method.name} reads when it unlearns: {registry.READS[method.reads]}")
-    for remark in asked.first.remarks:
-        print(f"note: {remark}")
-    if args.keep_history:
-        print("history is kept: no earlier checkpoint is erased, so nothing is forgotten on disk")
-
-
-def answer_requests(asked: Experiment, method: Any, seed: int) -> None:
-    """Answer the sequence on one seed, or go on where a process was killed."""
-    import jax
-
-    from uncle_jax.engine import resume
-    from uncle_jax.engine.learner import identity as identity_of
-    from uncle_jax.engine.sequence import run_sequence
-    from uncle_jax.report import terminal
-    from uncle_jax.runs import workdir as workdirs
-
-    args, config, benchmark = asked.args, asked.config, asked.benchmarks[seed]
-    n_requests, n_tasks = len(asked.requests), benchmark.n_tasks
-    print(f"\nseed {seed}: accuracy (%) of each task after each request")
-    print(terminal.header_line(n_requests, n_tasks))
-    folder = asked.workdir / f"seed{seed}" / "store"
-    if args.overwrite:
-        resume.remove(folder)
-        workdirs.clear(asked.workdir, seed)
-    log = workdirs.SeedLog(asked.workdir, seed, config.eval_split)
-    identity = identity_of(args.method, benchmark.spec, n_tasks, config, asked.method_settings)
-    store, done = resume.open_sequence(
-        folder, method, jax.random.key(seed), identity, asked.settings[seed]["fingerprint"],
-        args.keep_history,
-    )  # fmt: skip
-    bar = Progress(asked.requests)
-
-    def show(answer: Any) -> None:
-        bar.write(terminal.request_line(answer, n_requests, n_tasks))
-        bar.next_request()
-
-    def on_request(answer: Any, state: Any) -> None:
-        store.commit(state, resume.facts_of(store, method, answer))
-        log.add(answer)
-        show(answer)
-
-    with store, bar:
-        for note in store.notes:
-            bar.write(note)
-        log.known(done.answers)
-        for answer in done.answers:
-            show(answer)
-        run_sequence(
-            method, benchmark, asked.requests, jax.random.key(seed), bar.on_step, on_request,
-            done, partial(resume.saves, store, args.save_every),
-        )  # fmt: skip
-
-
-def resolve(
-    args: argparse.Namespace,
-) -> tuple[Preset, Config, tuple[Request, ...], dict[str, str]]:
-    """(preset, settings, requests, the method's own settings as text) that the arguments ask for.
-
-    Raises UncleError.
-    """
+def spec_of(args: argparse.Namespace, bar: Download) -> RunSpec:
+    """What the arguments ask for. Raises UncleError."""
     chosen = chosen_preset(args)
     if args.save_every < 1:
         raise UncleError(f"--save-every must be at least 1 epoch, not {args.save_every}")
     registry.check(args.method)
     config, own = chosen_settings(args, chosen.config, [args.method])
-    if len(set(args.seeds)) < len(args.seeds) or min(args.seeds) < 0:
-        raise UncleError(f"--seeds must differ and not be negative, not {args.seeds}")
+    requests = None
     if args.requests is not None:
         requests = parse(args.requests)
-    elif ":" in args.dataset:
-        requests = ()  # one's own data: every task, once their number is known, then U0
-    else:
+    elif ":" not in args.dataset:
         requests = table_4(args.dataset, args.seq)
-    return chosen, config, requests, own[args.method]
+    settings = registry.settings_of(
+        args.method, registry.find(args.method), own[args.method], chosen.uncle
+    )
+    return RunSpec(
+        args.dataset,
+        args.method,
+        args.preset,
+        config,
+        settings,
+        cast(Any, requests),
+        tuple(args.seeds),
+        data_choice(args, bar),
+    )
 
 
-def changes_of(method: str, preset: Preset, config: Config, settings: Any) -> dict[str, Any]:
-    """The settings in which a run differs from the preset, or from the method's defaults.
-
-    The method's own are METHOD.KEY, as in --set: `lr` alone is the learning rate.
-    """
-
-    def changed(usual: Any, settings: Any, place: str = "") -> dict[str, Any]:
-        before, after = as_dict(usual), as_dict(settings)
-        return {place + key: value for key, value in after.items() if before[key] != value}
-
-    changes = changed(preset.config, config)
-    if settings is not None:
-        defaults = registry.settings_of(method, registry.find(method), {}, preset.uncle)
-        changes |= changed(defaults, settings, registry.short(method) + ".")
-    return changes
+def papers(spec: RunSpec) -> dict[str, float] | None:
+    """What the paper prints of this run, if it has the paper's setting."""
+    requests, config = " ".join(map(str, spec.requests)), as_dict(spec.config)
+    own = {} if spec.settings is None else as_dict(spec.settings)
+    theirs, same = printed(spec.dataset, requests, spec.method, config, own, spec.changes)
+    return theirs.told() if theirs and same and spec.preset == "paper" else None
 
 
-def run_name(args: argparse.Namespace, changes: dict[str, Any]) -> str:
-    """The default work directory: data, sequence, method and whatever is not the preset's."""
-    seq = table_4_seq(args)
-    place = [args.dataset.partition(":")[0], f"seq{seq}" if seq else "own"]
-    told = [f"{key}={value}".replace("/", "_").replace(" ", "") for key, value in changes.items()]
-    if len(told) > 3:
-        told = [f"changed-{fingerprint(changes)[:6]}"]
-    return "-".join([*place, registry.short(args.method), *told])
+class Screen:
+    """What a person sees of a run: a line for each request, a bar for the one under way."""
+
+    def __init__(self, asked: Any, history: bool) -> None:
+        self.asked, self.history, self.bar, self.seeds = asked, history, None, 0
+
+    def __enter__(self) -> "Screen":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.__exit__()
+
+    def on_seed(self, seed: int, notes: list[str]) -> None:
+        if self.seeds == 0:
+            self._announce()
+        self.seeds += 1
+        print(f"\nseed {seed}: accuracy (%) of each task after each request")
+        print(terminal.header_line(len(self.asked.spec.requests), self.asked.first.n_tasks))
+        self.__exit__()
+        self.bar = Progress(self.asked.spec.requests)
+        for note in notes:
+            self.bar.write(note)
+
+    def on_step(self, step: int, steps: int, loss: Any) -> None:
+        assert self.bar
+        self.bar.on_step(step, steps, loss)
+
+    def on_request(self, answer: Any) -> None:
+        assert self.bar
+        n_requests, n_tasks = len(self.asked.spec.requests), self.asked.first.n_tasks
+        self.bar.write(terminal.request_line(answer, n_requests, n_tasks))
+        self.bar.next_request()
+
+    def _announce(self) -> None:
+        """What is run, and what should be known of it."""
+        spec, method = self.asked.spec, self.asked.method()
+        requests = " ".join(map(str, spec.requests))
+        print(f"{spec.dataset}, {spec.label}, preset {spec.preset}: {requests}")
+        if method.reads != "none":
+            print(f"note: {method.name} reads when it unlearns: {registry.READS[method.reads]}")
+        for remark in self.asked.first.remarks:
+            print(f"note: {remark}")
+        if self.history:
+            print("history is kept: no checkpoint is erased, so nothing is forgotten on disk")
 
 
-def chance_of(benchmark: Any) -> float:
-    """Accuracy of a guess in per cent, the mean over tasks where they differ."""
-    counts = [benchmark.spec.task(task).n_classes for task in range(benchmark.n_tasks)]
-    return sum(100 / n for n in counts) / len(counts)
-
-
-def estimated(asked: Experiment) -> dict[str, Any]:
-    """Seconds and memory of the whole run, measured on two steps."""
-    from uncle_jax.engine.estimate import estimate, in_words
-
-    told = estimate(asked.factory, asked.first, asked.config, asked.requests, asked.method_settings)
-    return told | {"total": in_words(told["total_seconds"])}
-
-
-def warn_of_time(told: dict[str, Any], n_seeds: int) -> None:
+def warn_of_time(estimate: dict[str, Any], n_seeds: int) -> None:
     """Say how long the paper's setting takes without an accelerator."""
     from uncle_jax.engine.estimate import in_words
 
     print(
-        f"no accelerator: a learning step takes {told['learn_step_seconds']:.1f} s here, so this "
-        f"run will take about {in_words(n_seeds * told['total_seconds'])} "
+        f"no accelerator: a learning step takes {estimate['learn_step_seconds']:.1f} s here, so "
+        f"this run will take about {in_words(n_seeds * estimate['total_seconds'])} "
         "(--preset laptop takes minutes)",
         flush=True,
     )
-
-
-def table_4_seq(args: argparse.Namespace) -> int | None:
-    """The sequence of Table 4 that is asked for; None for one's own requests or data."""
-    return None if args.requests or ":" in args.dataset else args.seq
-
-
-def settings_of(
-    args: argparse.Namespace,
-    config: Config,
-    requests: tuple[Request, ...],
-    seed: int,
-    benchmark: Any,
-    own: Any,
-    changes: dict[str, Any],
-) -> dict[str, Any]:
-    """What config.json says of a run, its environment apart; `fingerprint` covers the rest."""
-    decided = {
-        "dataset": args.dataset,
-        "requests": " ".join(map(str, requests)),
-        "method": args.method,
-        "seed": seed,
-        "config": as_dict(config),
-        "data": dict(benchmark.provenance),
-        **({} if own is None else {"settings": as_dict(own)}),
-    }
-    told = {"preset": args.preset, "seq": table_4_seq(args)}
-    told |= {"remarks": list(benchmark.remarks), "changes": changes}
-    when = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "argv": sys.argv[1:]}
-    return {"fingerprint": fingerprint(decided), **told, **decided, **when}
-
-
-def sizes(asked: Experiment) -> dict[str, int]:
-    """Parameters of UnCLe's main network, and of what the method learns (phi, or params)."""
-    import jax
-
-    from uncle_jax.core import resnet
-    from uncle_jax.core.inputs import input_shape
-
-    spec, n_tasks, config = asked.first.spec, asked.first.n_tasks, asked.config
-    net = resnet.from_config(config, spec.n_classes)
-    layout, _ = resnet.plan(net, input_shape(spec, config.image_size), chunks=1)
-    method = asked.factory(spec, n_tasks, config, asked.method_settings)
-    state = jax.eval_shape(method.init, jax.random.key(0))
-    told = {"main_network_parameters": layout.size}
-    for name, field in (("phi_parameters", "phi"), ("parameters", "params")):
-        leaves = jax.tree.leaves(getattr(state, field, None))
-        told |= {name: sum(leaf.size for leaf in leaves)} if leaves else {}
-    return told

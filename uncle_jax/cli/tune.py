@@ -22,15 +22,14 @@ from uncle_jax.cli.arguments import (
     chosen_settings,
     data_choice,
     exit_code,
-    owners,
     parsed,
-    setting,
 )
 from uncle_jax.config import as_dict
 from uncle_jax.errors import UncleError
 from uncle_jax.methods import registry
 from uncle_jax.requests import parse
 from uncle_jax.runs.progress import Download
+from uncle_jax.runs.spec import owners, setting
 
 NUMBERS = ("RA", "FA", "spill", "seconds", "score")
 
@@ -41,9 +40,12 @@ def parser() -> Parser:
     add_data(p)
     add_method(p, "--methods", nargs="+", default=["uncle"], metavar="METHOD")
     p.add_argument(
-        "--grid", action="append", default=[], metavar="KEY=V1,V2",
+        "--grid",
+        action="append",
+        default=[],
+        metavar="KEY=V1,V2",
         help="values to try; METHOD.KEY for a method's own settings; all combinations",
-    )  # fmt: skip
+    )
     p.add_argument(
         "--requests", default="L0 L1 L2 L3 U1", help="the last is tried; default %(default)s"
     )
@@ -73,7 +75,7 @@ def tune(args: argparse.Namespace) -> int:
         raise UncleError(f"there is no folder {args.output.parent} for --output")
     grids = grids_of(args)
     bar = Download()
-    choice = data_choice(args, config, bar)
+    choice = data_choice(args, bar).under(config)
 
     import jax
 
@@ -96,10 +98,15 @@ def tune(args: argparse.Namespace) -> int:
     print(f"{'method':<{width}}" + "".join(f"{name:>9}" for name in NUMBERS))
     trials = []
     record = {
-        "dataset": args.dataset, "preset": args.preset, "requests": args.requests,
-        "seed": args.seed, "eval_split": "validation", "remarks": list(benchmark.remarks),
-        "config": as_dict(config), "trials": [],
-    } | environment()  # fmt: skip
+        "dataset": args.dataset,
+        "preset": args.preset,
+        "requests": args.requests,
+        "seed": args.seed,
+        "eval_split": "validation",
+        "remarks": list(benchmark.remarks),
+        "config": as_dict(config),
+        "trials": [],
+    } | environment()
     for label, trial in zip(
         labels,
         tuning.sweep(tried, benchmark, requests, jax.random.key(args.seed)),

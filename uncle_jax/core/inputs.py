@@ -49,9 +49,12 @@ def fit_images(images: Any, shape: tuple[int, int, int], block: int = 1024) -> A
 
 
 def logits_of(
-    function: Callable[[Array], Array], images: Any, spec: InputSpec, shape: tuple[int, int, int],
+    function: Callable[[Array], Array],
+    images: Any,
+    spec: InputSpec,
+    shape: tuple[int, int, int],
     size: int,
-) -> Array:  # fmt: skip
+) -> Array:
     """Logits [N, Y] by `function` ([size, *shape] -> [size, Y]) of any images that fit `spec`.
 
     Raises UncleError for images that do not.

@@ -53,9 +53,14 @@ def choose_form(drift: str, rows: int, features: int, columns: int) -> str:
 
 
 def drift_anchor(
-    phi_star: Phi, task_emb: Array, chunk_emb: Array, weight: Array, layout: Layout,
-    form: str, gains: Mapping[Kind, Any] | None = None,
-) -> Anchor:  # fmt: skip
+    phi_star: Phi,
+    task_emb: Array,
+    chunk_emb: Array,
+    weight: Array,
+    layout: Layout,
+    form: str,
+    gains: Mapping[Kind, Any] | None = None,
+) -> Anchor:
     """phi*'s side of L_reg for task embeddings [T, E] with weights [T]; once per request.
 
     `gains` ({kind: [W]}) measures the drift in theta where outputs are scaled (hypernet.gains).
@@ -77,9 +82,13 @@ def drift_anchor(
 
 
 def drift(
-    phi: Phi, anchor: Anchor, task_emb: Array, chunk_emb: Array, layout: Layout,
+    phi: Phi,
+    anchor: Anchor,
+    task_emb: Array,
+    chunk_emb: Array,
+    layout: Layout,
     gains: Mapping[Kind, Any] | None = None,
-) -> Array:  # fmt: skip
+) -> Array:
     """L_reg of Equations 2 and 3: the weighted squared distance of H(.; phi) from H(.; phi*).
 
     Both forms give the same value and gradients. The exact form's cost hardly depends on T: it
@@ -104,9 +113,14 @@ def drift(
         total += anchor.weight @ jnp.sum(mask_RxW * change**2, axis=1)
     if whole:
         total += _exact(
-            u, tuple(whole), anchor.weight, anchor.features, tuple(whole_star),
-            anchor.moment, anchor.gram,
-        )  # fmt: skip
+            u,
+            tuple(whole),
+            anchor.weight,
+            anchor.features,
+            tuple(whole_star),
+            anchor.moment,
+            anchor.gram,
+        )
     return total
 
 

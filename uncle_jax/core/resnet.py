@@ -120,9 +120,13 @@ def plan(module: nn.Module, image_shape: tuple[int, ...], chunks: int) -> tuple[
 
 
 def apply(
-    module: nn.Module, theta: Mapping[str, Any], stats: Any, x: Array, train: bool,
+    module: nn.Module,
+    theta: Mapping[str, Any],
+    stats: Any,
+    x: Array,
+    train: bool,
     batch_stats: bool = False,
-) -> tuple[Array, Any]:  # fmt: skip
+) -> tuple[Array, Any]:
     """F(x; theta): logits [B, Y] and the statistics after this batch.
 
     Training uses the batch's statistics and moves the running ones; otherwise the running ones are

@@ -63,9 +63,12 @@ class Benchmark:
         stds = tuple(std) if std is not None else (0.5,) * channels
         differ = len(set(counts)) > 1
         spec = InputSpec(
-            (height, width, channels), max(counts), means, stds,
+            (height, width, channels),
+            max(counts),
+            means,
+            stds,
             tuple(TaskSpec(n, means, stds) for n in counts) if differ else (),
-        )  # fmt: skip
+        )
         for task, split in enumerate(splits):
             for which, data in split.items():
                 as_data(data, spec, f"task {task} {which}", task)

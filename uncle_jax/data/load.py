@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
+from uncle_jax.config import Config
 from uncle_jax.data import custom
 from uncle_jax.data import five_tasks as five
 from uncle_jax.data.benchmark import Benchmark
@@ -21,12 +22,17 @@ PUBLISHED = ("permuted-digits", "permuted-mnist", "five-tasks", "cifar100", "tin
 class Choice:
     """What decides a benchmark besides its name and seed."""
 
-    options: Options
-    train_images: int | None = None
+    options: Options = dataclasses.field(default_factory=lambda: Options(Path("data")))
     substitute: Mapping[str, str] = dataclasses.field(default_factory=dict)  # five-tasks only
-    classes_per_task: int = 10  # own data only, as the next two
+    classes_per_task: int = 10  # own data only, as the next
     tasks: custom.Tasks | None = None
+    train_images: int | None = None  # as config.Config, and so the next
     image_size: int | None = None
+
+    def under(self, config: Config) -> "Choice":
+        """This, with what `config` says of images."""
+        train, size = config.train_images, config.image_size
+        return dataclasses.replace(self, train_images=train, image_size=size)
 
 
 def load_benchmark(name: str, seed: int, choice: Choice) -> Benchmark:

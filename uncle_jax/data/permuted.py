@@ -39,10 +39,14 @@ def permuted_mnist(mnist: Prepared, seed: int, train_images: int | None = None) 
 
 
 def _permuted(
-    name: str, spec: InputSpec, splits: dict[str, Data], seed: int,
-    train_images: int | None = None, told: dict[str, Any] | None = None,
+    name: str,
+    spec: InputSpec,
+    splits: dict[str, Data],
+    seed: int,
+    train_images: int | None = None,
+    told: dict[str, Any] | None = None,
     remarks: tuple[str, ...] = (),
-) -> Benchmark:  # fmt: skip
+) -> Benchmark:
     # As in the authors' benchmark: one RandomState(seed), a permutation of all pixels per task.
     rng = np.random.RandomState(seed)
     pixels = spec.image_shape[0] * spec.image_shape[1]

@@ -20,9 +20,13 @@ from uncle_jax.store.store import Store
 
 
 def open_sequence(
-    folder: Path, method: Method, key: Array, identity: Mapping[str, Any], fingerprint: str,
+    folder: Path,
+    method: Method,
+    key: Array,
+    identity: Mapping[str, Any],
+    fingerprint: str,
     keep_history: bool = False,
-) -> tuple[Store, Run]:  # fmt: skip
+) -> tuple[Store, Run]:
     """(the sequence's store in `folder`, what it has answered so far); made if there is none.
 
     Raises UncleError if the store is another sequence's, in use or damaged.

@@ -87,9 +87,12 @@ def check(requests: Sequence[Request], n_tasks: int) -> None:
 
 
 def sweep(
-    trials: Iterable[Point], benchmark: Benchmark, requests: Sequence[Request], key: Array,
+    trials: Iterable[Point],
+    benchmark: Benchmark,
+    requests: Sequence[Request],
+    key: Array,
     main_net: Any = None,
-) -> Iterator[Trial]:  # fmt: skip
+) -> Iterator[Trial]:
     """Unlearn under each point, from one learned state for all that learn alike.
 
     `requests`: any, the last of them an unlearn request, which is the one tried; what comes before
@@ -109,9 +112,13 @@ def sweep(
         run = run_sequence(method, benchmark, requests, key, done=learned[same])
         last, metrics = run.answers[-1], run.metrics
         yield Trial(
-            point, metrics["RA"], last.accuracy[last.request.task], _spill(run), last.seconds,
+            point,
+            metrics["RA"],
+            last.accuracy[last.request.task],
+            _spill(run),
+            last.seconds,
             last.accuracy[last.request.task] - chance,
-        )  # fmt: skip
+        )
 
 
 def _spill(run: Run) -> float:

@@ -14,7 +14,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from uncle_jax.config import filled, read_into
+from uncle_jax.config import Config, filled, read_into
 from uncle_jax.errors import UncleError, allowed
 
 Factory = Callable[..., Any]
@@ -41,6 +41,11 @@ METHODS = {
     "rt-hnet": "hypernetwork.rt:rt_hnet",
     "only-learning": "uncle:only_learning",
 }
+
+HYPERNETWORK = tuple(
+    name for name, home in METHODS.items() if home.startswith(("uncle:", "hypernetwork."))
+)
+"""Those whose networks a hypernetwork generates."""
 
 READS = {
     "none": "nothing",
@@ -69,6 +74,19 @@ def check(name: str) -> None:
 def short(name: str) -> str:
     """`name` as tables, folders and `--set NAME.KEY=VALUE` have it: of one's own, the function."""
     return name.rpartition(":")[2]
+
+
+def changed(name: str, settings: Any, changes: Mapping[str, str]) -> Any:
+    """A method's own `settings` with `changes` (text values by field). Raises UncleError."""
+    if settings is None:
+        raise UncleError(f"{short(name)} has no settings of its own, so no {min(changes)}")
+    return read_into(settings, changes, f"setting of {short(name)}")
+
+
+def own_key(method: str, key: str) -> str:
+    """A method's own setting as labels and folders have it: METHOD.KEY where all have a KEY."""
+    shared = key in {field.name for field in dataclasses.fields(Config)}
+    return f"{short(method)}.{key}" if shared else key
 
 
 def find(name: str) -> Factory:
@@ -110,11 +128,9 @@ def settings_of(name: str, factory: Factory, changes: Mapping[str, str], preset:
     """
     parameter = inspect.signature(factory).parameters.get("settings")
     if parameter is None or not dataclasses.is_dataclass(parameter.default):
-        if changes:
-            raise UncleError(f"{short(name)} has no settings of its own, so no {min(changes)}")
-        return None
+        return changed(name, None, changes) if changes else None
     usual = filled(parameter.default, preset) if preset is not None else parameter.default
-    return read_into(usual, changes, f"setting of {short(name)}")
+    return changed(name, usual, changes)
 
 
 def build(

@@ -79,9 +79,16 @@ def _unlearn(
     for index in range(iterations):
         k_step = state.noise_key if fixed else jax.random.fold_in(k_noise, index)
         carry, losses = steps.unlearn(
-            net, settings, carry, anchor, state.task_emb, state.chunk_emb, task, k_step,
+            net,
+            settings,
+            carry,
+            anchor,
+            state.task_emb,
+            state.chunk_emb,
+            task,
+            k_step,
             np.float32(settings.unlearn_lr),
-        )  # fmt: skip
+        )
         if on_step:
             on_step(index + 1, iterations, losses.total)
     task_emb = state.task_emb

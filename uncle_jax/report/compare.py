@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from uncle_jax.config import as_dict
 from uncle_jax.errors import UncleError
-from uncle_jax.methods.registry import short
+from uncle_jax.methods.registry import own_key, short
 from uncle_jax.presets import preset
 from uncle_jax.report.paper import Numbers, printed
 from uncle_jax.report.results import SeedRun
@@ -145,7 +145,11 @@ def changes(told: Mapping[str, Any]) -> dict[str, str]:
             base = {}
         ours = told["config"] | (told.get("settings") or {})
         changed = {k: v for k, v in ours.items() if k in base and v != base[k]}
-    return {key: _text(changed[key]) for key in sorted(changed)}
+    names = {key: key for key in changed}
+    for key in changed:  # older runs name every setting of a method's own with the method
+        method, dot, own = key.rpartition(".")
+        names[key] = own_key(method, own) if dot else key
+    return {names[key]: _text(changed[key]) for key in sorted(changed)}
 
 
 def _told_apart(rows: Sequence[Row]) -> list[Row]:

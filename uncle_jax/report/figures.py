@@ -12,9 +12,13 @@ from uncle_jax.requests import Request, retained
 
 
 def plot_accuracy(
-    path: Path, requests: Sequence[Request], runs: Sequence[Sequence[Mapping[int, float]]],
-    chance: float | None, title: str, remarks: Iterable[str] = (),
-) -> None:  # fmt: skip
+    path: Path,
+    requests: Sequence[Request],
+    runs: Sequence[Sequence[Mapping[int, float]]],
+    chance: float | None,
+    title: str,
+    remarks: Iterable[str] = (),
+) -> None:
     """accuracy.png: a line per task across the requests, the mean over runs (and their range).
 
     `runs[r][i][t]` is the accuracy (per cent) of task t after request i; `chance` None: not known.

@@ -363,7 +363,7 @@ def printed(
     usual = as_dict(theirs.uncle)  # which the hypernetwork's other learners share in part
     differs |= {k for k in usual.keys() & settings.keys() if usual[k] != settings[k]}
     resnet18 = config.get("backbone") == "resnet18" != base["backbone"]
-    may = {"noise", "uncle.noise"} if method == "uncle" else set()
+    may = {"noise"} if method == "uncle" else set()
     may |= {"backbone"} if resnet18 else set()
     noise, seq = settings.get("noise", "gaussian"), sequences.index(requests) + 1
     return numbers(dataset, seq, method, noise, resnet18), differs | set(changes) <= may

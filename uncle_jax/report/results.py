@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 from uncle_jax.config import Config
 from uncle_jax.errors import UncleError
 from uncle_jax.evaluation.metrics import all_metrics
+from uncle_jax.methods.registry import HYPERNETWORK
 from uncle_jax.requests import parse
-
-HYPERNETWORK = ("uncle", "hnet", "rt-hnet", "jit-hnet", "gkt-hnet", "only-learning")
 
 
 class SeedRun(NamedTuple):
@@ -85,13 +84,7 @@ def modern(told: Mapping[str, Any]) -> dict[str, Any]:
     moved = {key: value for key, value in told["config"].items() if key not in shared}
     if not moved or told["method"] not in HYPERNETWORK:
         return {**told, "config": config}
-    changes = told.get("changes")
-    if changes is not None:
-        names = {key: f"{told['method']}.{key}" if key in moved else key for key in changes}
-        changes = {names[key]: value for key, value in changes.items()}
-    return {**told, "config": config, "settings": moved | (told.get("settings") or {})} | (
-        {} if changes is None else {"changes": changes}
-    )
+    return {**told, "config": config, "settings": moved | (told.get("settings") or {})}
 
 
 def older_times(seed: int, summary: Mapping[str, Any]) -> dict[str, Any] | None:

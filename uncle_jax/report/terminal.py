@@ -1,9 +1,10 @@
 """What a run shows a person: a line per request, the final table, the picture."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from uncle_jax.evaluation.answers import Answer
+if TYPE_CHECKING:  # it computes metrics, by numpy
+    from uncle_jax.evaluation.answers import Answer
 
 HEADINGS = {
     "RA": "RA  retained tasks, higher is better",
@@ -15,7 +16,7 @@ HEADINGS = {
 }
 
 
-def request_line(answer: Answer, n_requests: int, n_tasks: int) -> str:
+def request_line(answer: "Answer", n_requests: int, n_tasks: int) -> str:
     """One line on an answered request: all tasks' accuracies, "." for those not seen yet."""
     cells = [
         f"{answer.accuracy[task]:5.1f}" if task in answer.accuracy else "    ."

@@ -70,6 +70,9 @@ def same_setting(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
     """The first setting in which two config.json differ, as "beta 0.1, now 1.0"."""
+    older = theirs.get("config", {}).keys() - ours["config"].keys()
+    if older and theirs.get("method") == ours["method"]:
+        return f"of an earlier version, whose config has {min(older)}"
     for group in (None, "config", "settings", "data"):
         a, b = (d if group is None else d.get(group) or {} for d in (theirs, ours))
         for key in ("dataset", "requests", "method", "remarks") if group is None else b:
@@ -153,10 +156,13 @@ def finish(workdir: Path, settings: Mapping[str, Any], title: str) -> dict[str, 
         summary = summarise(seeds)
         write_whole(workdir / "summary.json", _text(summary))
         plot_accuracy(
-            workdir / "accuracy.png", parse(settings["requests"]), [run.accuracy for run in seeds],
-            summary["chance"], f"{title}, seeds {', '.join(summary['RA']['per_seed'])}",
+            workdir / "accuracy.png",
+            parse(settings["requests"]),
+            [run.accuracy for run in seeds],
+            summary["chance"],
+            f"{title}, seeds {', '.join(summary['RA']['per_seed'])}",
             summary["remarks"],
-        )  # fmt: skip
+        )
         now = _finished(workdir, settings)
         if [(run.seed, run.accuracy) for run in now] == [(run.seed, run.accuracy) for run in seeds]:
             return summary

@@ -77,8 +77,14 @@ def text(content: dict[str, Any]) -> str:
     for item in content["erased"]:
         lines.append(f"  {item['path']} ({item['files']} files, {item['bytes']} bytes)")
     lines += ["", "Not claimed:", *(f"  - {claim}" for claim in content["not_claimed"]), ""]
-    return "\n".join([*lines, f"Ledger entries {content['ledger']['durable'][:16]} and "
-                      f"{content['ledger']['erased'][:16]}", ""])  # fmt: skip
+    return "\n".join(
+        [
+            *lines,
+            f"Ledger entries {content['ledger']['durable'][:16]} and "
+            f"{content['ledger']['erased'][:16]}",
+            "",
+        ]
+    )
 
 
 def write(folder: Path, entries: Sequence[Entry]) -> None:

@@ -33,9 +33,13 @@ class Damaged(UncleError):
 
 
 def save(
-    folder: Path, step: int, tree: Any, identity: Mapping[str, Any], record: Mapping[str, Any],
+    folder: Path,
+    step: int,
+    tree: Any,
+    identity: Mapping[str, Any],
+    record: Mapping[str, Any],
     flush: bool = True,
-) -> None:  # fmt: skip
+) -> None:
     """Write `tree` as FOLDER/<step>, then its manifest, which commits it.
 
     `identity`: what a state must share with a configuration to be used under it (`restore` compares

@@ -22,9 +22,12 @@ from uncle_jax.store.store import (
 
 
 def create(
-    folder: Path, state: Any, identity: Mapping[str, Any], keep_history: bool = False,
+    folder: Path,
+    state: Any,
+    identity: Mapping[str, Any],
+    keep_history: bool = False,
     **settings: Any,
-) -> Store:  # fmt: skip
+) -> Store:
     """A new store in `folder`, holding `state` before any request. Raises UncleError.
 
     `identity` and `settings` (JSON) are fixed from then on. With `keep_history` nothing is erased.

@@ -202,7 +202,7 @@ def test_a_request_of_its_own(spec, more):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"temperature": 0.0}, "temperature must be above 0"),
+        ({"temperature": 0.0}, "temperature must be positive"),
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"alpha": -1.0}, "alpha must not be negative"),
         ({"max_forget_steps": -1}, "max_forget_steps must not be negative"),

@@ -55,8 +55,11 @@ MNIST = Source(
             readers.read_mnist,
         ),
     ),
-    (28, 28, 1), 10, (60_000, 10_000), *_GREY,
-)  # fmt: skip
+    (28, 28, 1),
+    10,
+    (60_000, 10_000),
+    *_GREY,
+)
 
 FASHION_MNIST = Source(
     "fashion_mnist",
@@ -74,8 +77,11 @@ FASHION_MNIST = Source(
             readers.read_mnist,
         ),
     ),
-    (28, 28, 1), 10, (60_000, 10_000), *_HALF,
-)  # fmt: skip
+    (28, 28, 1),
+    10,
+    (60_000, 10_000),
+    *_HALF,
+)
 
 KMNIST = Source(
     "kmnist",
@@ -93,8 +99,11 @@ KMNIST = Source(
             readers.read_mnist,
         ),
     ),
-    (28, 28, 1), 10, (60_000, 10_000), *_GREY,
-)  # fmt: skip
+    (28, 28, 1),
+    10,
+    (60_000, 10_000),
+    *_GREY,
+)
 
 NOTMNIST = Source(
     "notmnist",
@@ -111,8 +120,11 @@ NOTMNIST = Source(
             readers.read_notmnist,
         ),
     ),
-    (28, 28, 1), 10, (16_895, 1_829), *_HALF,
-)  # fmt: skip
+    (28, 28, 1),
+    10,
+    (16_895, 1_829),
+    *_HALF,
+)
 
 SVHN = Source(
     "svhn",
@@ -135,8 +147,12 @@ SVHN = Source(
             readers.read_svhn,
         ),
     ),
-    (32, 32, 3), 10, (73_257, 26_032), (0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970),
-)  # fmt: skip
+    (32, 32, 3),
+    10,
+    (73_257, 26_032),
+    (0.4377, 0.4438, 0.4728),
+    (0.1980, 0.2010, 0.1970),
+)
 
 CIFAR10 = Source(
     "cifar10",
@@ -153,8 +169,12 @@ CIFAR10 = Source(
             readers.read_cifar10_binary,
         ),
     ),
-    (32, 32, 3), 10, (50_000, 10_000), (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616),
-)  # fmt: skip
+    (32, 32, 3),
+    10,
+    (50_000, 10_000),
+    (0.4914, 0.4822, 0.4465),
+    (0.2470, 0.2435, 0.2616),
+)
 
 CIFAR100 = Source(
     "cifar100",
@@ -192,8 +212,11 @@ CIFAR100 = Source(
             readers.read_cifar100_python,
         ),
     ),
-    (32, 32, 3), 100, (50_000, 10_000), *_CIFAR,
-)  # fmt: skip
+    (32, 32, 3),
+    100,
+    (50_000, 10_000),
+    *_CIFAR,
+)
 
 TINY_IMAGENET = Source(
     "tiny_imagenet",
@@ -210,15 +233,26 @@ TINY_IMAGENET = Source(
             readers.read_tiny_imagenet,
         ),
     ),
-    (64, 64, 3), 200, (100_000, 10_000), (0.4802, 0.4481, 0.3975), (0.2302, 0.2265, 0.2262),
-)  # fmt: skip
+    (64, 64, 3),
+    200,
+    (100_000, 10_000),
+    (0.4802, 0.4481, 0.3975),
+    (0.2302, 0.2265, 0.2262),
+)
 
 SOURCES: Mapping[str, Source] = {
     source.name: source
     for source in (
-        MNIST, FASHION_MNIST, KMNIST, NOTMNIST, SVHN, CIFAR10, CIFAR100, TINY_IMAGENET,
+        MNIST,
+        FASHION_MNIST,
+        KMNIST,
+        NOTMNIST,
+        SVHN,
+        CIFAR10,
+        CIFAR100,
+        TINY_IMAGENET,
     )
-}  # fmt: skip
+}
 
 
 def source(name: str) -> Source:

@@ -132,8 +132,14 @@ def read_cifar100_python(paths: Mapping[str, Path]) -> Splits:
         try:
             table = _ArrayUnpickler(io.BytesIO(raw), encoding="bytes").load()
             return arrays(_planes(np.asarray(table[b"data"])), np.asarray(table[b"fine_labels"]))
-        except (pickle.UnpicklingError, EOFError, LookupError, TypeError, ValueError,
-                AttributeError) as error:  # fmt: skip
+        except (
+            pickle.UnpicklingError,
+            EOFError,
+            LookupError,
+            TypeError,
+            ValueError,
+            AttributeError,
+        ) as error:
             raise UncleError(f"{path}: {member} is not CIFAR-100's ({first_line(error)})") from None
 
     return Splits(read("train"), read("test"))

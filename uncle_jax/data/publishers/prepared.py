@@ -59,8 +59,11 @@ class Prepared:
         if self.manifest["verified"] != "no":
             return None
         counts = tuple(len(self.splits[split].labels) for split in SPLITS)
-        held = [f"{n:,} of {all_:,} {split} images" for n, all_, split in
-                zip(counts, self.source.counts, SPLITS, strict=True) if n != all_]  # fmt: skip
+        held = [
+            f"{n:,} of {all_:,} {split} images"
+            for n, all_, split in zip(counts, self.source.counts, SPLITS, strict=True)
+            if n != all_
+        ]
         return f"{self.source.name}: not the publisher's archive ({', '.join(held) or 'repacked'})"
 
 

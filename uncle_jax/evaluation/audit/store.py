@@ -87,9 +87,12 @@ def verify(store: Store, method: Method, like: Any, tests: Mapping[int, Data]) -
 
 
 def remains(
-    folder: Path, method: Method, present: Any, leaves: Sequence[Mapping[str, Any]],
+    folder: Path,
+    method: Method,
+    present: Any,
+    leaves: Sequence[Mapping[str, Any]],
     tests: Mapping[int, Data],
-) -> tuple[tuple[Measurement, ...], tuple[str, ...]]:  # fmt: skip
+) -> tuple[tuple[Measurement, ...], tuple[str, ...]]:
     """(what all checkpoints below `folder` make of the tasks of `tests`, which are unreadable).
 
     Whoever wrote them and wherever they lie. `present`: the state that is now, for what one lacks;

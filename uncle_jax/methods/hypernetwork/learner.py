@@ -56,9 +56,13 @@ def hypernetwork(
         return steps.init(net, n_tasks, key)
 
     def learn(
-        state: CLState, task: int, data: Data, *, on_step: OnStep | None = None,
+        state: CLState,
+        task: int,
+        data: Data,
+        *,
+        on_step: OnStep | None = None,
         inflight: Inflight | None = None,
-    ) -> CLState:  # fmt: skip
+    ) -> CLState:
         task = checked(state, task, learned=False)
         images, labels = as_data(data, spec, f"task {task}", task)
         fitted = Data(fit_images(images, shape), jnp.asarray(labels))
@@ -84,9 +88,12 @@ def hypernetwork(
         theta, stats = task_network(state, task)
         inputs = task_input(spec, task, shape)
         return logits_of(
-            lambda x: steps.logits(net, theta, stats, inputs, x), images, spec, shape,
+            lambda x: steps.logits(net, theta, stats, inputs, x),
+            images,
+            spec,
+            shape,
             config.eval_batch_size,
-        )  # fmt: skip
+        )
 
     method = Method(
         "hnet",

@@ -58,9 +58,14 @@ def rt_hnet(
 
 
 def _learn(
-    method: Method, state: CLState, task: int, data: Data, on_step: OnStep | None, done: int,
+    method: Method,
+    state: CLState,
+    task: int,
+    data: Data,
+    on_step: OnStep | None,
+    done: int,
     total: int,
-) -> CLState:  # fmt: skip
+) -> CLState:
     """`state` with `task` learned, telling `on_step` of steps after `done`, of `total`."""
 
     def tell(step: int, steps: int, loss: Array) -> None:

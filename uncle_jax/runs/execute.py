@@ -1,0 +1,175 @@
+"""A `RunSpec` executed: every seed answers the requests, on a store of its own, and is recorded."""
+
+import dataclasses
+import sys
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from uncle_jax.config import as_dict, fingerprint
+from uncle_jax.core import resnet
+from uncle_jax.core.inputs import input_shape
+from uncle_jax.core.loop import OnStep
+from uncle_jax.data.benchmark import Benchmark
+from uncle_jax.data.load import Choice, load_benchmark
+from uncle_jax.engine import estimate, resume
+from uncle_jax.engine.learner import identity
+from uncle_jax.engine.sequence import run_sequence
+from uncle_jax.evaluation.answers import Answer
+from uncle_jax.methods import registry
+from uncle_jax.methods.protocol import Method
+from uncle_jax.requests import parse, validate
+from uncle_jax.runs import workdir as workdirs
+from uncle_jax.runs.environment import environment
+from uncle_jax.runs.spec import RunSpec
+
+
+class Experiment(NamedTuple):
+    """A `RunSpec`, its requests known, with its data."""
+
+    spec: RunSpec
+    benchmarks: Mapping[int, Benchmark]  # by seed
+    records: Mapping[int, Mapping[str, Any]]  # by seed: config.json, the environment apart
+
+    @property
+    def first(self) -> Benchmark:
+        """The first seed's benchmark: all have the same tasks, of the same shapes."""
+        return self.benchmarks[self.spec.seeds[0]]
+
+    def method(self) -> Method:
+        """The method, as the spec has it."""
+        spec, first = self.spec, self.first
+        return registry.build(spec.method, first.spec, first.n_tasks, spec.config, spec.settings)
+
+
+@dataclasses.dataclass(frozen=True)
+class Keeping:
+    """What is kept of a run while it goes on."""
+
+    save_every: int = 20  # epochs between saves within a request
+    history: bool = False  # erase no earlier checkpoint
+    overwrite: bool = False  # replace another run in the work directory
+
+
+class Watch(NamedTuple):
+    """Who is told what happens."""
+
+    on_seed: Callable[[int, list[str]], None] = lambda seed, notes: None  # the store's remarks
+    on_step: OnStep | None = None
+    on_request: Callable[[Answer], None] = lambda answer: None  # those of an earlier process too
+
+
+SILENT = Watch()
+
+
+def load(spec: RunSpec) -> Experiment:
+    """`spec` with its data made ready, and its requests checked against them. Raises UncleError."""
+    options = (spec.data or Choice()).under(spec.config)
+    benchmarks = {seed: load_benchmark(spec.dataset, seed, options) for seed in spec.seeds}
+    if spec.config.eval_split == "validation":
+        benchmarks = {seed: one.held_out(seed) for seed, one in benchmarks.items()}
+    n_tasks = benchmarks[spec.seeds[0]].n_tasks
+    requests = spec.requests or parse(" ".join(f"L{t}" for t in range(n_tasks)) + " U0")
+    validate(requests, n_tasks)
+    spec = dataclasses.replace(spec, requests=requests)
+    records = {seed: _record(spec, seed, one) for seed, one in benchmarks.items()}
+    return Experiment(spec, benchmarks, records)
+
+
+def execute(
+    spec: RunSpec | Experiment,
+    workdir: Path | None = None,
+    watch: Watch = SILENT,
+    keep: Keeping = Keeping(),
+) -> dict[str, Any]:
+    """Answer the requests on every seed, going on where a process was killed; summary.json.
+
+    `workdir`: by default runs/<name>; what it holds afterwards is in runs/workdir.py. Raises
+    UncleError, before anything is written, if another run is there or the data do not fit.
+    """
+    asked = spec if isinstance(spec, Experiment) else load(spec)
+    spec, method = asked.spec, asked.method()
+    workdir = workdir or Path("runs") / spec.name
+    workdirs.prepare(workdir, asked.records, keep.overwrite)
+    more = environment() | {"reads": method.reads, "chance": _chance(asked.first)}
+    for seed in spec.seeds:
+        workdirs.write_config(workdir, seed, {**asked.records[seed], **more})
+        _answer(asked, method, seed, workdir, watch, keep)
+    record = {**asked.records[spec.seeds[0]], **more}
+    return workdirs.finish(workdir, record, f"{spec.dataset}, {spec.label}")
+
+
+def _answer(
+    asked: Experiment, method: Method, seed: int, workdir: Path, watch: Watch, keep: Keeping
+) -> None:
+    """Answer the requests on one seed, or those that no earlier process has answered."""
+    spec, benchmark, key = asked.spec, asked.benchmarks[seed], jax.random.key(seed)
+    folder = workdir / f"seed{seed}" / "store"
+    if keep.overwrite:
+        resume.remove(folder)
+        workdirs.clear(workdir, seed)
+    log = workdirs.SeedLog(workdir, seed, spec.config.eval_split)
+    same = identity(spec.method, benchmark.spec, benchmark.n_tasks, spec.config, spec.settings)
+    print_ = asked.records[seed]["fingerprint"]
+    store, done = resume.open_sequence(folder, method, key, same, print_, keep.history)
+
+    def on_request(answer: Answer, state: Any) -> None:
+        store.commit(state, resume.facts_of(store, method, answer))
+        log.add(answer)
+        watch.on_request(answer)
+
+    with store:
+        watch.on_seed(seed, list(store.notes))
+        log.known(done.answers)
+        for answer in done.answers:
+            watch.on_request(answer)
+        saves = partial(resume.saves, store, keep.save_every)
+        run_sequence(method, benchmark, spec.requests, key, watch.on_step, on_request, done, saves)
+
+
+def _record(spec: RunSpec, seed: int, benchmark: Benchmark) -> dict[str, Any]:
+    """What config.json says of a run, its environment apart; `fingerprint` covers `decided`."""
+    decided = {
+        "dataset": spec.dataset,
+        "requests": " ".join(map(str, spec.requests)),
+        "method": spec.method,
+        "seed": seed,
+        "config": as_dict(spec.config),
+        "data": dict(benchmark.provenance),
+        **({} if spec.settings is None else {"settings": as_dict(spec.settings)}),
+    }
+    told = {"preset": spec.preset, "seq": spec.seq}
+    told |= {"remarks": list(benchmark.remarks), "changes": spec.changes}
+    when = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "argv": sys.argv[1:]}
+    return {"fingerprint": fingerprint(decided), **told, **decided, **when}
+
+
+def _chance(benchmark: Benchmark) -> float:
+    """Accuracy of a guess in per cent, the mean over tasks where they differ."""
+    counts = [benchmark.spec.task(task).n_classes for task in range(benchmark.n_tasks)]
+    return sum(100 / n for n in counts) / len(counts)
+
+
+def estimated(asked: Experiment) -> dict[str, Any]:
+    """Seconds and memory of a seed, measured on two steps of each kind."""
+    spec = asked.spec
+    build = partial(registry.build, spec.method)
+    found = estimate.estimate(build, asked.first, spec.config, spec.requests, spec.settings)
+    return found | {"total": estimate.in_words(found["total_seconds"])}
+
+
+def sizes(asked: Experiment) -> dict[str, int]:
+    """Parameters of UnCLe's main network, and of what the method learns (phi, or params)."""
+    spec, config = asked.first.spec, asked.spec.config
+    net = resnet.from_config(config, spec.n_classes)
+    layout, _ = resnet.plan(net, input_shape(spec, config.image_size), chunks=1)
+    state = jax.eval_shape(asked.method().init, jax.random.key(0))
+    counts = {"main_network_parameters": layout.size}
+    for name, field in (("phi_parameters", "phi"), ("parameters", "params")):
+        leaves = jax.tree.leaves(getattr(state, field, None))
+        counts |= {name: sum(leaf.size for leaf in leaves)} if leaves else {}
+    return counts
