@@ -148,6 +148,12 @@ def test_the_reference_names_every_public_module():
     assert sorted(named) == sorted({"uncle_jax", *modules})
 
 
+def test_the_reference_names_every_public_name():
+    text = (ROOT / "docs" / "reference.md").read_text("utf-8")
+    named = dict(re.findall(r"\[`(\w+)`\]\[uncle_jax\.([\w.]+)\.\1\]", text))
+    assert named == uncle_jax.NAMES
+
+
 @pytest.mark.parametrize("name", MOST_LINES)
 def test_what_is_read_first_is_short(name):
     lines = (ROOT / name).read_text("utf-8").splitlines()
