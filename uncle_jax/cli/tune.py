@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
     """`uncle tune`: the exit code."""
     args = parsed(parser(), argv)
     written = "nothing is written" if args.output is None else f"{args.output} has what was tried"
-    return exit_code(lambda: tune(args), written)
+    return exit_code(lambda: tune(args), written, argv is None)
 
 
 def tune(args: argparse.Namespace) -> int:
