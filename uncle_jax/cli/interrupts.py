@@ -19,7 +19,7 @@ CODE = 130
 
 @contextmanager
 def stopping(told: str) -> Iterator[None]:
-    """While inside, SIGINT prints "interrupted: `told`" and ends the process; not if it is ignored."""
+    """While inside, SIGINT prints "interrupted: `told`" and ends the process, unless ignored."""
     ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN  # as with nohup
     if ignored or threading.current_thread() is not threading.main_thread():
         yield
