@@ -94,7 +94,8 @@ def answer(
         else:
             before = known_accuracy(store)
             if task in tests and (order.test is not None or str(task) not in before):
-                before[str(task)] = evaluate(method, state, task, tests[task])
+                value = evaluate(method, state, task, tests[task])
+                before |= {str(task): value} if math.isfinite(value) else {}
             if method.reads not in ("none", "buffer"):
                 raise UncleError(
                     f"{method.name} reads past data to unlearn ({method.reads}); a store holds none"
