@@ -75,7 +75,9 @@ MODULES = {
         ("cli", "core", "data", "engine", "evaluation", "methods", "report", "runs", "store"), ""
     ),
     **dict.fromkeys(("config", "errors", "files", "presets", "requests", "tasks"), ""),
-    **dict.fromkeys(("hypernet", "inputs", "interning", "layout", "loop", "losses"), "core."),
+    **dict.fromkeys(
+        ("checks", "hypernet", "inputs", "interning", "layout", "loop", "losses"), "core."
+    ),
     **dict.fromkeys(("objectives", "resnet", "state", "status", "steps"), "core."),
     **dict.fromkeys(("accuracy", "answers", "metrics"), "evaluation."),
     **dict.fromkeys(("protocol", "registry"), "methods."),

@@ -12,7 +12,17 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    Self,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from uncle_jax.errors import UncleError, allowed
 
@@ -51,6 +61,17 @@ Share = Annotated[float, Bound(above=0, most=1)]
 @dataclass(frozen=True)
 class Settings:
     """The base of all settings: holds each field to its Literal or `Bound`. Raises UncleError."""
+
+    def __new__(cls, *_: Any, **given: Any) -> Self:
+        """Raises UncleError, with the nearest field, for one that there is not."""
+        known = [field.name for field in dataclasses.fields(cls)]
+        for name in given.keys() - {*known}:
+            kinds = [kind for kind in (Hypernetwork, Uncle) if name in kind.__dataclass_fields__]
+            if kinds and issubclass(cls, Config):
+                kind = kinds[0].__name__
+                raise UncleError(f"{name} is a setting of {kind}: settings={kind}({name}=...)")
+            raise allowed(f"setting of {cls.__name__}:", name, known)
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         for name, kind in kinds_of(type(self)).items():

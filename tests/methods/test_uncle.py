@@ -234,6 +234,9 @@ def test_schedules():
     [
         ("learn", 9, "unknown task 9 .allowed: 0 to 3"),
         ("learn", -1, "unknown task -1"),
+        ("learn", True, "unknown task True"),
+        ("unlearn", "0", "unknown task '0'"),
+        ("unlearn", 0.0, "unknown task 0.0"),
         ("learn", 0, "already learned"),
         ("unlearn", 1, "task 1 is not learned"),
         ("logits", 4, "unknown task 4"),

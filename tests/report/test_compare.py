@@ -245,3 +245,17 @@ def test_damage_is_one_line(tmp_path, file, old, new):
         read_run(folder)
     assert "\n" not in str(error.value)
     assert str(tmp_path) in str(error.value)
+
+
+def test_a_network_that_answers_nan_is_marked_and_never_best(tmp_path):
+    good = write_run(tmp_path / "1", "salun", ra=50, fa=30.0)
+    other = write_run(tmp_path / "2", "scrub", ra=40, fa=40.0)
+    ruined = write_run(tmp_path / "3", "ssd", ra=99, fa=float("nan"))
+    (group,) = read(good, other, ruined)
+    marked = best(group, SHOWN)
+    assert {label for label, _ in marked} <= {"salun", "scrub"}
+    assert ("salun", "RA") in marked
+    table = table_of(group, SHOWN)
+    assert "answers not finite (NaN, infinite), so never best: ssd" in table.notes
+    line = dict(zip(table.head, next(x for x in table.body if x[0] == "ssd"), strict=True))
+    assert line["FA"] == "-"

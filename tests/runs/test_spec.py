@@ -48,7 +48,7 @@ def test_requests_of_ones_own_and_of_table_4():
         ({"method": "ucle"}, "did you mean 'uncle'"),
         ({"preset": "desktop"}, "allowed: laptop"),
         ({"seeds": ()}, "--seeds must differ"),
-        ({"seeds": (1, -1)}, "--seeds must differ and not be negative"),
+        ({"seeds": (1, -1)}, "must be from 0 to 4294967295, not -1"),
     ],
 )
 def test_what_there_is_not_is_refused(wrong, told):

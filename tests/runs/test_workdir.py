@@ -163,3 +163,11 @@ def test_clear_leaves_no_result(tmp_path):
     workdirs.clear(tmp_path, 0)
     assert [path.name for path in (tmp_path / "seed0").iterdir()] == ["config.json"]
     workdirs.clear(tmp_path, 0)
+
+
+def test_a_network_that_answers_nan_is_marked_in_the_summary(tmp_path):
+    answer_seed(tmp_path, 3, ra=float("nan"))
+    summary = finish(tmp_path, told(3), "title")
+    assert summary["RA"] == {"mean": None, "std": 0, "per_seed": {"3": None}}
+    assert summary["remarks"] == ["answers are not finite (NaN or infinite) in seeds 3"]
+    assert (tmp_path / "accuracy.png").exists()

@@ -4,6 +4,8 @@ Importing this module imports no jax, so that `--help` and a wrong argument answ
 """
 
 import argparse
+import codecs
+import contextlib
 import difflib
 import os
 import sys
@@ -11,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, cast, get_type_hints
 
+from uncle_jax.cli.interrupts import stopping
 from uncle_jax.cli.settings import choices, values
 from uncle_jax.config import Config, Uncle
 from uncle_jax.errors import UncleError, allowed
@@ -101,10 +104,16 @@ def completing(action: argparse.Action, words: Iterable[str]) -> None:
     cast(Any, action).completer = lambda **_: offered
 
 
-def exit_code(command: Callable[[], int], on_interrupt: str) -> int:
-    """`command`'s exit code: 2 and one line on bad input, 130 with `on_interrupt` on Ctrl-C."""
+def exit_code(command: Callable[[], int], on_interrupt: str, process: bool = False) -> int:
+    """`command`'s exit code: 2 and one line on bad input, 130 with `on_interrupt` on Ctrl-C.
+
+    `process`: this is a process of its own, which Ctrl-C may end at once (cli/interrupts.py).
+    """
+    encodable(sys.stdout)
+    encodable(sys.stderr)
     try:
-        return command()
+        with stopping(on_interrupt) if process else contextlib.nullcontext():
+            return command()
     except UncleError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -114,6 +123,36 @@ def exit_code(command: Callable[[], int], on_interrupt: str) -> int:
     except KeyboardInterrupt:
         print(f"interrupted: {on_interrupt}", file=sys.stderr)
         return 130
+    except Exception as error:
+        if (short := out_of_memory(error)) is None:
+            raise
+        print(f"error: {short}", file=sys.stderr)
+        return 2
+
+
+def out_of_memory(error: Exception) -> str | None:
+    """One line on memory that is not there; None if `error` is of another kind."""
+    text = " ".join(str(error).split())
+    if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in text:
+        return None
+    what = text.removeprefix("RESOURCE_EXHAUSTED: ")[:150] or "no more to be had"
+    return f"not enough memory ({what}); fewer chunks, a smaller batch_size or width need less"
+
+
+PLAIN = {"±": "+-", "→": "->", "–": "-", "—": "-", "×": "x", "≤": "<=", "≥": ">="}
+
+
+def encodable(stream: Any) -> None:
+    """Let `stream` print in plain letters what its encoding lacks, such as +- for a plus-minus."""
+
+    def plain(error: UnicodeError) -> tuple[str, int]:
+        assert isinstance(error, UnicodeEncodeError)
+        missing = error.object[error.start : error.end]
+        return "".join(PLAIN.get(letter, "?") for letter in missing), error.end
+
+    if hasattr(stream, "reconfigure") and stream.errors != "uncle-plain":
+        codecs.register_error("uncle-plain", plain)
+        stream.reconfigure(errors="uncle-plain", line_buffering=True)
 
 
 def add_data(p: argparse.ArgumentParser) -> None:

@@ -66,7 +66,7 @@ def parser() -> Parser:
 def main(argv: list[str] | None = None) -> int:
     """`uncle list`: the exit code."""
     args = parsed(parser(), argv)
-    return exit_code(lambda: show(args), "nothing is written")
+    return exit_code(lambda: show(args), "nothing is written", argv is None)
 
 
 def show(args: argparse.Namespace) -> int:

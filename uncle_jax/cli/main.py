@@ -39,7 +39,10 @@ def main(argv: list[str] | None = None) -> int:
     """`uncle`: the exit code of the command that the first word names, or the help."""
     words = sys.argv[1:] if argv is None else argv
     if words and words[0] in COMMANDS:
-        return module_of(words[0]).main(words[1:])
+        if argv is not None:
+            return module_of(words[0]).main(words[1:])
+        sys.argv = [f"{sys.argv[0]} {words[0]}", *words[1:]]
+        return module_of(words[0]).main()  # a process of its own
     p = parser(whole="_ARGCOMPLETE" in os.environ)
     complete(p)
     p.parse_args(words)

@@ -78,7 +78,9 @@ def main(argv: list[str] | None = None) -> int:
         "history": history,
         "verify": verify,
     }
-    return exit_code(lambda: commands[args.command](args), "the same command goes on from here")
+    return exit_code(
+        lambda: commands[args.command](args), "the same command goes on from here", argv is None
+    )
 
 
 def init(args: argparse.Namespace) -> int:

@@ -60,7 +60,7 @@ def parser() -> Parser:
 def main(argv: list[str] | None = None) -> int:
     """`uncle run`: the exit code."""
     args = parsed(parser(), argv)
-    return exit_code(lambda: run(args), "the same command goes on from here")
+    return exit_code(lambda: run(args), "the same command goes on from here", argv is None)
 
 
 def run(args: argparse.Namespace) -> int:

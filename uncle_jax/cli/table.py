@@ -40,7 +40,7 @@ def parser() -> Parser:
 def main(argv: list[str] | None = None) -> int:
     """`uncle table`: the exit code."""
     args = parsed(parser(), argv)
-    return exit_code(lambda: show(args), "nothing is written")
+    return exit_code(lambda: show(args), "nothing is written", argv is None)
 
 
 def show(args: argparse.Namespace) -> int:

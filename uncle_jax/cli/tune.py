@@ -29,7 +29,7 @@ from uncle_jax.errors import UncleError
 from uncle_jax.methods import registry
 from uncle_jax.requests import parse
 from uncle_jax.runs.progress import Download
-from uncle_jax.runs.spec import owners, setting
+from uncle_jax.runs.spec import check_seed, owners, setting
 
 NUMBERS = ("RA", "FA", "spill", "seconds", "score")
 
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
     """`uncle tune`: the exit code."""
     args = parsed(parser(), argv)
     written = "nothing is written" if args.output is None else f"{args.output} has what was tried"
-    return exit_code(lambda: tune(args), written)
+    return exit_code(lambda: tune(args), written, argv is None)
 
 
 def tune(args: argparse.Namespace) -> int:
@@ -69,8 +69,7 @@ def tune(args: argparse.Namespace) -> int:
         registry.check(name)
     config, own = chosen_settings(args, preset.config, args.methods)
     requests = parse(args.requests)
-    if args.seed < 0:
-        raise UncleError(f"--seed must not be negative, not {args.seed}")
+    check_seed(args.seed, "--seed")
     if args.output is not None and not args.output.parent.is_dir():
         raise UncleError(f"there is no folder {args.output.parent} for --output")
     grids = grids_of(args)

@@ -26,8 +26,9 @@ def describe(state: Any) -> dict[str, list[int]]:
 def in_range(state: Any, task: int) -> int:
     """`task` as an int, if `state` has room for it. Raises UncleError."""
     n_tasks = len(state.status)
-    if not 0 <= int(task) < n_tasks:
-        raise UncleError(f"unknown task {task} (allowed: 0 to {n_tasks - 1})")
+    whole = hasattr(task, "__index__") and not isinstance(task, bool)
+    if not whole or not 0 <= int(task) < n_tasks:
+        raise UncleError(f"unknown task {task!r} (allowed: 0 to {n_tasks - 1})")
     return int(task)
 
 

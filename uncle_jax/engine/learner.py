@@ -58,7 +58,7 @@ def learner(store: Store) -> Method:
     try:
         config = Config(**_tuples(told["config"]))
         settings = None if usual is None else type(usual)(**_tuples(told["settings"]))
-    except TypeError as error:
+    except (TypeError, UncleError) as error:
         raise UncleError(
             f"{store.folder} has settings this version does not know ({error})"
         ) from None

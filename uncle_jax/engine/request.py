@@ -1,5 +1,6 @@
 """One request on a store: read what it needs, answer it, measure, make it durable."""
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import jax
 from uncle_jax.config import as_dict
 from uncle_jax.core.loop import OnStep
 from uncle_jax.engine.clock import CompileClock
+from uncle_jax.engine.finite import Losses, require_finite
 from uncle_jax.engine.sequence import unlearn
 from uncle_jax.errors import UncleError
 from uncle_jax.evaluation.accuracy import evaluate
@@ -77,7 +79,7 @@ def answer(
     before, or finishes the request when it is opened next.
     """
     started, begun = now(), time.perf_counter()
-    task = order.task
+    task, losses = order.task, Losses(on_step)
     with CompileClock() as clock:
         tests, damaged = read_tests(store)
         if order.test is not None:
@@ -88,24 +90,28 @@ def answer(
             about = {"id": order.id, "op": order.op, "task": task, "data": order.data_sha}
             saves = Saves(store, about, every)
             before = known_accuracy(store)
-            after = method.learn(state, task, order.data, on_step=on_step, inflight=saves)
+            after = method.learn(state, task, order.data, on_step=losses, inflight=saves)
         else:
             before = known_accuracy(store)
             if task in tests and (order.test is not None or str(task) not in before):
-                before[str(task)] = evaluate(method, state, task, tests[task])
+                value = evaluate(method, state, task, tests[task])
+                before |= {str(task): value} if math.isfinite(value) else {}
             if method.reads not in ("none", "buffer"):
                 raise UncleError(
                     f"{method.name} reads past data to unlearn ({method.reads}); a store holds none"
                 )
-            after = unlearn(method, state, task, None, on_step)
+            after = unlearn(method, state, task, None, losses)
         jax.block_until_ready(after)
         optimised, compiled = time.perf_counter(), clock.seconds
-        accuracy = {str(t): evaluate(method, after, t, tests[t]) for t in sorted(tests)}
+        require_finite(after, f"{order.op}{task}", losses)
+        measured = {str(t): evaluate(method, after, t, tests[t]) for t in sorted(tests)}
+    accuracy = {name: value for name, value in measured.items() if math.isfinite(value)}
     seconds = {
         "optimise": round(optimised - begun - compiled, 4),
         "compile": round(clock.seconds, 4),
         "evaluate": round(time.perf_counter() - optimised - (clock.seconds - compiled), 4),
     }
+    damaged += [int(name) for name in measured.keys() - accuracy]  # no answer is no accuracy
     unlearned = sum(entry["op"] == "U" for entry in store.requests)
     kept = None
     if order.op == "L" and order.test is not None:
@@ -120,7 +126,7 @@ def answer(
         "procedure": (procedure(method, unlearned) if order.op == "U" else None),
         "accuracy_before": before,
         "accuracy": accuracy,
-        "not_measured": damaged,
+        "not_measured": sorted(damaged),
         "seconds": seconds,
         **(environment or {}),
     }

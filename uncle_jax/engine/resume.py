@@ -1,5 +1,6 @@
 """A sequence of requests on a store of its own: the same command again goes on where it stopped."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,8 @@ def facts_of(store: Store, method: Method, found: Answer) -> dict[str, Any]:
         "task": found.request.task,
         "procedure": forget if found.request.op == "U" else None,
         "accuracy_before": known_accuracy(store),
-        "accuracy": {str(task): value for task, value in found.accuracy.items()},
+        # null: not finite, which JSON has no word for
+        "accuracy": {str(t): v if math.isfinite(v) else None for t, v in found.accuracy.items()},
         "seconds": {"optimise": found.seconds, "compile": found.compile_seconds},
     }
 
@@ -88,7 +90,7 @@ def run_of(store: Store, state: Any) -> Run:
         Answer(
             entry["step"] - 1,
             Request(entry["op"], entry["task"]),
-            {int(task): value for task, value in entry["accuracy"].items()},
+            {int(t): math.nan if v is None else v for t, v in entry["accuracy"].items()},
             entry["seconds"]["optimise"],
             entry["seconds"]["compile"],
         )

@@ -10,6 +10,7 @@ from jax import Array
 from uncle_jax.core.loop import Inflight, OnStep
 from uncle_jax.data.benchmark import Benchmark
 from uncle_jax.engine.clock import CompileClock
+from uncle_jax.engine.finite import Losses, require_finite
 from uncle_jax.errors import UncleError
 from uncle_jax.evaluation.accuracy import evaluate
 from uncle_jax.evaluation.answers import Answer, Run
@@ -48,18 +49,20 @@ def run_sequence(
         if answer.request.op == "L"
     }
     for index, (op, task) in list(enumerate(requests))[len(answers) :]:
+        losses = Losses(on_step)
         with CompileClock() as clock:
             if op == "L":
                 train, held[task] = benchmark.load(task, "train"), benchmark.load(task, "test")
                 started, compiled = time.perf_counter(), clock.seconds
                 kept = {"inflight": inflight(index, Request(op, task))} if inflight else {}
-                state = method.learn(state, task, train, on_step=on_step, **kept)
+                state = method.learn(state, task, train, on_step=losses, **kept)
             else:
                 past = gather(method, benchmark, requests[: index + 1])
                 started, compiled = time.perf_counter(), clock.seconds
-                state = unlearn(method, state, task, past, on_step)
+                state = unlearn(method, state, task, past, losses)
             jax.block_until_ready(state)
             seconds = time.perf_counter() - started - (clock.seconds - compiled)
+            require_finite(state, f"{op}{task}", losses)
             accuracy = {seen: evaluate(method, state, seen, data) for seen, data in held.items()}
         answers.append(Answer(index, Request(op, task), accuracy, seconds, clock.seconds))
         if on_request:

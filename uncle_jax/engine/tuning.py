@@ -45,7 +45,8 @@ class Trial:
     @property
     def score(self) -> float:
         """RA less what is left of the forgotten task above chance; the highest is best."""
-        return self.RA - max(self.excess, 0.0) if math.isfinite(self.RA) else -math.inf
+        finite = math.isfinite(self.RA) and math.isfinite(self.excess)
+        return self.RA - max(self.excess, 0.0) if finite else -math.inf
 
 
 def points(

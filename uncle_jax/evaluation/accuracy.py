@@ -13,7 +13,9 @@ from uncle_jax.tasks import Data
 def evaluate(method: Method, state: Any, task: int, data: Data | tuple[Any, Any]) -> float:
     """Accuracy, in per cent, of `task`'s network on labelled images: what `learn` takes will do.
 
-    Raises UncleError for images that do not fit the method, or another number of labels.
+    nan if any logit is nan or infinite (minus infinity apart, of classes that the task does not
+    have): the largest of such logits is no prediction. Raises UncleError for images that do not
+    fit the method, or another number of labels.
     """
     images, labels = data
     labels = np.asarray(labels)
@@ -22,8 +24,10 @@ def evaluate(method: Method, state: Any, task: int, data: Data | tuple[Any, Any]
             f"{len(images)} images and labels of shape {list(labels.shape)} "
             "(expected one label an image)"
         )
-    predictions = np.argmax(method.logits(state, task, images), axis=-1)
-    return 100 * float(np.mean(predictions == labels))
+    logits = np.asarray(method.logits(state, task, images))
+    if not np.all(np.isfinite(logits.max(axis=-1, initial=-np.inf))):
+        return math.nan
+    return 100 * float(np.mean(np.argmax(logits, axis=-1) == labels))
 
 
 def chance(data: Data) -> float:

@@ -57,6 +57,10 @@ class Row:
         return READS.get(reads, reads)
 
     @property
+    def finite(self) -> bool:
+        return all(run.finite for run in self.runs)
+
+    @property
     def seeds(self) -> str:
         return " ".join(str(run.seed) for run in self.runs)
 
@@ -176,7 +180,11 @@ def best(group: Group, metrics: Iterable[str]) -> set[tuple[str, str]]:
         goals["FA"] = lambda mean: abs(mean - group.chance)
     marked = set()
     for metric in set(metrics) & goals.keys():
-        means = {r.label: r.mean_std(metric)[0] for r in group.rows if r.method not in REFERENCES}
+        means = {
+            r.label: r.mean_std(metric)[0]
+            for r in group.rows
+            if r.method not in REFERENCES and r.finite
+        }
         worth = {k: round(goals[metric](round(m, 2)), 2) for k, m in means.items() if m is not None}
         if len(worth) > 1:
             marked |= {(k, metric) for k, value in worth.items() if value == min(worth.values())}
@@ -235,6 +243,8 @@ def _notes(group: Group, head: list[str], marked: set, paper: list[Numbers | Non
         notes.append(f"references, never marked best ({why}): {', '.join(names)}")
     if any(row.method == "clpu" for row in group.rows):
         notes.append("clpu: the forgotten task's network is gone, so FA and relapse are undefined")
+    if bad := [row.label for row in group.rows if not row.finite]:
+        notes.append(f"answers not finite (NaN, infinite), so never best: {', '.join(bad)}")
     devices = sorted({_device(run.told) for row in group.rows for run in row.runs})
     if len(devices) > 1:
         notes.append(f"times are from different machines: {', '.join(devices)}")

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -30,6 +31,11 @@ class SeedRun(NamedTuple):
     def chance(self) -> float | None:
         """Accuracy of a guess in per cent; older runs say it in summary.json alone."""
         return self.told.get("chance", self.summary.get("chance"))
+
+    @property
+    def finite(self) -> bool:
+        """Whether every network answered with finite logits, so that accuracies are known."""
+        return all(math.isfinite(value) for seen in self.accuracy for value in seen.values())
 
     @property
     def remarks(self) -> tuple[str, ...]:

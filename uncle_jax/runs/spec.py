@@ -19,6 +19,7 @@ from uncle_jax.requests import TABLE_4, Request, table_4
 if TYPE_CHECKING:
     from uncle_jax.data.load import Choice
 
+SEEDS = 2**32  # there are so many
 FROM_PRESET: Any = None  # a field that is not given
 OWN = {"uncle": Uncle, "hnet": Hypernetwork, "rt-hnet": Hypernetwork, "only-learning": Hypernetwork}
 """Methods' own settings, of those whose settings are known without importing jax."""
@@ -54,8 +55,10 @@ class RunSpec:
             usual["settings"] = usual_settings(self.method, chosen)
         for name, value in usual.items():
             object.__setattr__(self, name, value)
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
-            raise UncleError(f"--seeds must differ and not be negative, not {[*self.seeds]}")
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise UncleError(f"--seeds must differ, not {[*self.seeds]}")
+        for seed in self.seeds:
+            check_seed(seed, "--seeds")
 
     def changed(self, *items: str) -> "RunSpec":
         """This with settings changed, as `--set` takes them. Raises UncleError."""
@@ -97,6 +100,12 @@ class RunSpec:
         if len(told) > 3:
             told = [f"changed-{fingerprint(changes)[:6]}"]
         return "-".join([*place, registry.short(self.method), *told])
+
+
+def check_seed(seed: int, option: str) -> None:
+    """Raise UncleError unless NumPy and JAX alike take `seed`."""
+    if not 0 <= seed < SEEDS:
+        raise UncleError(f"{option} must be from 0 to {SEEDS - 1}, not {seed}")
 
 
 def usual_settings(method: str, chosen: Preset) -> Any:

@@ -164,9 +164,13 @@ def finish(workdir: Path, settings: Mapping[str, Any], title: str) -> dict[str, 
             summary["remarks"],
         )
         now = _finished(workdir, settings)
-        if [(run.seed, run.accuracy) for run in now] == [(run.seed, run.accuracy) for run in seeds]:
+        if _as_text(now) == _as_text(seeds):
             return summary
         seeds = now  # another process finished meanwhile, and its summary may be written over
+
+
+def _as_text(seeds: Sequence[SeedRun]) -> list[str]:
+    return [f"{run.seed} {run.accuracy}" for run in seeds]  # nan is not nan, but reads the same
 
 
 def _finished(workdir: Path, settings: Mapping[str, Any]) -> list[SeedRun]:
@@ -196,7 +200,10 @@ def summarise(seeds: Sequence[SeedRun]) -> dict[str, Any]:
         summary[name] = sum(known) if known else None
     chance = next((run.chance for run in seeds if run.chance is not None), None)
     reads = seeds[0].told.get("reads")
-    return summary | {"chance": chance, "remarks": list(seeds[0].remarks), "reads": reads}
+    remarks = list(seeds[0].remarks)
+    if bad := [str(run.seed) for run in seeds if not run.finite]:
+        remarks.append(f"answers are not finite (NaN or infinite) in seeds {', '.join(bad)}")
+    return summary | {"chance": chance, "remarks": remarks, "reads": reads}
 
 
 def _json(value: float) -> float | None:

@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array
 
 from uncle_jax.config import Config, Hypernetwork, part
-from uncle_jax.core import resnet, steps
+from uncle_jax.core import checks, resnet, steps
 from uncle_jax.core.inputs import (
     TaskInput,
     batches_of,
@@ -48,8 +48,11 @@ def hypernetwork(
     default the ResNet that `config.backbone` names. Weights are generated, so it needs none.
     """
     config = config or Config()
-    main_net = main_net or resnet.from_config(config, spec.n_classes)
     shape = input_shape(spec, config.image_size)
+    if main_net is None:
+        main_net = resnet.from_config(config, spec.n_classes)
+    else:
+        checks.main_network(main_net, shape, spec.n_classes)
     net = network(main_net, shape, config, part(Hypernetwork, settings))
 
     def init(key: Array) -> CLState:
