@@ -72,4 +72,6 @@ def comments(cls: type) -> dict[str, str]:
     return told
 
 
-FIELD = re.compile(r"^((?:    # [^\n]*\n)*)    (\w+): [^\n#]*(?:# ([^\n]*))?$", re.MULTILINE)
+# a comment after an empty line is a heading over several fields
+ABOVE = r"(?:(?<=[^\n]\n)((?:^    # [^\n]*\n)+))?"
+FIELD = re.compile(rf"{ABOVE}^    (\w+): [^\n#]*(?:# ([^\n]*))?$", re.MULTILINE)
