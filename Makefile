@@ -4,7 +4,7 @@ VENV ?= .venv
 NEWEST ?= python3.13
 BIN := $(VENV)/bin
 
-.PHONY: run test soak signatures test-all test-lowest test-newest lint docs bench clean
+.PHONY: run test soak signatures test-all test-lowest test-newest lint docs bench lock clean
 
 run: $(VENV)/.installed  ## learn and unlearn ten tasks of real digits; table and picture in runs/
 	$(BIN)/python experiments/run.py
@@ -43,10 +43,18 @@ test-newest:  ## the unit tests on the newest Python and versions (NEWEST=python
 bench: $(VENV)/.installed  ## cost of an unlearning step against the number of tasks (minutes)
 	$(BIN)/python benchmarks/drift.py
 
-$(VENV)/.installed: pyproject.toml
+lock:  ## requirements-dev.txt anew: the newest versions that pyproject.toml allows, for every Python
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet uv
+	.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
+		--extra dev --extra docs --no-emit-package uncle-jax --no-annotate \
+		--custom-compile-command "make lock" -o requirements-dev.txt pyproject.toml
+
+$(VENV)/.installed: pyproject.toml requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,docs]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-lowest .venv-newest runs dist site
+	rm -rf $(VENV) .venv-lowest .venv-newest .venv-lock runs dist site site

@@ -1,8 +1,10 @@
 """The package as others import it."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 import types
 from pathlib import Path
 
@@ -67,3 +69,12 @@ def test_type_checkers_see_the_names_that_are_there():
 def test_what_is_not_there_is_an_attribute_error():
     with pytest.raises(AttributeError, match="nothing_like_it"):
         _ = uncle_jax.nothing_like_it
+
+
+def test_the_lock_file_has_what_the_project_asks_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = [*project["dependencies"]]
+    asked += [*project["optional-dependencies"]["dev"], *project["optional-dependencies"]["docs"]]
+    locked = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8")
+    pinned = set(re.findall(r"^([a-z0-9-]+)==", locked, re.MULTILINE))
+    assert {re.match(r"[a-z0-9-]+", one).group() for one in asked} <= pinned, "make lock"
