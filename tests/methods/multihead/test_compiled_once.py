@@ -85,7 +85,7 @@ def test_equal_arguments_give_one_network():
     one, other = (multihead.multihead(SPEC, 2, TINY, Wide(6)) for _ in range(2))
     assert one is other
     assert multihead.multihead(SPEC, 2, ONE_EPOCH, Wide(6)) is not one
-    assert multihead.multihead(SPEC, 2, TINY, Wide(7)) is not one
+    assert multihead.multihead(SPEC, 2, TINY, Small(6)) is not one
 
 
 def test_a_module_that_cannot_be_hashed_has_a_network_of_its_own():
