@@ -1,11 +1,22 @@
 """The one exception that means "the input was wrong", told in one line."""
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
 class UncleError(ValueError):
     """Bad input: one line that names what was wrong and what is allowed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(BREAKS.sub(_escaped, message))
+
+
+BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # a name in it may have some
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return repr(match[0])[1:-1]
 
 
 def allowed(what: str, given: object, options: Iterable[object]) -> UncleError:
