@@ -28,7 +28,7 @@ from uncle_jax.core.loop import epoch_order
 from uncle_jax.core.steps import network
 from uncle_jax.methods.uncle import uncle
 from uncle_jax.presets import preset
-from uncle_jax.tasks import InputSpec
+from uncle_jax.tasks import Data, InputSpec
 
 SIZES = {  # image shape and training images of a task
     "cifar100": ((32, 32, 3), 5_000),
@@ -50,7 +50,8 @@ def measure(dataset: str, epochs: int) -> dict[str, float | str]:
     host = rng.randint(0, 256, (n, *shape), np.uint8)
     labels = jnp.asarray(rng.randint(0, 10, n).astype(np.int32))
     images, inputs = fit_images(host, fitted), task_input(spec, 0, fitted)
-    anchor, lr, train_chunks = steps.anchor(net, state), np.float32(1e-4), jnp.zeros(())
+    lr, anchor = np.float32(1e-4), steps.anchor(net, state)
+    task = steps.TaskToLearn(inputs, jnp.zeros(()), anchor, state.task_emb)
     carry = steps.start_learning(net, state, state.task_emb[0])
     batch_of = batches_of(images, labels)
     constant = batch_of(np.arange(config.batch_size))
@@ -64,9 +65,7 @@ def measure(dataset: str, epochs: int) -> dict[str, float | str]:
         losses = None
         for i in range(count):
             batch = constant if order is None else batch_of(order[i])
-            carry, losses = steps.learn(
-                net, carry, anchor, state.task_emb, train_chunks, inputs, *batch, lr
-            )
+            carry, losses = steps.learn(net, carry, task, Data(*batch), lr)
         jax.block_until_ready(losses)
         return carry, (time.perf_counter() - started) / count
 

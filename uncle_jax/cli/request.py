@@ -14,6 +14,7 @@ import argparse
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -143,8 +144,8 @@ def ask(args: argparse.Namespace) -> int:
         every = args.save_every if args.command == "learn" else 1
         if every < 1:
             raise UncleError(f"--save-every must be at least 1 epoch, not {every}")
-        facts = environment()
-        _, entry = requests.answer(store, method, state, order, every, environment=facts)
+        order = replace(order, environment=environment())
+        _, entry = requests.answer(store, method, state, order, every)
         clock.lap("answer")
         tell(store.notes[told:])
         seconds = entry["seconds"]

@@ -10,8 +10,9 @@ none of those that results are reported for. Then: uncle run --method METHOD --s
 
 import argparse
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from uncle_jax.cli.arguments import (
     Parser,
@@ -24,12 +25,17 @@ from uncle_jax.cli.arguments import (
     exit_code,
     parsed,
 )
-from uncle_jax.config import as_dict
+from uncle_jax.config import Config, as_dict
 from uncle_jax.errors import UncleError
+from uncle_jax.files import write_whole
 from uncle_jax.methods import registry
 from uncle_jax.requests import parse
 from uncle_jax.runs.progress import Download
 from uncle_jax.runs.spec import check_seed, owners, setting
+
+if TYPE_CHECKING:  # they import JAX, which `--help` need not wait for
+    from uncle_jax.data.benchmark import Benchmark
+    from uncle_jax.engine.tuning import Point, Trial
 
 NUMBERS = ("RA", "FA", "spill", "seconds", "score")
 
@@ -80,8 +86,6 @@ def tune(args: argparse.Namespace) -> int:
 
     from uncle_jax.data.load import load_benchmark
     from uncle_jax.engine import tuning
-    from uncle_jax.files import write_whole
-    from uncle_jax.runs.environment import environment
 
     tried = [
         p for n in args.methods for p in tuning.points(n, config, own[n], grids[n], preset.uncle)
@@ -92,11 +96,22 @@ def tune(args: argparse.Namespace) -> int:
     print(f"{args.dataset}, preset {args.preset}: {args.requests}, seed {args.seed}, validation")
     for remark in benchmark.remarks:
         print(f"note: {remark}")
-    labels = [" ".join([registry.short(p.name), *words(p.changes)]) for p in tried]
-    width = max(map(len, ["method", *labels]))
-    print(f"{'method':<{width}}" + "".join(f"{name:>9}" for name in NUMBERS))
-    trials = []
-    record = {
+    record = begun(args, config, benchmark)
+    sweep = tuning.sweep(tried, benchmark, requests, jax.random.key(args.seed))
+    trials = told(tried, sweep, record, args.output)
+    for name in args.methods:
+        best = max((t for t in trials if t.point.name == name), key=lambda t: t.score)
+        changes = " ".join(f"--set {word}" for word in words(best.point.changes))
+        print(f"best for {registry.short(name)}: {changes or 'its settings as they are'}")
+    print("score: RA less what FA is above chance")
+    return 0
+
+
+def begun(args: argparse.Namespace, config: Config, benchmark: "Benchmark") -> dict[str, Any]:
+    """What `--output` says before any trial."""
+    from uncle_jax.runs.environment import environment
+
+    return {
         "dataset": args.dataset,
         "preset": args.preset,
         "requests": args.requests,
@@ -106,25 +121,29 @@ def tune(args: argparse.Namespace) -> int:
         "config": as_dict(config),
         "trials": [],
     } | environment()
-    for label, trial in zip(
-        labels,
-        tuning.sweep(tried, benchmark, requests, jax.random.key(args.seed)),
-        strict=True,
-    ):
+
+
+def told(
+    tried: "Sequence[Point]",
+    sweep: "Iterable[Trial]",
+    record: dict[str, Any],
+    output: Path | None,
+) -> "list[Trial]":
+    """The trials of `sweep`, each printed, added to `record` and written to `output` once over."""
+    labels = [" ".join([registry.short(p.name), *words(p.changes)]) for p in tried]
+    width = max(map(len, ["method", *labels]))
+    print(f"{'method':<{width}}" + "".join(f"{name:>9}" for name in NUMBERS))
+    trials = []
+    for label, trial in zip(labels, sweep, strict=True):
         trials.append(trial)
         numbers = {name: getattr(trial, name) for name in NUMBERS}
         print(f"{label:<{width}}" + "".join(f"{x:9.2f}" for x in numbers.values()), flush=True)
         record["trials"].append(
             {"method": trial.point.name, "changes": dict(trial.point.changes)} | numbers
         )
-        if args.output is not None:  # after each, for hours of a grid may be behind it
-            write_whole(args.output, json.dumps(record, indent=1) + "\n")
-    for name in args.methods:
-        best = max((t for t in trials if t.point.name == name), key=lambda t: t.score)
-        told = " ".join(f"--set {word}" for word in words(best.point.changes))
-        print(f"best for {registry.short(name)}: {told or 'its settings as they are'}")
-    print("score: RA less what FA is above chance")
-    return 0
+        if output is not None:  # after each, for hours of a grid may be behind it
+            write_whole(output, json.dumps(record, indent=1) + "\n")
+    return trials
 
 
 def grids_of(args: argparse.Namespace) -> dict[str, dict[str, list[str]]]:

@@ -32,6 +32,13 @@ class Inflight(Protocol):
         ...
 
 
+class Progress(NamedTuple):
+    """Who is told of a request's steps, and what keeps its epochs; nobody and nothing if None."""
+
+    on_step: OnStep | None = None
+    inflight: Inflight | None = None
+
+
 Step = Callable[[Any, int, np.ndarray, np.float32], tuple[Any, Array]]
 """(carry, step from 0, index [B] of the batch's images, learning rate) -> (carry, loss)."""
 
@@ -42,6 +49,18 @@ class TrainState(NamedTuple):
     params: Any
     stats: Any  # running norm statistics
     optimiser: Any
+
+
+def part_of(on_step: OnStep | None, done: int, total: int) -> OnStep | None:
+    """What to call in a part of a request, whose `total` steps begin with `done` others."""
+    if on_step is None:
+        return None
+
+    def tell(step: int, steps: int, loss: Array) -> None:
+        del steps  # the part's own
+        on_step(done + step, total, loss)
+
+    return tell
 
 
 def descend(params: Any, updates: Any, lr: Array | np.float32 | float) -> Any:
@@ -80,14 +99,14 @@ def run_epochs(
     n: int,
     carry: Any,
     step: Step,
-    on_step: OnStep | None = None,
-    inflight: Inflight | None = None,
+    progress: Progress,
 ) -> Any:
     """`carry` after `config.epochs` epochs of `step` over `n` images, as a learn request has them.
 
-    Batch size, learning rate and schedule are `config`'s; orders are drawn from `key`. `inflight`
-    keeps the carry between epochs.
+    Batch size, learning rate and schedule are `config`'s; orders are drawn from `key`.
+    `progress.inflight` keeps the carry between epochs.
     """
+    on_step, inflight = progress
     per_epoch = steps_per_epoch(n, config.batch_size)
     done, carry = inflight.resume(carry) if inflight else (0, carry)
     for epoch in range(done, config.epochs):

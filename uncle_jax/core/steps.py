@@ -28,6 +28,7 @@ from uncle_jax.core.loop import descend
 from uncle_jax.core.objectives import Anchor
 from uncle_jax.core.state import CLState
 from uncle_jax.core.status import NEW
+from uncle_jax.tasks import Data
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -89,6 +90,24 @@ class Unlearning(NamedTuple):
 
     phi: Phi
     optimiser: Any
+
+
+class TaskToLearn(NamedTuple):
+    """The task of a learning request, and what L_reg holds the retained ones by: both constant."""
+
+    input: TaskInput
+    train_chunks: Array  # float32: 1 in the first request, whose chunk embeddings train, then 0
+    anchor: Anchor
+    task_emb: Array  # [T, E]
+
+
+class TaskToForget(NamedTuple):
+    """The task of an unlearning request, and what L_reg holds the retained ones by: constant."""
+
+    task: Array | int
+    anchor: Anchor
+    task_emb: Array  # [T, E]
+    chunk_emb: Array  # [C, E]
 
 
 class Losses(NamedTuple):
@@ -165,31 +184,30 @@ def start_learning(net: Network, state: CLState, emb: Array) -> Learning:
 def learn(
     net: Network,
     carry: Learning,
-    anchor: Anchor,
-    task_emb: Array,
-    train_chunks: Array,
-    task: TaskInput,
-    images: Array,
-    labels: Array,
-    lr: Array,
+    task: TaskToLearn,
+    batch: Data,
+    lr: Array | np.float32,
 ) -> tuple[Learning, Losses]:
-    """One step on Equation 2; `train_chunks` 1 in the first request, then 0."""
-    x = normalise(images, task)
+    """One step on Equation 2, on fitted images [B, H, W, D] and labels [B]: (carry after, losses).
+
+    `lr`: a scalar.
+    """
+    x = normalise(batch.images, task.input)
 
     def loss(params: tuple[Phi, Array, Array]) -> tuple[Array, tuple[Losses, Any]]:
         phi, emb, chunk_emb = params
         logits, stats = resnet.apply(
             net.module, generate(net, phi, emb, chunk_emb), carry.stats, x, train=True
         )
-        fit = objectives.task_loss(mask_logits(logits, task), labels)
+        fit = objectives.task_loss(mask_logits(logits, task.input), batch.labels)
         frozen = jax.lax.stop_gradient(chunk_emb)  # nothing is retained while they train
-        reg = objectives.drift(phi, anchor, task_emb, frozen, net.layout, net.drift_gains)
+        reg = objectives.drift(phi, task.anchor, task.task_emb, frozen, net.layout, net.drift_gains)
         total = fit + net.hyper.beta * reg  # Equation 2
         return total, (Losses(total, fit, reg), stats)
 
     params = (carry.phi, carry.emb, carry.chunk_emb)
     (phi_grad, emb_grad, chunk_grad), (losses, stats) = jax.grad(loss, has_aux=True)(params)
-    chunk_grad = chunk_grad * train_chunks
+    chunk_grad = chunk_grad * task.train_chunks
     shared, own = net.shared_optimiser, net.own_optimiser
     shared_update, shared_state = shared.update((phi_grad, chunk_grad), carry.optimiser[0])
     own_update, own_state = own.update(emb_grad, carry.optimiser[1])
@@ -210,15 +228,16 @@ def unlearn(
     net: Network,
     settings: Uncle,
     carry: Unlearning,
-    anchor: Anchor,
-    task_emb: Array,
-    chunk_emb: Array,
-    task: Array,
+    forgotten: TaskToForget,
     key: Array,
-    lr: Array,
+    lr: Array | np.float32,
 ) -> tuple[Unlearning, Losses]:
-    """One iteration of the burn-in: Equation 3, or 6 for `noise=norm`."""
+    """One iteration of the burn-in, Equation 3, or 6 for `noise=norm`: (carry after, losses).
+
+    `key` draws the noise; `lr`: a scalar.
+    """
     hyper, layout = net.hyper, net.layout
+    task, anchor, task_emb, chunk_emb = forgotten
 
     def loss(phi: Phi) -> tuple[Array, Losses]:
         out = hypernet.outputs(phi, task_emb[task], chunk_emb)

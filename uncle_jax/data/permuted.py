@@ -1,5 +1,6 @@
 """Permuted benchmarks: every task sees the same digits under its own fixed pixel permutation."""
 
+from dataclasses import replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -35,7 +36,8 @@ def permuted_mnist(mnist: Prepared, seed: int, train_images: int | None = None) 
     spec = InputSpec(source.image_shape, source.n_classes, source.mean, source.std)
     remarks = (mnist.remark,) if mnist.remark else ()
     told = {"mnist": describe(mnist)}
-    return _permuted("permuted-mnist", spec, mnist.splits, seed, train_images, told, remarks)
+    made = _permuted("permuted-mnist", spec, mnist.splits, seed, train_images)
+    return replace(made, provenance={**made.provenance, **told}, remarks=remarks)
 
 
 def _permuted(
@@ -44,8 +46,6 @@ def _permuted(
     splits: dict[str, Data],
     seed: int,
     train_images: int | None = None,
-    told: dict[str, Any] | None = None,
-    remarks: tuple[str, ...] = (),
 ) -> Benchmark:
     # As in the authors' benchmark: one RandomState(seed), a permutation of all pixels per task.
     rng = np.random.RandomState(seed)
@@ -62,4 +62,4 @@ def _permuted(
         return Data(flat.reshape(images.shape), labels)
 
     counts = {"train_images": len(drawn[0]), "test_images": len(splits["test"].labels)}
-    return Benchmark(name, spec, N_TASKS, load, counts | (told or {}), remarks)
+    return Benchmark(name, spec, N_TASKS, load, counts)

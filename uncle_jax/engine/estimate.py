@@ -7,7 +7,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -22,6 +22,16 @@ from uncle_jax.tasks import Data
 
 Factory = Callable[..., Method]  # (spec, n_tasks, config, settings) -> Method
 STEPS = 2  # of each kind: one that compiles, one that counts
+
+
+class Measured(NamedTuple):
+    """What a run's parts take, in seconds."""
+
+    learn_step: float
+    unlearn_step: float
+    unlearn_steps: int  # of one request, where the method does not say
+    eval_batch: float
+    compile: float  # until the first learning step is over
 
 
 def estimate(
@@ -40,11 +50,22 @@ def estimate(
     quick = settings
     if isinstance(settings, Hypernetwork):
         quick = dataclasses.replace(settings, norm_calibration=1)
-    method = factory(benchmark.spec, benchmark.n_tasks, short, quick)
-    task = requests[0].task
-    images, labels = benchmark.load(task, "train")
-    index = np.arange(config.batch_size) % len(labels)
-    batch = Data(np.asarray(images)[index], np.asarray(labels)[index])
+    brief = factory(benchmark.spec, benchmark.n_tasks, short, quick)
+    measured = _measured(brief, benchmark, config, requests[0].task)
+    method = factory(benchmark.spec, benchmark.n_tasks, config, settings)
+    return {
+        "learn_step_seconds": measured.learn_step,
+        "unlearn_step_seconds": measured.unlearn_step,
+        "eval_batch_seconds": measured.eval_batch,
+        "compile_seconds": measured.compile,
+        "total_seconds": _total(measured, method, benchmark, config, requests),
+        "peak_memory_bytes": peak_memory(),
+    }
+
+
+def _measured(method: Method, benchmark: Benchmark, config: Config, task: int) -> Measured:
+    """The parts of a run, timed on a batch of `task` with a `method` that learns for few steps."""
+    data = benchmark.load(task, "train")
     times: list[float] = []
 
     def note(step: int, steps: int, loss: Any) -> None:
@@ -52,41 +73,53 @@ def estimate(
         jax.block_until_ready(loss)
         times.append(time.perf_counter())
 
+    batch = _batch(data, config.batch_size)
     started = time.perf_counter()
     state = method.learn(method.init(jax.random.key(0)), task, batch, on_step=note)
     first = time.perf_counter()
-    compile_seconds = (times[0] if times else first) - started
+    compiled = (times[0] if times else first) - started
     learn_step = times[-1] - times[-2] if len(times) > 1 else 0.0
     unlearn_step, unlearn_steps = _unlearning(method, benchmark, config, state, Request("L", task))
-    eval_images = np.asarray(images)[np.arange(config.eval_batch_size) % len(labels)]
-    jax.block_until_ready(method.logits(state, task, eval_images))  # compiles
+    images = _batch(data, config.eval_batch_size).images
+    jax.block_until_ready(method.logits(state, task, images))  # compiles
     started = time.perf_counter()
-    jax.block_until_ready(method.logits(state, task, eval_images))
+    jax.block_until_ready(method.logits(state, task, images))
     eval_batch = time.perf_counter() - started
+    return Measured(learn_step, unlearn_step, unlearn_steps, eval_batch, compiled)
 
-    method_steps = factory(benchmark.spec, benchmark.n_tasks, config, settings).iterations
+
+def _batch(data: Data, size: int) -> Data:
+    """The first `size` of `data`, as often as it takes to have as many."""
+    index = np.arange(size) % len(data.labels)
+    return Data(np.asarray(data.images)[index], np.asarray(data.labels)[index])
+
+
+def _total(
+    measured: Measured,
+    method: Method,
+    benchmark: Benchmark,
+    config: Config,
+    requests: Sequence[Request],
+) -> float:
+    """Seconds that `requests` take, each with the evaluation after it."""
     counts = {t: len(benchmark.load(t, "train").labels) for t in {t for _, t in requests}}
     tests = {t: len(benchmark.load(t, "test").labels) for t in counts}
     total, seen, n_unlearned = 0.0, set(), 0
     for index, (op, t) in enumerate(requests):
         seen.add(t)
         if op == "L":
-            total += learn_step * config.epochs * steps_per_epoch(counts[t], config.batch_size)
+            steps = config.epochs * steps_per_epoch(counts[t], config.batch_size)
+            total += measured.learn_step * steps
         else:
-            steps = method_steps(n_unlearned) if method_steps else unlearn_steps
+            told = method.iterations
+            steps = told(n_unlearned) if told else measured.unlearn_steps
             if method.reads == "all retained data":  # it goes over each of them
                 steps *= len(retained(requests[: index + 1]))
-            total += unlearn_step * steps
+            total += measured.unlearn_step * steps
             n_unlearned += 1
-        total += eval_batch * sum(math.ceil(tests[s] / config.eval_batch_size) for s in seen)
-    return {
-        "learn_step_seconds": learn_step,
-        "unlearn_step_seconds": unlearn_step,
-        "eval_batch_seconds": eval_batch,
-        "compile_seconds": compile_seconds,
-        "total_seconds": total,
-        "peak_memory_bytes": peak_memory(),
-    }
+        batches = sum(math.ceil(tests[s] / config.eval_batch_size) for s in seen)
+        total += measured.eval_batch * batches
+    return total
 
 
 class _Enough(Exception):
@@ -113,9 +146,7 @@ def _unlearning(
     requests = [first, Request("U", task)]
     if method.reads in ("all retained data", "latest", "forget+retain"):
         other = (task + 1) % benchmark.n_tasks
-        data = benchmark.load(other, "train")
-        index = np.arange(config.batch_size) % len(data.labels)
-        batch = Data(np.asarray(data.images)[index], np.asarray(data.labels)[index])
+        batch = _batch(benchmark.load(other, "train"), config.batch_size)
         state = method.learn(state, other, batch)
         requests = [first, Request("L", other), Request("U", task)]
     past = gather(method, benchmark, requests)

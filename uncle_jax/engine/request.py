@@ -33,6 +33,7 @@ class Order:
     data: Data | None = None  # to learn from
     data_sha: str | None = None  # of the file `data` came from
     test: Data | None = None  # to measure with; kept while the task is learned
+    environment: Mapping[str, Any] | None = None  # what else its ledger entry says
 
 
 def order_id(store: Store, op: str, task: int) -> str:
@@ -70,7 +71,6 @@ def answer(
     order: Order,
     every: int = 5,
     on_step: OnStep | None = None,
-    environment: Mapping[str, Any] | None = None,
 ) -> tuple[Any, Entry]:
     """(state after the order, its ledger entry), once it is durable and what it undoes is erased.
 
@@ -84,23 +84,12 @@ def answer(
         tests, damaged = read_tests(store)
         if order.test is not None:
             tests[task] = order.test
-        if order.op == "L":
-            if order.data is None:
-                raise UncleError(f"learn {task} needs --data")
-            about = {"id": order.id, "op": order.op, "task": task, "data": order.data_sha}
-            saves = Saves(store, about, every)
-            before = known_accuracy(store)
-            after = method.learn(state, task, order.data, on_step=losses, inflight=saves)
-        else:
-            before = known_accuracy(store)
-            if task in tests and (order.test is not None or str(task) not in before):
-                value = evaluate(method, state, task, tests[task])
-                before |= {str(task): value} if math.isfinite(value) else {}
-            if method.reads not in ("none", "buffer"):
-                raise UncleError(
-                    f"{method.name} reads past data to unlearn ({method.reads}); a store holds none"
-                )
-            after = unlearn(method, state, task, None, losses)
+        before = known_accuracy(store)
+        stale = order.test is not None or str(task) not in before
+        if order.op == "U" and task in tests and stale:
+            value = evaluate(method, state, task, tests[task])
+            before |= {str(task): value} if math.isfinite(value) else {}
+        after = _applied(store, method, state, order, every, losses)
         jax.block_until_ready(after)
         optimised, compiled = time.perf_counter(), clock.seconds
         require_finite(after, f"{order.op}{task}", losses)
@@ -128,9 +117,27 @@ def answer(
         "accuracy": accuracy,
         "not_measured": sorted(damaged),
         "seconds": seconds,
-        **(environment or {}),
+        **(order.environment or {}),
     }
     return after, store.commit(after, facts)
+
+
+def _applied(
+    store: Store, method: Method, state: Any, order: Order, every: int, on_step: OnStep | None
+) -> Any:
+    """`state` after the order, on the device alone. Raises UncleError if it cannot be done."""
+    task = order.task
+    if order.op == "L":
+        if order.data is None:
+            raise UncleError(f"learn {task} needs --data")
+        about = {"id": order.id, "op": order.op, "task": task, "data": order.data_sha}
+        saves = Saves(store, about, every)
+        return method.learn(state, task, order.data, on_step=on_step, inflight=saves)
+    if method.reads not in ("none", "buffer"):
+        raise UncleError(
+            f"{method.name} reads past data to unlearn ({method.reads}); a store holds none"
+        )
+    return unlearn(method, state, task, None, on_step)
 
 
 def known_accuracy(store: Store) -> dict[str, float]:

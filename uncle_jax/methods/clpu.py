@@ -28,7 +28,7 @@ from uncle_jax.core.inputs import (
     task_input,
 )
 from uncle_jax.core.interning import interned
-from uncle_jax.core.loop import Inflight, OnStep, TrainState, descend, run_epochs
+from uncle_jax.core.loop import Inflight, OnStep, Progress, TrainState, descend, run_epochs
 from uncle_jax.core.losses import cross_entropy
 from uncle_jax.core.status import LEARNED, NEW, checked, in_range, learned, unlearned
 from uncle_jax.methods.protocol import Method, TaskNetwork
@@ -100,26 +100,12 @@ def clpu(
             return step(net, carry, inputs, *batch_of(batch), lr)
 
         carry = start(net, k_init)
-        carry = run_epochs(config, k_order, len(labels), carry, one, on_step, inflight)
+        progress = Progress(on_step, inflight)
+        carry = run_epochs(config, k_order, len(labels), carry, one, progress)
         params, stats = _put(
             (state.params, state.stats), jnp.asarray(task), (carry.params, carry.stats)
         )
         return learned(state, task, state.key, params=params, stats=stats)
-
-    def unlearn(
-        state: IndependentState, task: int, *, on_step: OnStep | None = None
-    ) -> IndependentState:
-        del on_step  # nothing is optimised
-        task = checked(state, task, learned=True)
-        params, stats = erased((state.params, state.stats), jnp.asarray(task))
-        return unlearned(state, task, state.key, params=params, stats=stats)
-
-    def network(state: IndependentState, task: int) -> TaskNetwork:
-        """`task`'s own network; zeros unless it is learned."""
-        task = in_range(state, task)
-        return TaskNetwork(
-            *(jax.tree.map(lambda a: a[task], t) for t in (state.params, state.stats))
-        )
 
     def logits(state: IndependentState, task: int, images: Any) -> Array:
         """Logits [B, Y] of `task`'s network; minus infinity for classes that it does not have.
@@ -131,11 +117,26 @@ def clpu(
         if int(state.status[task]) != LEARNED:
             check_images(np.asarray(images), spec)
             return mask_logits(jnp.zeros((len(images), spec.n_classes)), inputs)
-        params, stats = network(state, task)
+        params, stats = _network(state, task)
         predicted = functools.partial(predict, net, params, stats, inputs)
         return logits_of(predicted, images, spec, net.shape, config.eval_batch_size)
 
-    return Method("clpu", functools.partial(_init, net), learn, unlearn, logits, network=network)
+    return Method("clpu", functools.partial(_init, net), learn, _unlearn, logits, network=_network)
+
+
+def _unlearn(
+    state: IndependentState, task: int, *, on_step: OnStep | None = None
+) -> IndependentState:
+    del on_step  # nothing is optimised
+    task = checked(state, task, learned=True)
+    params, stats = erased((state.params, state.stats), jnp.asarray(task))
+    return unlearned(state, task, state.key, params=params, stats=stats)
+
+
+def _network(state: IndependentState, task: int) -> TaskNetwork:
+    """`task`'s own network; zeros unless it is learned."""
+    task = in_range(state, task)
+    return TaskNetwork(*(jax.tree.map(lambda a: a[task], t) for t in (state.params, state.stats)))
 
 
 def drawn(net: Networks, key: Array) -> tuple[Any, Any]:

@@ -8,7 +8,15 @@ from conftest import SPEC, TINY, Heads, blobs
 from uncle_jax.core.status import describe
 from uncle_jax.errors import UncleError
 from uncle_jax.methods.multihead import network as multihead
-from uncle_jax.methods.multihead.derpp import Derpp, Learning, Replay, derpp, on_derpp, step
+from uncle_jax.methods.multihead.derpp import (
+    Derpp,
+    Learning,
+    NewBatch,
+    Replay,
+    derpp,
+    on_derpp,
+    step,
+)
 from uncle_jax.methods.multihead.network import Model, Rows
 from uncle_jax.methods.protocol import Past
 
@@ -69,7 +77,7 @@ def test_the_loss_is_that_of_its_definition(norm):
     optimiser = optax.scale_by_adam().init(params)
     carry = Learning(params, stats, optimiser, jnp.zeros(20, jnp.int32), jnp.zeros((20, 3)))
     carry = jax.tree.map(jnp.copy, carry)
-    after, loss = step(net, settings, carry, rows, slots, index, replay, np.float32(0.1))
+    after, loss = step(net, settings, carry, NewBatch(rows, index, slots), replay, np.float32(0.1))
     assert float(loss) == pytest.approx(float(expected), rel=1e-5)
     assert after.source[:4].tolist() == [10, 14, 0, 12]
     np.testing.assert_allclose(after.logits[3], own[2], rtol=1e-5)

@@ -82,7 +82,8 @@ def test_every_term_of_the_loss_on_a_linear_network(net):
     settings = Lwsf(w_ce=0.7, lambda_ewc=0.3, gamma_lsf=2.0, alpha_lwf=5.0, temperature=3.0)
     rng = np.random.default_rng(1)
     x, x_hat = rng.normal(size=(2, 4, 6, 6, 1)).astype(np.float32)
-    rows = multihead.Rows(x, np.array([0, 1, 2, 2]), np.full(4, 1))
+    labels = np.array([0, 1, 2, 2])
+    batch = module.Mixed(x, x_hat, labels, np.full(4, 1))
     new = multihead.init(net, jax.random.key(5)).params
     joint, apart = (
         jax.jit(partial(module.loss_of, net, dataclasses.replace(settings, norm=norm)))
@@ -100,7 +101,7 @@ def test_every_term_of_the_loss_on_a_linear_network(net):
     for status in ([UNLEARNED, NEW, LEARNED], [LEARNED, UNLEARNED, LEARNED]):
         state = random_state(net, status)
         kept = [t for t, s in enumerate(status) if s == LEARNED]
-        wanted = 0.7 * (entropy(x, rows.labels, 1) + entropy(x_hat, rows.labels, 1))
+        wanted = 0.7 * (entropy(x, labels, 1) + entropy(x_hat, labels, 1))
         for task in kept:
             for name, value in new["Dense_0"].items():
                 anchor, fisher = (t["Dense_0"][name][task] for t in (state.anchors, state.fisher))
@@ -110,10 +111,10 @@ def test_every_term_of_the_loss_on_a_linear_network(net):
             wanted += 5.0 * (np.exp(q) * (q - p)).sum(-1).mean() / len(kept)
         earlier = module.earlier_of(net, state)
         for loss in (joint, apart):
-            found = loss(new, {}, x, x_hat, rows, earlier)[0]
+            found = loss(multihead.Model(new, {}), batch, earlier)[0]
             np.testing.assert_allclose(found, wanted, rtol=1e-4)
-    found = joint(new, {}, x, x_hat, rows, None)[0]
-    alone = 0.7 * (entropy(x, rows.labels, 1) + entropy(x_hat, rows.labels, 1))
+    found = joint(multihead.Model(new, {}), batch, None)[0]
+    alone = 0.7 * (entropy(x, labels, 1) + entropy(x_hat, labels, 1))
     np.testing.assert_allclose(found, alone, rtol=1e-5)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array
 
 from uncle_jax.config import Config, Hypernetwork
-from uncle_jax.core.loop import OnStep, descend
+from uncle_jax.core.loop import OnStep, descend, part_of
 from uncle_jax.core.state import CLState, snapshot
 from uncle_jax.core.status import checked, describe, unlearned
 from uncle_jax.core.steps import Network, generate
@@ -65,12 +65,14 @@ def gkt_hnet(
         count = gkt.pseudo_batches(settings) if retained else 0
         before = (state.phi, state.task_emb, state.chunk_emb)
         chosen = np.asarray(jax.random.randint(k_task, (count,), 0, max(len(retained), 1)))
+        each = settings.generator_iters + settings.student_iters
         for index, which in enumerate(chosen):
             t = np.int32(retained[which])
             teacher = network_of(net, before, state.norm_stats, t)
             lesson = Lesson(teacher, t, np.int32(spec.task(int(t)).n_classes))
             k_batch = jax.random.fold_in(k_z, index)
-            student = _pseudo_batch(net, settings, student, lesson, k_batch, on_step, index, count)
+            tell = part_of(on_step, index * each, count * each)
+            student = _pseudo_batch(net, settings, student, lesson, k_batch, tell)
         phi, task_emb, chunk_emb = student.weights
         after = unlearned(
             state,
@@ -95,10 +97,8 @@ def _pseudo_batch(
     lesson: Lesson,
     key: Array,
     on_step: OnStep | None,
-    index: int,
-    count: int,
 ) -> Student:
-    """`student` after pseudo-batch `index` of `count`: the generator's steps, then its own."""
+    """`student` after a pseudo-batch, drawn from `key`: the generator's steps, then its own."""
     z = jax.random.normal(key, (settings.batch, settings.latent))
     each, images = settings.generator_iters + settings.student_iters, None
     for number in range(each):
@@ -110,7 +110,7 @@ def _pseudo_batch(
                 images = gkt.imagine(gkt.generator_of(net, settings), student.generator, z)
             student, loss = step_student(net, settings, student, lesson, images)
         if on_step:
-            on_step(index * each + number + 1, count * each, loss)
+            on_step(number + 1, each, loss)
     return student
 
 

@@ -29,7 +29,7 @@ from uncle_jax.core.status import UNLEARNED, checked, unlearned
 from uncle_jax.core.steps import Network
 from uncle_jax.errors import UncleError
 from uncle_jax.methods.hypernetwork.learner import hypernetwork
-from uncle_jax.methods.multihead.just_in_time import noisy_copy, ratio_loss
+from uncle_jax.methods.multihead.just_in_time import Noisy, noisy_copy, ratio_loss
 from uncle_jax.methods.multihead.network import ABSENT
 from uncle_jax.methods.protocol import Method, Past
 from uncle_jax.tasks import InputSpec, as_data
@@ -70,23 +70,28 @@ def jit_hnet(
         batch_of = batches_of(fit_images(images, net.shape), jnp.asarray(labels))
         key, k_order, k_noise = jax.random.split(state.key, 3)
         released = dataclasses.replace(state, status=state.status.at[task].set(UNLEARNED))
-        anchor = steps.anchor(net, released)  # holds the retained tasks alone
-        phi, stats = state.phi, stats_of(state, task)
-        about = About(
-            state.task_emb[task], state.chunk_emb, stats, task_input(spec, task, net.shape)
+        phi, about = (
+            state.phi,
+            About(
+                emb=state.task_emb[task],
+                chunk_emb=state.chunk_emb,
+                stats=stats_of(state, task),
+                input=task_input(spec, task, net.shape),
+                anchor=steps.anchor(net, released),  # holds the retained tasks alone
+                task_emb=state.task_emb,
+            ),
         )
         order = epoch_order(k_order, 0, len(labels), settings.batch)
         for index, batch in enumerate(order):
             # What fills the last batch up must not count twice: the loss is a sum.
             left = len(labels) - index * settings.batch
             weights = (np.arange(settings.batch) < left).astype(np.float32)
+            filled = Filled(batch_of(batch)[0], weights)
             theta = steps.theta(net, phi, about.emb, about.chunk_emb)
-            rows = batch_of(batch)[0]
             keys = jax.random.split(jax.random.fold_in(k_noise, index), settings.copies)
-            seen = [look(net, settings, about, theta, rows, weights, k) for k in keys]
-            copies, distances = zip(*seen, strict=True)
-            noisy = Noisy(rows, weights, copies, distances)
-            phi, loss = step(net, settings, about, phi, anchor, state.task_emb, noisy)
+            seen = [look(net, settings, about, theta, filled, k) for k in keys]
+            noisy = Noisy(*zip(*seen, strict=True))
+            phi, loss = step(net, settings, about, phi, filled, noisy)
             if on_step:
                 on_step(index + 1, len(order), loss)
         return snapshot(unlearned(state, task, key, phi=phi))
@@ -97,27 +102,27 @@ def jit_hnet(
 
 
 class About(NamedTuple):
-    """The forgotten task: its embedding [E], chunk embeddings, norm statistics and input."""
+    """The forgotten task, and what L_reg holds the retained ones by: constant in a request."""
 
-    emb: Array
-    chunk_emb: Array
-    stats: Any
-    task: TaskInput
+    emb: Array  # [E] the forgotten task's own
+    chunk_emb: Array  # [C, E]
+    stats: Any  # its norm statistics
+    input: TaskInput
+    anchor: Anchor
+    task_emb: Array  # [T, E]
 
 
-class Noisy(NamedTuple):
-    """A batch with what the network says of its noisy copies."""
+class Filled(NamedTuple):
+    """A batch of fitted images, those that only fill it up with weight 0."""
 
     images: Any  # [B, H, W, D]
-    weights: Any  # [B]
-    copies: Any  # N times logits [B, Y]
-    distances: Any  # N times [B]
+    weights: Any  # [B] float32
 
 
 def _outputs(net: Network, about: About, theta: Any, x: Array) -> Array:
     from_batch = not net.config.batch_independent
     raw = resnet.apply(net.module, theta, about.stats, x, train=False, batch_stats=from_batch)[0]
-    return jnp.where(jnp.arange(raw.shape[-1]) < about.task.n_classes, raw, ABSENT)
+    return jnp.where(jnp.arange(raw.shape[-1]) < about.input.n_classes, raw, ABSENT)
 
 
 @partial(jax.jit, static_argnums=(0, 1))
@@ -126,12 +131,12 @@ def look(
     settings: JitHnet,
     about: About,
     theta: Any,
-    images: Array,
-    weights: Array,
+    batch: Filled,
     key: Array,
 ) -> tuple[Array, Array]:
     """(logits [B, Y] of a noisy copy of each image, each one's distance [B] to its image)."""
-    copy, distance = noisy_copy(normalise(images, about.task), key, settings.sigma, weights)
+    x = normalise(batch.images, about.input)
+    copy, distance = noisy_copy(x, key, settings.sigma, batch.weights)
     return _outputs(net, about, theta, copy), distance
 
 
@@ -141,21 +146,25 @@ def step(
     settings: JitHnet,
     about: About,
     phi: Phi,
-    anchor: Anchor,
-    task_emb: Array,
+    batch: Filled,
     noisy: Noisy,
 ) -> tuple[Phi, Array]:
     """A step of plain SGD on phi: (phi after, loss)."""
-    x = normalise(noisy.images, about.task)
+    x = normalise(batch.images, about.input)
 
     def loss(phi: Phi) -> Array:
         theta = steps.generate(net, phi, about.emb, about.chunk_emb)
         logits = _outputs(net, about, theta, x)
         copies, distances = jnp.stack(noisy.copies), jnp.stack(noisy.distances)
-        total = ratio_loss(logits, copies, distances, noisy.weights)
+        total = ratio_loss(logits, copies, distances, batch.weights)
         if settings.reg:
             reg = objectives.drift(
-                phi, anchor, task_emb, about.chunk_emb, net.layout, net.drift_gains
+                phi,
+                about.anchor,
+                about.task_emb,
+                about.chunk_emb,
+                net.layout,
+                net.drift_gains,
             )
             total += net.hyper.beta * reg
         return total

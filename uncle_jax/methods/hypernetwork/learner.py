@@ -2,6 +2,7 @@
 (von Oswald et al. 2020, without lookahead). What unlearns on it is in uncle.py and *_hnet.py."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -20,7 +21,7 @@ from uncle_jax.core.inputs import (
     logits_of,
     task_input,
 )
-from uncle_jax.core.loop import Inflight, OnStep, run_epochs
+from uncle_jax.core.loop import Inflight, OnStep, Progress, run_epochs
 from uncle_jax.core.state import CLState, snapshot, stats_of, with_arrays
 from uncle_jax.core.status import checked, in_range, learned, unlearned
 from uncle_jax.core.steps import Network, network
@@ -55,9 +56,6 @@ def hypernetwork(
         checks.main_network(main_net, shape, spec.n_classes)
     net = network(main_net, shape, config, part(Hypernetwork, settings))
 
-    def init(key: Array) -> CLState:
-        return steps.init(net, n_tasks, key)
-
     def learn(
         state: CLState,
         task: int,
@@ -70,43 +68,17 @@ def hypernetwork(
         images, labels = as_data(data, spec, f"task {task}", task)
         fitted = Data(fit_images(images, shape), jnp.asarray(labels))
         inputs = task_input(spec, task, shape)
-        return _learn(net, state, task, inputs, fitted, on_step, inflight)
-
-    def unlearn(state: CLState, task: int, /, *, on_step: OnStep | None = None) -> CLState:
-        del on_step
-        task = checked(state, task, learned=True)
-        return snapshot(unlearned(state, task, jax.random.split(state.key, 3)[0]))
-
-    def task_network(state: CLState, task: int) -> TaskNetwork:
-        """theta, generated for `task`, and the task's norm statistics. Raises UncleError."""
-        task = in_range(state, task)
-        theta = steps.theta(net, state.phi, state.task_emb[task], state.chunk_emb)
-        return TaskNetwork(theta, stats_of(state, task))
-
-    def logits(state: CLState, task: int, images: Any) -> Array:
-        """Logits [B, Y] of `task`'s generated network for images [B, H, W, D].
-
-        Those of classes that the task does not have are minus infinity.
-        """
-        theta, stats = task_network(state, task)
-        inputs = task_input(spec, task, shape)
-        return logits_of(
-            lambda x: steps.logits(net, theta, stats, inputs, x),
-            images,
-            spec,
-            shape,
-            config.eval_batch_size,
-        )
+        return _learn(net, state, task, inputs, fitted, Progress(on_step, inflight))
 
     method = Method(
         "hnet",
-        init,
+        partial(steps.init, net, n_tasks),
         learn,
-        unlearn,
-        logits,
+        _unlearn,
+        partial(_logits, net, spec),
         settings=settings,
         iterations=lambda n: 0,
-        network=task_network,
+        network=partial(_task_network, net),
         partial=partial_states,
     )
     return Learner(method, net)
@@ -144,38 +116,58 @@ def partial_states(present: CLState, arrays: Mapping[str, Any], task: int) -> li
     return [mixed, with_arrays(mixed, in_place), with_arrays(present, phi)]
 
 
+def _unlearn(state: CLState, task: int, /, *, on_step: OnStep | None = None) -> CLState:
+    del on_step  # nothing is optimised
+    task = checked(state, task, learned=True)
+    return snapshot(unlearned(state, task, jax.random.split(state.key, 3)[0]))
+
+
+def _task_network(net: Network, state: CLState, task: int) -> TaskNetwork:
+    """theta, generated for `task`, and the task's norm statistics. Raises UncleError."""
+    task = in_range(state, task)
+    theta = steps.theta(net, state.phi, state.task_emb[task], state.chunk_emb)
+    return TaskNetwork(theta, stats_of(state, task))
+
+
+def _logits(net: Network, spec: InputSpec, state: CLState, task: int, images: Any) -> Array:
+    """Logits [B, Y] of `task`'s generated network for images [B, H, W, D].
+
+    Those of classes that the task does not have are minus infinity.
+    """
+    theta, stats = _task_network(net, state, task)
+    inputs, size = task_input(spec, task, net.shape), net.config.eval_batch_size
+    answer = partial(steps.logits, net, theta, stats, inputs)
+    return logits_of(answer, images, spec, net.shape, size)
+
+
 def _learn(
     net: Network,
     state: CLState,
     task: int,
     inputs: TaskInput,
     data: Data,
-    on_step: OnStep | None,
-    inflight: Inflight | None,
+    progress: Progress,
 ) -> CLState:
     """`state` with `task` learned from images on the device, fitted to the network's input."""
     config = net.config
     key, k_emb, k_order = jax.random.split(state.key, 3)
     emb = jax.random.normal(k_emb, (net.hyper.embedding,))  # Algorithm 1, line 1
     carry = steps.start_learning(net, state, emb)
-    anchor = steps.anchor(net, state)
     train_chunks = jnp.asarray(state.n_requests == 0, jnp.float32)
-    images, labels = data
-    batch_of = batches_of(images, labels)
+    asked = steps.TaskToLearn(inputs, train_chunks, steps.anchor(net, state), state.task_emb)
+    batch_of, n = batches_of(*data), len(data.labels)
 
     def step(carry: Any, index: int, batch: np.ndarray, lr: np.float32) -> tuple[Any, Array]:
         del index
-        carry, losses = steps.learn(
-            net, carry, anchor, state.task_emb, train_chunks, inputs, *batch_of(batch), lr
-        )
+        carry, losses = steps.learn(net, carry, asked, Data(*batch_of(batch)), lr)
         return carry, losses.total
 
-    carry = run_epochs(config, k_order, len(labels), carry, step, on_step, inflight)
+    carry = run_epochs(config, k_order, n, carry, step, progress)
     # theta moved faster than its running statistics: let them settle on the final theta.
     own = carry.stats
     if net.hyper.norm_calibration and config.batch_independent and jax.tree.leaves(own):
         theta = steps.theta(net, carry.phi, carry.emb, carry.chunk_emb)
-        order = jax.random.permutation(jax.random.fold_in(k_order, config.epochs), len(labels))
+        order = jax.random.permutation(jax.random.fold_in(k_order, config.epochs), n)
         order = np.resize(np.asarray(order), (net.hyper.norm_calibration, config.batch_size))
         for batch in order:
             own = steps.calibrate(net, theta, own, inputs, batch_of(batch)[0])

@@ -4,16 +4,15 @@ import dataclasses
 
 import flax.linen as nn
 import jax
-from jax import Array
 
 from uncle_jax.config import Config, Hypernetwork
-from uncle_jax.core.loop import OnStep, steps_per_epoch
+from uncle_jax.core.loop import OnStep, part_of, steps_per_epoch
 from uncle_jax.core.state import CLState, snapshot
 from uncle_jax.core.status import UNLEARNED, checked, describe
 from uncle_jax.errors import UncleError
 from uncle_jax.methods.hypernetwork.learner import hypernetwork
 from uncle_jax.methods.protocol import Method, Past
-from uncle_jax.tasks import Data, InputSpec
+from uncle_jax.tasks import InputSpec
 
 
 def rt_hnet(
@@ -39,7 +38,8 @@ def rt_hnet(
         counts = [steps_per_epoch(len(data.labels), config.batch_size) for data in tasks.values()]
         total, done, after = config.epochs * sum(counts), 0, learner.method.init(k_init)
         for (t, data), count in zip(tasks.items(), counts, strict=True):
-            after = _learn(learner.method, after, t, data, on_step, done, total)
+            tell = part_of(on_step, done, total)
+            after = learner.method.learn(after, t, data, on_step=tell)
             done += config.epochs * count
         status = state.status.at[task].set(UNLEARNED)  # also of those unlearned before
         return snapshot(
@@ -55,22 +55,3 @@ def rt_hnet(
     return learner.method._replace(
         name="rt-hnet", unlearn=unlearn, reads="all retained data", iterations=None
     )
-
-
-def _learn(
-    method: Method,
-    state: CLState,
-    task: int,
-    data: Data,
-    on_step: OnStep | None,
-    done: int,
-    total: int,
-) -> CLState:
-    """`state` with `task` learned, telling `on_step` of steps after `done`, of `total`."""
-
-    def tell(step: int, steps: int, loss: Array) -> None:
-        del steps
-        if on_step:
-            on_step(done + step, total, loss)
-
-    return method.learn(state, task, data, on_step=tell)

@@ -6,7 +6,7 @@ holds UniCLUN's unlearning to be "effectively equivalent to our adaptation of Ba
 
 import functools
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -43,6 +43,13 @@ class Uniclun(BadTeacher):
     reduction: Literal["mean", "batchmean"] = "batchmean"  # authors' code
     w_forget: NonNegative = 0.5  # the paper's 1 - gamma; inferred
     w_retain: NonNegative = 0.5  # the paper's gamma; inferred
+
+
+class Teachers(NamedTuple):
+    """Who teaches the student in a request."""
+
+    bad: Model  # drawn at random: of the forgotten task
+    good: Model  # the model before: of all that is retained
 
 
 def mixed_target(incompetent: Array, competent: Array, forget: Array) -> Array:
@@ -84,15 +91,14 @@ def step(
     net: MultiHead,
     settings: BadTeacher,
     carry: TrainState,
-    bad: Model,
-    good: Model,
+    teachers: Teachers,
     rows: Rows,
     forgotten: np.int32,
 ) -> tuple[TrainState, Array]:
     """A step of the student on rows of any tasks: (carry after, loss)."""
     incompetent, competent = (
         multihead.forward(net, *teacher, rows.images, rows.tasks, train=False)[0]
-        for teacher in (bad, good)
+        for teacher in teachers
     )
     forget = rows.tasks == forgotten
 
@@ -114,7 +120,7 @@ def badteacher_algorithm(net: MultiHead, settings: BadTeacher) -> Algorithm:
     def unlearn(model: Model, request: Request, key: Array, on_step: OnStep | None) -> Model:
         assert request.forget is not None
         k_teacher, k_subset, k_order = jax.random.split(key, 3)
-        bad = multihead.drawn(net, k_teacher)
+        teachers = Teachers(multihead.drawn(net, k_teacher), model)
         rows = request.forget
         if request.retain is not None:
             retain = request.retain
@@ -129,7 +135,7 @@ def badteacher_algorithm(net: MultiHead, settings: BadTeacher) -> Algorithm:
         steps, done = settings.epochs * steps_per_epoch(n, settings.batch_size), 0
         for epoch in range(settings.epochs):
             for batch in epoch_order(k_order, epoch, n, settings.batch_size):
-                carry, loss = step(net, settings, carry, bad, model, get(batch), forgotten)
+                carry, loss = step(net, settings, carry, teachers, get(batch), forgotten)
                 done += 1
                 if on_step:
                     on_step(done, steps, loss)

@@ -21,7 +21,7 @@ from jax import Array
 
 from uncle_jax.config import Config, Count, NonNegative, Settings, part
 from uncle_jax.core.inputs import batches_of
-from uncle_jax.core.loop import Inflight, OnStep, descend, run_epochs
+from uncle_jax.core.loop import Inflight, OnStep, Progress, descend, run_epochs
 from uncle_jax.core.losses import cross_entropy
 from uncle_jax.core.status import NEW, checked, describe, in_range, learned, unlearned
 from uncle_jax.errors import UncleError
@@ -88,6 +88,14 @@ class Learning(NamedTuple):
     logits: Array  # [M, Y] theirs, when they were drawn
 
 
+class NewBatch(NamedTuple):
+    """A batch of the new task, and what of it the reservoir takes."""
+
+    rows: Rows
+    index: Any  # [B] which of the task's images they are
+    slots: Any  # [B] their places in the reservoir, M for none
+
+
 class Replay(NamedTuple):
     """A replay batch."""
 
@@ -129,35 +137,47 @@ def on_derpp(
     return build
 
 
+class Source(NamedTuple):
+    """Where a baseline's unlearn requests have their rows from, and which."""
+
+    name: str  # the baseline's
+    net: MultiHead
+    needs: Reads
+    buffered: bool  # whether the forgotten task's come from the buffer
+
+    def request(self, state: ReplayState, task: int, past: Past | None) -> Request:
+        """What the algorithm is handed. Raises UncleError if `past` lacks what it needs."""
+        retained = tuple(t for t in describe(state)["learned"] if t != task)
+        forget = retain = None
+        if self.needs in ("forget", "forget+retain"):
+            forget = self._forgotten(state, task, past)
+        if self.needs == "forget+retain" and retained:
+            retain = buffers.rows(state.buffer, retained)
+        if self.needs == "all retained data" and retained:
+            if past is None or set(past.retained) != set(retained):
+                raise UncleError(
+                    f"{self.name} reads all retained tasks' data to unlearn task {task}"
+                )
+            parts = (multihead.fitted(self.net, t, data) for t, data in past.retained.items())
+            retain = multihead.join(*parts)
+        return Request(task, retained, forget, retain)
+
+    def _forgotten(self, state: ReplayState, task: int, past: Past | None) -> Rows:
+        if self.buffered:
+            return buffers.rows(state.buffer, (task,))
+        if past is None or past.forget is None:
+            raise UncleError(f"{self.name} reads the forgotten task's data to unlearn task {task}")
+        return multihead.fitted(self.net, task, past.forget)
+
+
 def _method(
-    name: str, net: MultiHead, settings: Derpp, reads: Reads, algorithm: Algorithm, restart: bool
+    name: str, net: MultiHead, settings: Derpp, needs: Reads, algorithm: Algorithm, restart: bool
 ) -> Method:
-    needs = reads
     # DER++'s own part: all baselines that learn alike share the compiled steps.
     learning = part(Derpp, settings)
-    if reads in ("forget", "forget+retain") and settings.forget_source == "buffer":
-        reads = "buffer"
-
-    def rows_to_read(
-        state: ReplayState, task: int, retained: tuple[int, ...], past: Past | None
-    ) -> tuple[Rows | None, Rows | None]:  # the forgotten task's and the retained ones'
-        forget = retain = None
-        if needs in ("forget", "forget+retain"):
-            if reads == "buffer":
-                forget = buffers.rows(state.buffer, (task,))
-            elif past is None or past.forget is None:
-                raise UncleError(f"{name} reads the forgotten task's data to unlearn task {task}")
-            else:
-                forget = multihead.fitted(net, task, past.forget)
-        if needs == "forget+retain" and retained:
-            retain = buffers.rows(state.buffer, retained)
-        if needs == "all retained data" and retained:
-            if past is None or set(past.retained) != set(retained):
-                raise UncleError(f"{name} reads all retained tasks' data to unlearn task {task}")
-            retain = multihead.join(
-                *(multihead.fitted(net, t, data) for t, data in past.retained.items())
-            )
-        return forget, retain
+    buffered = needs in ("forget", "forget+retain") and settings.forget_source == "buffer"
+    reads: Reads = "buffer" if buffered else needs
+    source = Source(name, net, needs, buffered)
 
     def learn(
         state: ReplayState,
@@ -169,19 +189,18 @@ def _method(
     ) -> ReplayState:
         task = checked(state, task, learned=False)
         rows = multihead.fitted(net, task, data)
-        return _learn(net, learning, state, task, rows, on_step, inflight)
+        return _learn(net, learning, state, task, rows, Progress(on_step, inflight))
 
     def unlearn(
         state: ReplayState, task: int, past: Past | None = None, /, *, on_step: OnStep | None = None
     ) -> ReplayState:
         task = checked(state, task, learned=True)
-        retained = tuple(t for t in describe(state)["learned"] if t != task)
-        request = Request(task, retained, *rows_to_read(state, task, retained, past))
+        request = source.request(state, task, past)
         key, k_unlearn = jax.random.split(state.key)
         params, stats = algorithm(Model(state.params, state.stats), request, k_unlearn, on_step)
         buffer = buffers.remove(state.buffer, task)
         if restart:
-            buffer = _refreshed(net, Model(params, stats), buffer, retained)
+            buffer = _refreshed(net, Model(params, stats), buffer, request.retained)
         return unlearned(state, task, key, params=params, stats=stats, buffer=buffer)
 
     def network(state: ReplayState, task: int) -> TaskNetwork:
@@ -213,16 +232,12 @@ def step(
     net: MultiHead,
     settings: Derpp,
     carry: Learning,
-    rows: Rows,
-    slots: Array,
-    index: Array,
+    batch: NewBatch,
     replay: Replay | None,
-    lr: Array,
+    lr: Array | np.float32,
 ) -> tuple[Learning, Array]:
-    """A step on a batch of the new task and a replay batch: (carry after, loss).
-
-    index [B]: the batch's images; slots [B]: their places in the reservoir, M for none.
-    """
+    """A step on a batch of the new task and a replay batch: (carry after, loss)."""
+    rows, index, slots = batch
 
     def loss(params: Any) -> tuple[Array, Any]:
         logits, past, stats = _forward(net, settings, params, carry.stats, rows, replay)
@@ -265,8 +280,7 @@ def _learn(
     state: ReplayState,
     task: int,
     rows: Rows,
-    on_step: OnStep | None,
-    inflight: Inflight | None,
+    progress: Progress,
 ) -> ReplayState:
     config, size = net.config, settings.buffer_per_task
     key, k_head, k_order, k_draw = jax.random.split(state.key, 4)
@@ -293,10 +307,10 @@ def _learn(
             tasks, items, weights = buffers.draw(rng, count, earlier, wanted)
             images, labels, logits = replayed(tasks * size + items)
             replay = Replay(images, labels, logits, tasks, weights)
-        index_of = batch.astype(np.int32)
-        return step(net, settings, carry, batch_of(batch), slots, index_of, replay, lr)
+        new = NewBatch(batch_of(batch), batch.astype(np.int32), slots)
+        return step(net, settings, carry, new, replay, lr)
 
-    carry = run_epochs(config, k_order, len(rows.labels), carry, one, on_step, inflight)
+    carry = run_epochs(config, k_order, len(rows.labels), carry, one, progress)
     seen = config.epochs * math.ceil(len(rows.labels) / config.batch_size) * config.batch_size
     kept = np.asarray(carry.source)
     buffer = buffers.store(

@@ -66,6 +66,14 @@ class Transfer(NamedTuple):
     generator_optimiser: Any
 
 
+class Lesson(NamedTuple):
+    """What a pseudo-batch is about: a retained task, as the model before the request has it."""
+
+    teacher: Model
+    task: Array | np.int32
+    forgotten: Array | np.int32  # the task whose head may close the gate
+
+
 class Generator(nn.Module):
     """z [B, Z] -> images [B, *shape] of the network's normalised input.
 
@@ -210,17 +218,15 @@ def step_generator(
     net: MultiHead,
     settings: Gkt,
     carry: Transfer,
-    teacher: Model,
+    lesson: Lesson,
     z: Array,
-    task: Array,
-    forgotten: Array,
 ) -> tuple[Transfer, Array]:
     """A step of the generator, which makes the student worse: (carry after, loss)."""
 
     def loss(made: Any) -> tuple[Array, Any]:
         x = generate(generator_of(net, settings), made, z)
         student = Model(carry.params, carry.stats)
-        divergence, _, stats, used = _compare(net, settings, teacher, student, x, task, forgotten)
+        divergence, _, stats, used = _compare(net, settings, lesson, student, x)
         return -divergence, (stats, used)
 
     (value, (stats, used)), grad = jax.value_and_grad(loss, has_aux=True)(carry.generator)
@@ -235,18 +241,14 @@ def step_student(
     net: MultiHead,
     settings: Gkt,
     carry: Transfer,
-    teacher: Model,
+    lesson: Lesson,
     x: Array,
-    task: Array,
-    forgotten: Array,
 ) -> tuple[Transfer, Array]:
     """A step of the student on images x: (carry after, loss)."""
 
     def loss(params: Any) -> tuple[Array, Any]:
         student = Model(params, carry.stats)
-        divergence, transfer, stats, used = _compare(
-            net, settings, teacher, student, x, task, forgotten
-        )
+        divergence, transfer, stats, used = _compare(net, settings, lesson, student, x)
         return divergence + settings.beta_at * transfer, (stats, used)
 
     (value, (stats, used)), grad = jax.value_and_grad(loss, has_aux=True)(carry.params)
@@ -259,24 +261,22 @@ def step_student(
 def _compare(
     net: MultiHead,
     settings: Gkt,
-    teacher: Model,
+    lesson: Lesson,
     student: Model,
     x: Array,
-    task: Array,
-    forgotten: Array,
 ) -> tuple[Array, Array, Any, Array]:
     """(divergence, attention transfer, the student's norm statistics, samples used)."""
-    wanted, _, wanted_maps = look(net, teacher, x, train=False)
+    wanted, _, wanted_maps = look(net, lesson.teacher, x, train=False)
     outputs, stats, maps = look(net, student, x, train=True)
-    tasks = jnp.full(len(x), task)
-    weights = gated(multihead.pick(net, wanted, jnp.full(len(x), forgotten)), settings.gate)
+    tasks, forgotten = (jnp.full(len(x), task) for task in (lesson.task, lesson.forgotten))
+    weights = gated(multihead.pick(net, wanted, forgotten), settings.gate)
     weights = jax.lax.stop_gradient(weights)
     n_classes = np.asarray(net.valid.sum(axis=1), np.float32)
     divergence = mean_kl(
         multihead.pick(net, wanted, tasks),
         multihead.pick(net, outputs, tasks),
         weights,
-        jnp.asarray(n_classes)[task],
+        jnp.asarray(n_classes)[lesson.task],
     )
     return divergence, attention_transfer(wanted_maps, maps, weights), stats, jnp.sum(weights)
 
@@ -301,17 +301,17 @@ def algorithm(net: MultiHead, settings: Gkt) -> Algorithm:
         chosen = np.asarray(jax.random.randint(k_task, (count,), 0, len(request.retained)))
         forgotten = np.int32(request.task)
         for index, which in enumerate(chosen):
-            task = np.int32(request.retained[which])
+            lesson = Lesson(model, np.int32(request.retained[which]), forgotten)
             k_batch = jax.random.fold_in(k_z, index)
             z = jax.random.normal(k_batch, (settings.batch, settings.latent))
             images = None
             for number in range(each):
                 if number < settings.generator_iters:
-                    carry, loss = step_generator(net, settings, carry, model, z, task, forgotten)
+                    carry, loss = step_generator(net, settings, carry, lesson, z)
                 else:
                     # The generator stands still from here on, so the images stay the same.
                     images = imagine(generator, carry.generator, z) if images is None else images
-                    carry, loss = step_student(net, settings, carry, model, images, task, forgotten)
+                    carry, loss = step_student(net, settings, carry, lesson, images)
                 if on_step:
                     on_step(index * each + number + 1, count * each, loss)
         return Model(carry.params, carry.stats)

@@ -45,6 +45,20 @@ class Smoothing(NamedTuple):
     total: Any  # the sum of the gradients so far; None without `accumulate`
 
 
+class Filled(NamedTuple):
+    """A batch, those rows that only fill it up with weight 0."""
+
+    rows: Rows
+    weights: Any  # [B] float32
+
+
+class Noisy(NamedTuple):
+    """What is known of a batch's N noisy copies."""
+
+    copies: Any  # N times logits [B, Y]
+    distances: Any  # N times [B]: each copy's to its image
+
+
 def noisy_copy(
     x: Array, key: Array, sigma: float, weights: Array | None = None
 ) -> tuple[Array, Array]:
@@ -99,19 +113,17 @@ def lipschitz_loss(
 def look(
     net: MultiHead,
     settings: Jit,
-    params: Any,
-    stats: Any,
-    rows: Rows,
-    weights: Array,
+    model: Model,
+    batch: Filled,
     key: Array,
     index: Array | np.int32,
 ) -> tuple[Array, Array, Any]:
     """(logits [B, Y] of noisy copy number `index`, its distances [B], norm statistics after)."""
     from_batch = not net.config.batch_independent
-    train = settings.mode == "train"
+    train, rows = settings.mode == "train", batch.rows
     x = multihead.normalise(net, rows.images, rows.tasks)
-    copy, distance = noisy_copy(x, jax.random.fold_in(key, index), settings.sigma, weights)
-    outputs, stats = resnet.apply(net.module, params, stats, copy, train, from_batch)
+    copy, distance = noisy_copy(x, jax.random.fold_in(key, index), settings.sigma, batch.weights)
+    outputs, stats = resnet.apply(net.module, *model, copy, train, from_batch)
     return multihead.pick(net, outputs, rows.tasks), distance, stats
 
 
@@ -120,17 +132,16 @@ def step(
     net: MultiHead,
     settings: Jit,
     carry: Smoothing,
-    rows: Rows,
-    weights: Array,
-    copies: list[Array],
-    distances: list[Array],
+    batch: Filled,
+    noisy: Noisy,
 ) -> tuple[Smoothing, Array]:
-    """A step on a batch whose copies' logits and distances are known: (carry after, loss)."""
-    train = settings.mode == "train"
+    """A step on a batch whose noisy copies were looked at: (carry after, loss)."""
+    train, rows = settings.mode == "train", batch.rows
 
     def loss(params: Any) -> tuple[Array, Any]:
         logits, stats = multihead.forward(net, params, carry.stats, rows.images, rows.tasks, train)
-        return ratio_loss(logits, jnp.stack(copies), jnp.stack(distances), weights), stats
+        copies, distances = jnp.stack(noisy.copies), jnp.stack(noisy.distances)
+        return ratio_loss(logits, copies, distances, batch.weights), stats
 
     (value, stats), grad = jax.value_and_grad(loss, has_aux=True)(carry.params)
     if settings.accumulate:
@@ -154,16 +165,15 @@ def algorithm(net: MultiHead, settings: Jit) -> Algorithm:
         # The loss is a sum: what fills up the last batch must not count twice.
         real = (np.arange(order.size) < n).reshape(order.shape).astype(np.float32)
         for index, (batch, weights) in enumerate(zip(order, real, strict=True)):
-            rows, k_batch = get(batch), jax.random.fold_in(k_noise, index)
-            copies, distances = [], []
+            filled, k_batch = Filled(get(batch), weights), jax.random.fold_in(k_noise, index)
+            noisy = Noisy([], [])
             for i in range(settings.copies):
-                seen, distance, stats = look(
-                    net, settings, *carry[:2], rows, weights, k_batch, np.int32(i)
-                )
+                now = Model(carry.params, carry.stats)
+                seen, distance, stats = look(net, settings, now, filled, k_batch, np.int32(i))
                 carry = carry._replace(stats=stats)
-                copies.append(seen)
-                distances.append(distance)
-            carry, loss = step(net, settings, carry, rows, weights, copies, distances)
+                noisy.copies.append(seen)
+                noisy.distances.append(distance)
+            carry, loss = step(net, settings, carry, filled, noisy)
             if on_step:
                 on_step(index + 1, len(order), loss)
         return Model(carry.params, carry.stats)

@@ -26,6 +26,7 @@ from uncle_jax.core import resnet
 from uncle_jax.core.loop import (
     Inflight,
     OnStep,
+    Progress,
     descend,
     learning_rate,
     run_epochs,
@@ -93,6 +94,23 @@ class Earlier(NamedTuple):
     task_weights: Array  # [T] 1 / (number of learned tasks) for those, else 0
 
 
+class Coded(NamedTuple):
+    """A batch of the task that is trained on, with what its images are mixed with."""
+
+    rows: Rows
+    codes: Array  # [Y, H, W, D] the task's own
+    key: Array  # draws how much of each image is left
+
+
+class Mixed(NamedTuple):
+    """A batch as the loss sees it: normalised images, without and with their classes' codes."""
+
+    x: Array  # [B, H, W, D]
+    x_hat: Array  # [B, H, W, D]
+    labels: Any  # [B]
+    tasks: Any  # [B]
+
+
 class Learning(NamedTuple):
     """What training carries; donated from step to step."""
 
@@ -122,26 +140,7 @@ def lwsf(
     ) -> LwsfState:
         task = checked(state, task, learned=False)
         rows = fitted(net, task, data)
-        key, k_head, k_code, k_train, k_fisher = jax.random.split(state.key, 5)
-        params = multihead.redraw_head(net, state.params, task, k_head)
-        codes = jax.random.normal(k_code, (net.n_classes, *net.shape))
-        codes = jnp.where(jnp.asarray(net.valid[task])[:, None, None, None], codes, 0.0)
-        state = dataclasses.replace(state, params=params, codes=state.codes.at[task].set(codes))
-        model = train(net, settings, state, task, rows, k_train, on_step, inflight)
-        fisher = fisher_of(
-            net, model, rows, k_fisher, settings.fisher_images, settings.fisher_batch
-        )
-        slot = jnp.asarray(task)
-        return learned(
-            state,
-            task,
-            key,
-            params=model.params,
-            stats=model.stats,
-            anchors=_put(state.anchors, slot, model.params),
-            fisher=_put(state.fisher, slot, fisher),
-            learned_at=state.learned_at.at[task].set(state.n_requests + 1),
-        )
+        return _learn(net, settings, state, task, rows, Progress(on_step, inflight))
 
     def unlearn(
         state: LwsfState, task: int, past: Past | None = None, /, *, on_step: OnStep | None = None
@@ -155,21 +154,46 @@ def lwsf(
         key, k_train = jax.random.split(state.key)
         if latest is not None and past is not None:
             rows = fitted(net, latest, past.retained[latest])
-            model = train(net, settings, state, latest, rows, k_train, on_step, None)
+            model = train(net, settings, state, rows, k_train, Progress(on_step))
             state = dataclasses.replace(state, params=model.params, stats=model.stats)
         return unlearned(state, task, key)
 
-    def network(state: LwsfState, task: int) -> TaskNetwork:
-        in_range(state, task)
-        return TaskNetwork(state.params, state.stats)
+    init, logits = functools.partial(_init, net), functools.partial(_logits, net)
+    return Method("lwsf", init, learn, unlearn, logits, "latest", settings, network=_network)
 
-    def logits(state: LwsfState, task: int, images: Any) -> Array:
-        """Logits [B, Y] of `task`'s head; minus infinity for classes that it does not have."""
-        task = in_range(state, task)
-        return multihead.answer(net, Model(state.params, state.stats), task, images)
 
-    init = functools.partial(_init, net)
-    return Method("lwsf", init, learn, unlearn, logits, "latest", settings, network=network)
+def _network(state: LwsfState, task: int) -> TaskNetwork:
+    in_range(state, task)
+    return TaskNetwork(state.params, state.stats)
+
+
+def _logits(net: MultiHead, state: LwsfState, task: int, images: Any) -> Array:
+    """Logits [B, Y] of `task`'s head; minus infinity for classes that it does not have."""
+    task = in_range(state, task)
+    return multihead.answer(net, Model(state.params, state.stats), task, images)
+
+
+def _learn(
+    net: MultiHead, settings: Lwsf, state: LwsfState, task: int, rows: Rows, progress: Progress
+) -> LwsfState:
+    key, k_head, k_code, k_train, k_fisher = jax.random.split(state.key, 5)
+    params = multihead.redraw_head(net, state.params, task, k_head)
+    codes = jax.random.normal(k_code, (net.n_classes, *net.shape))
+    codes = jnp.where(jnp.asarray(net.valid[task])[:, None, None, None], codes, 0.0)
+    state = dataclasses.replace(state, params=params, codes=state.codes.at[task].set(codes))
+    model = train(net, settings, state, rows, k_train, progress)
+    fisher = fisher_of(net, model, rows, k_fisher, settings.fisher_images, settings.fisher_batch)
+    slot = jnp.asarray(task)
+    return learned(
+        state,
+        task,
+        key,
+        params=model.params,
+        stats=model.stats,
+        anchors=_put(state.anchors, slot, model.params),
+        fisher=_put(state.fisher, slot, fisher),
+        learned_at=state.learned_at.at[task].set(state.n_requests + 1),
+    )
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -256,17 +280,15 @@ def train(
     net: MultiHead,
     settings: Lwsf,
     state: LwsfState,
-    task: int,
     rows: Rows,
     key: Array,
-    on_step: OnStep | None,
-    inflight: Inflight | None,
+    progress: Progress,
 ) -> Model:
-    """The model of `state` after training on `rows` of `task`."""
+    """The model of `state` after training on `rows`, all of one task; `key` draws their order."""
     config = net.config
     earlier = earlier_of(net, state)
     carry = start(net, state.params, state.stats)
-    codes, batch_of = state.codes[task], multihead.rows_of(rows)
+    codes, batch_of = state.codes[rows.tasks[0]], multihead.rows_of(rows)
     k_order, k_share = jax.random.split(key)
 
     ahead = config.epochs if settings.head_epochs is None else settings.head_epochs
@@ -281,10 +303,10 @@ def train(
             lr = np.float32(learning_rate(alone, index, per_epoch))
             return head_step(net, carry, batch_of(batch), lr)
         lr = np.float32(learning_rate(config, index - ahead * per_epoch, per_epoch))
-        k_step = jax.random.fold_in(k_share, index)
-        return step(net, settings, carry, batch_of(batch), codes, k_step, earlier, lr)
+        coded = Coded(batch_of(batch), codes, jax.random.fold_in(k_share, index))
+        return step(net, settings, carry, coded, earlier, lr)
 
-    carry = run_epochs(both, k_order, len(rows.labels), carry, one, on_step, inflight)
+    carry = run_epochs(both, k_order, len(rows.labels), carry, one, progress)
     return Model(carry.params, carry.stats)
 
 
@@ -321,21 +343,18 @@ def head_step(net: MultiHead, carry: Learning, rows: Rows, lr: Array) -> tuple[L
 def loss_of(
     net: MultiHead,
     settings: Lwsf,
-    params: Any,
-    stats: Any,
-    x: Array,
-    x_hat: Array,
-    rows: Rows,
+    model: Model,
+    batch: Mixed,
     earlier: Earlier | None,
 ) -> tuple[Array, Any]:
-    """(loss, norm statistics after) of normalised x and x_hat [B, H, W, D]."""
-    n = len(x)
-    images = [x, x_hat]
+    """(loss, norm statistics after) of a batch, as `model` has it."""
+    (params, stats), n = model, len(batch.x)
+    images = [batch.x, batch.x_hat]
     if earlier is not None and settings.norm == "joint":
         images.append(earlier.codes)
     outputs, stats = resnet.apply(net.module, params, stats, jnp.concatenate(images), train=True)
     entropies = [
-        jnp.mean(cross_entropy(multihead.pick(net, part, rows.tasks), rows.labels))
+        jnp.mean(cross_entropy(multihead.pick(net, part, batch.tasks), batch.labels))
         for part in (outputs[:n], outputs[n : 2 * n])
     ]
     total = settings.w_ce * sum(entropies, jnp.zeros(()))
@@ -347,7 +366,7 @@ def loss_of(
         of_codes, stats = resnet.apply(net.module, params, stats, earlier.codes, train=True)
     of_codes = cross_entropy(multihead.pick(net, of_codes, earlier.tasks), earlier.labels)
     from_batch = not net.config.batch_independent
-    before = resnet.apply(net.module, *earlier.old, x, train=False, batch_stats=from_batch)[0]
+    before = resnet.apply(net.module, *earlier.old, batch.x, train=False, batch_stats=from_batch)[0]
     total += settings.lambda_ewc * ewc_loss(params, earlier.ewc)
     total += settings.gamma_lsf * jnp.sum(earlier.weights * of_codes)
     old, new = _all_heads(net, before), _all_heads(net, outputs[:n])
@@ -367,18 +386,18 @@ def step(
     net: MultiHead,
     settings: Lwsf,
     carry: Learning,
-    rows: Rows,
-    codes: Array,
-    key: Array,
+    batch: Coded,
     earlier: Earlier | None,
-    lr: Array,
+    lr: Array | np.float32,
 ) -> tuple[Learning, Array]:
-    """A step of all parameters; codes [Y, H, W, D] are the task's own: (carry after, loss)."""
+    """A step of all parameters: (carry after, loss)."""
+    rows, codes, key = batch
     x = multihead.normalise(net, jnp.asarray(rows.images), rows.tasks)
     x_hat = mix(x, codes[rows.labels], jax.random.uniform(key, (len(x),)))
+    mixed = Mixed(x, x_hat, rows.labels, rows.tasks)
 
     def loss(params: Any) -> tuple[Array, Any]:
-        return loss_of(net, settings, params, carry.stats, x, x_hat, rows, earlier)
+        return loss_of(net, settings, Model(params, carry.stats), mixed, earlier)
 
     (total, stats), grad = jax.value_and_grad(loss, has_aux=True)(carry.params)
     update, optimiser = optax.scale_by_adam().update(grad, carry.optimiser)

@@ -15,7 +15,7 @@ import optax
 from jax import Array
 
 from uncle_jax.config import Config, Count, Positive
-from uncle_jax.core.loop import OnStep, TrainState, descend, run_epochs
+from uncle_jax.core.loop import OnStep, Progress, TrainState, descend, run_epochs
 from uncle_jax.core.losses import cross_entropy
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.derpp import Algorithm, Derpp, on_derpp
@@ -76,7 +76,7 @@ def train(
         del index
         return step(net, carry, batch_of(batch), lr)
 
-    carry = run_epochs(config, key, len(rows.labels), carry, one, on_step)
+    carry = run_epochs(config, key, len(rows.labels), carry, one, Progress(on_step))
     return Model(carry.params, carry.stats)
 
 

@@ -5,6 +5,7 @@ first few only) and one that minimises cross-entropy and distillation on what is
 """
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -83,34 +84,60 @@ def transformation(settings: Scrub) -> optax.GradientTransformation:
     )
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2), donate_argnums=3)
-def step(
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+def forget_step(
     net: MultiHead,
     settings: Scrub,
-    forget: bool,
     carry: TrainState,
     teacher: Model,
     rows: Rows,
     lr: np.float32,
 ) -> tuple[TrainState, Array]:
-    """A step of the student, of a forget or a retain pass: (carry after, loss)."""
-    temperature = settings.temperature
+    """A step of the student in a forget pass: (carry after, loss)."""
     wanted, _ = multihead.forward(net, *teacher, rows.images, rows.tasks, train=False)
 
+    def loss(logits: Array) -> Array:
+        return forget_loss(wanted, logits, settings.temperature)
+
+    return _descended(net, transformation(settings), carry, rows, lr, loss)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+def retain_step(
+    net: MultiHead,
+    settings: Scrub,
+    carry: TrainState,
+    teacher: Model,
+    rows: Rows,
+    lr: np.float32,
+) -> tuple[TrainState, Array]:
+    """A step of the student in a retain pass: (carry after, loss)."""
+    wanted, _ = multihead.forward(net, *teacher, rows.images, rows.tasks, train=False)
+    gamma, alpha, temperature = settings.gamma, settings.alpha, settings.temperature
+
+    def loss(logits: Array) -> Array:
+        return retain_loss(wanted, logits, rows.labels, gamma, alpha, temperature)
+
+    return _descended(net, transformation(settings), carry, rows, lr, loss)
+
+
+def _descended(
+    net: MultiHead,
+    optimiser: optax.GradientTransformation,
+    carry: TrainState,
+    rows: Rows,
+    lr: np.float32,
+    loss_of: Callable[[Array], Array],  # of the student's logits [B, Y]
+) -> tuple[TrainState, Array]:
     def loss(params: Any) -> tuple[Array, Any]:
         logits, stats = multihead.forward(
             net, params, carry.stats, rows.images, rows.tasks, train=True
         )
-        if forget:
-            return forget_loss(wanted, logits, temperature), stats
-        total = retain_loss(
-            wanted, logits, rows.labels, settings.gamma, settings.alpha, temperature
-        )
-        return total, stats
+        return loss_of(logits), stats
 
     (total, stats), grad = jax.value_and_grad(loss, has_aux=True)(carry.params)
-    update, optimiser = transformation(settings).update(grad, carry.optimiser, carry.params)
-    return TrainState(descend(carry.params, update, lr), stats, optimiser), total
+    update, state = optimiser.update(grad, carry.optimiser, carry.params)
+    return TrainState(descend(carry.params, update, lr), stats, state), total
 
 
 def algorithm(net: MultiHead, settings: Scrub) -> Algorithm:
@@ -137,7 +164,8 @@ def algorithm(net: MultiHead, settings: Scrub) -> Algorithm:
         ]
         for done, (epoch, forget, batch) in enumerate(todo, start=1):
             lr = np.float32(learning_rate(settings, epoch))
-            carry, loss = step(net, settings, forget, carry, model, get[forget](batch), lr)
+            step = forget_step if forget else retain_step
+            carry, loss = step(net, settings, carry, model, get[forget](batch), lr)
             if on_step:
                 on_step(done, len(todo), loss)
         return Model(carry.params, carry.stats)
