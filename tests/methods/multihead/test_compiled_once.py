@@ -97,10 +97,3 @@ def test_a_module_that_cannot_be_hashed_has_a_network_of_its_own():
     state, logits = answered(derpp, Scaled(scale), Derpp(buffer_per_task=8))
     assert state.status.tolist() == [2, 1]
     assert np.all(np.isfinite(logits))
-
-
-def test_errors_of_a_build_are_its_own():
-    built = multihead.interned(lambda number: 1 + number)
-    assert built(2) == 3
-    with pytest.raises(TypeError, match="unsupported operand"):
-        built("2")
