@@ -134,6 +134,27 @@ def predicts(folder: Path, tasks: list[int]) -> list[verify.Measurement]:
     return []
 
 
+class Stop(Exception):
+    """What a test interrupts a request with."""
+
+
+def stop_at(step):
+    def on_step(index, steps, loss):
+        if index == step:
+            raise Stop
+
+    return on_step
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    """Every file of a store with what it holds, the lock apart."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "LOCK"
+    }
+
+
 def crash_at(change: int) -> None:
     """Have this process kill itself before its `change`-th fsync, rename or removal."""
     count = itertools.count(1)
