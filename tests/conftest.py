@@ -11,6 +11,10 @@ from typing import Any
 # Most of the suite's time is compilation: no optimisations, here and in the processes that tests
 # start; results are compared with tolerances either way.
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+# Threads of their own for operations as small as the tests' cost more than they save.
+FLAGS = os.environ.get("XLA_FLAGS", "")
+if "xla_cpu_multi_thread_eigen" not in FLAGS:
+    os.environ["XLA_FLAGS"] = f"{FLAGS} --xla_cpu_multi_thread_eigen=false".strip()
 # Many tests compile the same: both workers, and those processes, share what was compiled. A folder
 # of its own for each session.
 COMPILED = "JAX_COMPILATION_CACHE_DIR"

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from uncle_jax.cli import tune
+
 SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "tune.py"
 
 
@@ -21,28 +23,31 @@ SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "tune.py"
         (["--seed", "-1"], "--seed"),
     ],
 )
-def test_bad_input_is_one_line_and_2(arguments, told, tmp_path):
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), *arguments],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert told in done.stderr
-    assert done.stderr.count("\n") == 1
+def test_bad_input_is_one_line_and_2(arguments, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert tune.main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert told in err
     assert not list(tmp_path.iterdir())
 
 
-def test_a_grid_on_digits(tmp_path):
+def test_the_script_is_the_command(tmp_path):
     done = subprocess.run(
-        [
-            sys.executable, str(SCRIPT), "--methods", "ssd", "scrub", "--grid", "ssd.alpha=1e9",
-            "--epochs", "1", "--requests", "L0 L1 U0", "--output", "found.json",
-        ],
+        [sys.executable, str(SCRIPT), "--methods", "scrubb"],
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "did you mean 'scrub'" in done.stderr
+
+
+def test_a_grid_on_digits(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["--methods", "ssd", "scrub", "--grid", "ssd.alpha=1e9", "--epochs", "1"]
+    words += ["--requests", "L0 L1 U0", "--output", "found.json", "--set", "width=4"]
+    words += ["--set", "buffer_per_task=32"]
+    assert tune.main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1:5]] == ["method", "ssd", "ssd", "scrub"]
     assert lines[3].split()[1:5:3] == ["ssd.alpha=1e9", "0.00"], "nothing is selected: no spill"
     assert "best for scrub: its settings as they are" in lines
