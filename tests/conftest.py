@@ -31,6 +31,7 @@ import pytest
 
 from uncle_jax.config import Config, Uncle
 from uncle_jax.core import layout as layouts
+from uncle_jax.core import resnet
 from uncle_jax.data.benchmark import Benchmark
 from uncle_jax.tasks import Data, InputSpec
 
@@ -103,6 +104,12 @@ class Small(nn.Module):
         if self.normed:
             x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
         return nn.Dense(self.n_classes)(nn.relu(x))
+
+
+@pytest.fixture
+def small_networks(monkeypatch):
+    """Commands, which take no main network, have `Small` for a ResNet."""
+    monkeypatch.setattr(resnet, "from_config", lambda config, n_classes: Small(n_classes))
 
 
 class Heads(nn.Module):

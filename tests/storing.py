@@ -172,9 +172,6 @@ def crash_at(change: int) -> None:
 
 
 def main(workdir: Path, change: int | None) -> None:
-    jax.config.update("jax_compilation_cache_dir", str(workdir.parent / "compiled"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     if change is not None:
         crash_at(change)
     reported = workdir / "reported.txt"

@@ -4,14 +4,17 @@ import contextlib
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from conftest import Small
 
 from uncle_jax.cli import run as command
 from uncle_jax.cli import table
+from uncle_jax.core import resnet
 from uncle_jax.runs.progress import Download
 
 RUN = Path(__file__).resolve().parents[2] / "experiments" / "run.py"
@@ -22,9 +25,25 @@ QUICKLY = ["--requests", "L0 L1 U0", "--epochs", "1"]
 QUICKLY += [word for setting in QUICK for word in ("--set", setting)]
 
 
-def quick(*args: str, cwd: Path) -> subprocess.CompletedProcess:
-    words = [sys.executable, str(RUN), *QUICKLY, *args]
-    return subprocess.run(words, cwd=cwd, capture_output=True, text=True, check=False)
+# run.py with a main network that compiles in a moment.
+SMALL = """
+import runpy, sys
+from conftest import Small
+from uncle_jax.core import resnet
+resnet.from_config = lambda config, n_classes: Small(n_classes)
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def quick(cwd: Path) -> subprocess.Popen:
+    """A process of its own that answers what `finished` is, seed 0."""
+    path = os.pathsep.join(map(str, (RUN.parents[1], RUN.parents[1] / "tests")))
+    return subprocess.Popen(
+        [sys.executable, "-u", "-c", SMALL, str(RUN), *QUICKLY],
+        cwd=cwd, env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
 
 
 def only_run(where: Path) -> Path:
@@ -38,6 +57,7 @@ def finished(tmp_path_factory):
     where, told = tmp_path_factory.mktemp("finished"), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(told):
         patch.chdir(where)
+        patch.setattr(resnet, "from_config", lambda config, n_classes: Small(n_classes))
         assert command.main([*QUICKLY, "--seeds", "0", "3"]) == 0
     return only_run(where), told.getvalue()
 
@@ -87,16 +107,16 @@ def last_state(seed_folder):
 
 def test_a_killed_run_goes_on_and_ends_in_the_same_bits(finished, tmp_path):
     whole = finished[0] / "seed0"
-    words = [sys.executable, "-u", str(RUN), *QUICKLY]
-    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as child:
+    with quick(tmp_path) as child:
         assert child.stdout is not None
         assert any(line.startswith("[1/3] L0") for line in child.stdout)
         child.kill()
     halfway = only_run(tmp_path) / "seed0"
     answered = (halfway / "store" / "ledger.jsonl").read_text()
     assert '"id": "2-U0"' not in answered
-    done = quick(cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    with quick(tmp_path) as child:
+        _, errors = child.communicate()
+    assert child.returncode == 0, errors
     assert (halfway / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
     assert last_state(halfway) == last_state(whole)
     first = answered.splitlines()[1]  # not answered again
@@ -204,9 +224,9 @@ def test_seeds_of_two_processes_end_in_one_summary(tmp_path):
 
 def test_dry_run_writes_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert command.main([*QUICKLY, "--dry-run"]) == 0
+    assert command.main([*QUICKLY, "--set", "chunks=30", "--dry-run"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["settings"]["chunks"] == 7
+    assert told["settings"]["chunks"] == 30
     assert told["sizes"] == {"phi_parameters": 3446, "main_network_parameters": 5142}
     assert told["estimate"]["total_seconds"] > 0
     assert list(tmp_path.iterdir()) == []
