@@ -11,6 +11,10 @@ from typing import Any
 # Most of the suite's time is compilation: no optimisations, here and in the processes that tests
 # start; results are compared with tolerances either way.
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+# Threads of their own for operations as small as the tests' cost more than they save.
+FLAGS = os.environ.get("XLA_FLAGS", "")
+if "xla_cpu_multi_thread_eigen" not in FLAGS:
+    os.environ["XLA_FLAGS"] = f"{FLAGS} --xla_cpu_multi_thread_eigen=false".strip()
 # Many tests compile the same: both workers, and those processes, share what was compiled. A folder
 # of its own for each session.
 COMPILED = "JAX_COMPILATION_CACHE_DIR"
@@ -27,6 +31,7 @@ import pytest
 
 from uncle_jax.config import Config, Uncle
 from uncle_jax.core import layout as layouts
+from uncle_jax.core import resnet
 from uncle_jax.data.benchmark import Benchmark
 from uncle_jax.tasks import Data, InputSpec
 
@@ -99,6 +104,12 @@ class Small(nn.Module):
         if self.normed:
             x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
         return nn.Dense(self.n_classes)(nn.relu(x))
+
+
+@pytest.fixture
+def small_networks(monkeypatch):
+    """Commands, which take no main network, have `Small` for a ResNet."""
+    monkeypatch.setattr(resnet, "from_config", lambda config, n_classes: Small(n_classes))
 
 
 class Heads(nn.Module):

@@ -21,8 +21,9 @@ from scipy.io import savemat
 from uncle_jax.data.publishers import catalogue as sources
 from uncle_jax.data.publishers.catalogue import Source
 from uncle_jax.data.publishers.formats import MNIST_FILES, encode_png
-from uncle_jax.data.publishers.prepared import Options
+from uncle_jax.data.publishers.prepared import Options, Prepared
 from uncle_jax.errors import UncleError
+from uncle_jax.tasks import Data
 
 
 def pixels(seed: int, *shape: int) -> np.ndarray:
@@ -278,3 +279,17 @@ MNIST = published(sources.MNIST, FILES)
 
 def options(folder: Path, *accept: str, download: bool = False) -> Options:
     return Options(folder, tuple(accept), download)
+
+
+def made(source: Source, per_class: int = 3, verified: str = "publisher") -> Prepared:
+    """`source` as if prepared: each image holds its label in its first pixel."""
+    splits, told = {}, {}
+    for split, n in (("train", per_class * source.n_classes), ("test", source.n_classes)):
+        labels = (np.arange(n) * 7 % source.n_classes).astype(np.int32)
+        images = pixels(n, n, *source.image_shape)
+        images[:, 0, 0, 0] = labels
+        splits[split] = Data(images, labels)
+        told[split] = {"images": n, "per_class": [n // source.n_classes], "sha256": "0"}
+    told |= {"source": source.name, "verified": verified, "archives": {"x": "md5:1"}}
+    told |= {"image_shape": list(source.image_shape), "skipped": []}
+    return Prepared(source, splits, told)

@@ -10,6 +10,19 @@ from conftest import blobs
 
 from uncle_jax.core.status import LEARNED
 from uncle_jax.methods.multihead import buffer as buffers
+from uncle_jax.methods.multihead.gkt import Gkt
+
+# One setting for all tests of GKT: what is compiled for one serves the others.
+GKT = Gkt(
+    buffer_per_task=20,
+    generator_iters=1,
+    student_iters=2,
+    student_steps=3,
+    batch=8,
+    latent=4,
+    student_lr=0.01,
+    generator_lr=0.01,
+)
 
 
 class Wide(nn.Module):

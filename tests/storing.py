@@ -134,6 +134,27 @@ def predicts(folder: Path, tasks: list[int]) -> list[verify.Measurement]:
     return []
 
 
+class Stop(Exception):
+    """What a test interrupts a request with."""
+
+
+def stop_at(step):
+    def on_step(index, steps, loss):
+        if index == step:
+            raise Stop
+
+    return on_step
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    """Every file of a store with what it holds, the lock apart."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "LOCK"
+    }
+
+
 def crash_at(change: int) -> None:
     """Have this process kill itself before its `change`-th fsync, rename or removal."""
     count = itertools.count(1)
@@ -151,9 +172,6 @@ def crash_at(change: int) -> None:
 
 
 def main(workdir: Path, change: int | None) -> None:
-    jax.config.update("jax_compilation_cache_dir", str(workdir.parent / "compiled"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     if change is not None:
         crash_at(change)
     reported = workdir / "reported.txt"

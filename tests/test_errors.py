@@ -18,11 +18,16 @@ def test_other_letters_stay_as_they_are():
     assert str(UncleError("café ± 日本")) == "café ± 日本"
 
 
-def test_the_nearest_is_told():
-    assert str(allowed("colour", "rad", ("red", "blue"))) == (
-        "unknown colour 'rad'; did you mean 'red'? (allowed: red, blue)"
-    )
-    assert "did you mean" not in str(allowed("colour", 7, ("red",)))
+def test_the_nearest_option_is_suggested_and_all_are_listed():
+    told = str(allowed("method", "uncel", ["uncle", "ssd"]))
+    assert told == "unknown method 'uncel'; did you mean 'uncle'? (allowed: uncle, ssd)"
+    assert str(allowed("sequence", 4, [1, 2])) == "unknown sequence '4' (allowed: 1, 2)"
+
+
+def test_it_is_handed_back_to_be_raised_and_a_value_error():
+    assert isinstance(allowed("x", "y", []), UncleError)
+    with pytest.raises(ValueError, match="unknown x 'y'"):
+        raise allowed("x", "y", [])
 
 
 def test_it_travels_between_processes():

@@ -5,15 +5,12 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from conftest import blobs
 
 from uncle_jax.cli import request
-from uncle_jax.engine.learner import learner
-from uncle_jax.errors import UncleError
 
 SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "request.py"
 QUICK = ["epochs=1", "batch_size=16", "width=4", "trunk=8,16", "embedding=4", "chunks=7"]
@@ -131,10 +128,3 @@ def test_help_and_unknown_words_in_a_process_of_its_own(tmp_path):
         assert done.returncode == status
     assert "error: argument command: invalid choice: 'forget'" in done.stderr
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_store_names_no_code_to_run(tmp_path):
-    (tmp_path / "evil.py").write_text("raise SystemExit('it ran')")
-    identity = {"method": f"{tmp_path / 'evil.py'}:mine"}
-    with pytest.raises(UncleError, match="unknown method"):
-        learner(SimpleNamespace(identity=identity, folder=tmp_path))

@@ -1,29 +1,49 @@
-"""experiments/run.py as a user meets it: in a process of its own."""
+"""`uncle run` as a user meets it; in a process of its own where that matters."""
 
+import contextlib
 import csv
+import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from conftest import Small
 
 from uncle_jax.cli import run as command
 from uncle_jax.cli import table
+from uncle_jax.core import resnet
 from uncle_jax.runs.progress import Download
 
 RUN = Path(__file__).resolve().parents[2] / "experiments" / "run.py"
 QUICK = ["width=4", "trunk=8,16", "embedding=4", "chunks=7", "burn_in=5", "norm_calibration=2"]
 
 
-def run(*args: str, cwd: Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(RUN), *args]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+QUICKLY = ["--requests", "L0 L1 U0", "--epochs", "1"]
+QUICKLY += [word for setting in QUICK for word in ("--set", setting)]
 
 
-def quick(*args: str, cwd: Path) -> subprocess.CompletedProcess:
-    settings = [word for setting in QUICK for word in ("--set", setting)]
-    return run("--requests", "L0 L1 U0", "--epochs", "1", *settings, *args, cwd=cwd)
+# run.py with a main network that compiles in a moment.
+SMALL = """
+import runpy, sys
+from conftest import Small
+from uncle_jax.core import resnet
+resnet.from_config = lambda config, n_classes: Small(n_classes)
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def quick(cwd: Path) -> subprocess.Popen:
+    """A process of its own that answers what `finished` is, seed 0."""
+    path = os.pathsep.join(map(str, (RUN.parents[1], RUN.parents[1] / "tests")))
+    return subprocess.Popen(
+        [sys.executable, "-u", "-c", SMALL, str(RUN), *QUICKLY],
+        cwd=cwd, env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
 
 
 def only_run(where: Path) -> Path:
@@ -33,14 +53,17 @@ def only_run(where: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    where = tmp_path_factory.mktemp("finished")
-    done = quick("--seeds", "0", "3", cwd=where)
-    assert done.returncode == 0, done.stderr
-    return only_run(where), done
+    """(work directory, what was printed) of two seeds answered in this process."""
+    where, told = tmp_path_factory.mktemp("finished"), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(told):
+        patch.chdir(where)
+        patch.setattr(resnet, "from_config", lambda config, n_classes: Small(n_classes))
+        assert command.main([*QUICKLY, "--seeds", "0", "3"]) == 0
+    return only_run(where), told.getvalue()
 
 
 def test_a_run_leaves_its_files(finished):
-    workdir, done = finished
+    workdir, told_all = finished
     summary = json.loads((workdir / "summary.json").read_text())
     for name in ("RA", "FA", "spill", "spill_sum", "relapse", "relapse_signed"):
         assert set(summary[name]) == {"mean", "std", "per_seed"}
@@ -63,17 +86,17 @@ def test_a_run_leaves_its_files(finished):
     assert told <= set(config)
     assert config["processor"]
     assert (workdir / "accuracy.png").read_bytes().startswith(b"\x89PNG")
-    assert "RA  retained tasks" in done.stdout
-    assert "[3/3] U0" in done.stdout
+    assert "RA  retained tasks" in told_all
+    assert "[3/3] U0" in told_all
 
 
-def test_another_run_is_not_written_over(finished):
+def test_another_run_is_not_written_over(finished, capsys):
     workdir, _ = finished
     before = (workdir / "summary.json").read_bytes()
-    other = quick("--beta", "0.5", "--workdir", str(workdir), cwd=workdir.parents[1])
-    assert other.returncode == 2
-    assert "beta 0.1, now 0.5" in other.stderr
-    assert "--overwrite" in other.stderr
+    assert command.main([*QUICKLY, "--beta", "0.5", "--workdir", str(workdir)]) == 2
+    told = capsys.readouterr().err
+    assert "beta 0.1, now 0.5" in told
+    assert "--overwrite" in told
     assert (workdir / "summary.json").read_bytes() == before
 
 
@@ -84,17 +107,16 @@ def last_state(seed_folder):
 
 def test_a_killed_run_goes_on_and_ends_in_the_same_bits(finished, tmp_path):
     whole = finished[0] / "seed0"
-    settings = [word for setting in QUICK for word in ("--set", setting)]
-    command = [sys.executable, "-u", str(RUN), "--requests", "L0 L1 U0", "--epochs", "1", *settings]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as child:
+    with quick(tmp_path) as child:
         assert child.stdout is not None
         assert any(line.startswith("[1/3] L0") for line in child.stdout)
         child.kill()
     halfway = only_run(tmp_path) / "seed0"
     answered = (halfway / "store" / "ledger.jsonl").read_text()
     assert '"id": "2-U0"' not in answered
-    done = quick(cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    with quick(tmp_path) as child:
+        _, errors = child.communicate()
+    assert child.returncode == 0, errors
     assert (halfway / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
     assert last_state(halfway) == last_state(whole)
     first = answered.splitlines()[1]  # not answered again
@@ -202,8 +224,7 @@ def test_seeds_of_two_processes_end_in_one_summary(tmp_path):
 
 def test_dry_run_writes_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    words = [word for setting in [*QUICK, "chunks=30"] for word in ("--set", setting)]
-    assert command.main(["--requests", "L0 L1 U0", "--epochs", "1", *words, "--dry-run"]) == 0
+    assert command.main([*QUICKLY, "--set", "chunks=30", "--dry-run"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["settings"]["chunks"] == 30
     assert told["sizes"] == {"phi_parameters": 3446, "main_network_parameters": 5142}

@@ -10,8 +10,6 @@ import pytest
 from reporting import write_run
 
 from uncle_jax.cli import table as command
-from uncle_jax.report.compare import Table
-from uncle_jax.report.formats import as_markdown, escaped
 
 SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "table.py"
 
@@ -119,19 +117,6 @@ def test_groups_are_apart(table, tmp_path, capsys):
     assert out.count("### cifar100, preset laptop") == 2
     assert "\n\n### " in out
     assert "- data: svhn | stood in" in out
-
-
-def test_latex_escapes():
-    assert escaped(r"a_b 5% #1 {x} ~ ^ \ & $ 1.0 ± 0.2 jit-hnet") == (
-        r"a\_b 5\% \#1 \{x\} \textasciitilde{} \textasciicircum{} \textbackslash{} \& \$ "
-        r"1.0 $\pm$ 0.2 jit-hnet"
-    )
-    assert escaped("-") == "--"
-
-
-def test_markdown_escapes():
-    form = Table("t", ["a", "b"], [["x|y", "z"]], set(), [])
-    assert r"| x\|y | z |" in as_markdown(form)
 
 
 def test_output_goes_to_a_file(table, folders, tmp_path, capsys):

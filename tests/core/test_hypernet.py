@@ -38,12 +38,14 @@ def test_every_generated_leaf_has_he_variance_at_init(tiny_layout, parametrisati
 
 
 def test_generate_depends_on_the_embedding_alone(tiny_layout):
-    key = jax.random.key(1)
-    task_emb = jax.random.normal(key, (3, EMBEDDING))
-    chunk_emb = jax.random.normal(key, (tiny_layout.chunks, EMBEDDING))
-    phi = hypernet.init(key, tiny_layout, task_emb, chunk_emb, (8, 16))
-    first = hypernet.generate(phi, task_emb[0], chunk_emb, tiny_layout)
-    again = hypernet.generate(phi, jnp.array(task_emb[0]), chunk_emb, tiny_layout)
-    other = hypernet.generate(phi, task_emb[1], chunk_emb, tiny_layout)
+    @jax.jit
+    def draw(key):
+        task_emb = jax.random.normal(key, (3, EMBEDDING))
+        chunk_emb = jax.random.normal(key, (tiny_layout.chunks, EMBEDDING))
+        return hypernet.init(key, tiny_layout, task_emb, chunk_emb, (8, 16)), task_emb, chunk_emb
+
+    phi, task_emb, chunk_emb = draw(jax.random.key(1))
+    generate = jax.jit(lambda emb: hypernet.generate(phi, emb, chunk_emb, tiny_layout))
+    first, again, other = map(generate, (task_emb[0], jnp.array(task_emb[0]), task_emb[1]))
     jax.tree.map(np.testing.assert_array_equal, first, again)
     assert not np.allclose(first["conv"]["kernel"], other["conv"]["kernel"])

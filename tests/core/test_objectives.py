@@ -11,43 +11,54 @@ TASKS, EMBEDDING, TRUNK = 6, 4, (8, 16)
 
 @pytest.fixture(scope="module")
 def setting(tiny_layout):
-    """phi*, a phi some way from it, embeddings, and weights with two tasks masked out."""
-    keys = jax.random.split(jax.random.key(0), 4)
-    task_emb = jax.random.normal(keys[0], (TASKS, EMBEDDING))
-    chunk_emb = jax.random.normal(keys[1], (tiny_layout.chunks, EMBEDDING))
-    star = hypernet.init(keys[2], tiny_layout, task_emb, chunk_emb, TRUNK)
-    leaves, tree = jax.tree.flatten(star)
-    moved = [
-        a + 0.02 * jax.random.normal(k, a.shape)
-        for k, a in zip(jax.random.split(keys[3], len(leaves)), leaves, strict=True)
-    ]
+    """phi, phi* some way from it, embeddings, and weights with two tasks masked out."""
+
+    @jax.jit  # at once: op by op it compiles for seconds
+    def draw(key):
+        keys = jax.random.split(key, 4)
+        task_emb = jax.random.normal(keys[0], (TASKS, EMBEDDING))
+        chunk_emb = jax.random.normal(keys[1], (tiny_layout.chunks, EMBEDDING))
+        star = hypernet.init(keys[2], tiny_layout, task_emb, chunk_emb, TRUNK)
+        leaves, tree = jax.tree.flatten(star)
+        moved = [
+            a + 0.02 * jax.random.normal(k, a.shape)
+            for k, a in zip(jax.random.split(keys[3], len(leaves)), leaves, strict=True)
+        ]
+        return jax.tree.unflatten(tree, moved), star, task_emb, chunk_emb
+
     weight = jnp.array([1.0, 0, 1, 1, 0, 1]) / 4
-    return tiny_layout, jax.tree.unflatten(tree, moved), star, task_emb, chunk_emb, weight
+    return tiny_layout, *draw(jax.random.key(0)), weight
 
 
 def _drift(setting, form, gains=None):
+    """Drift, and its gradients by phi and by the task embeddings."""
     layout, phi, star, task_emb, chunk_emb, weight = setting
-    anchor = objectives.drift_anchor(star, task_emb, chunk_emb, weight, layout, form, gains)
 
-    def value(phi, task_emb):
-        return objectives.drift(phi, anchor, task_emb, chunk_emb, layout, gains)
+    @jax.jit
+    def measured(phi, star, task_emb, chunk_emb, weight):
+        anchor = objectives.drift_anchor(star, task_emb, chunk_emb, weight, layout, form, gains)
 
-    return jax.jit(jax.value_and_grad(value, argnums=(0, 1)))(phi, task_emb)
+        def value(phi, task_emb):
+            return objectives.drift(phi, anchor, task_emb, chunk_emb, layout, gains)
+
+        return jax.value_and_grad(value, argnums=(0, 1))(phi, task_emb)
+
+    return measured(phi, star, task_emb, chunk_emb, weight)
 
 
 def _by_definition(setting, gains=None):
     """sum_t w_t ||theta_t - theta*_t||^2 over the values of theta themselves, surplus left out."""
     layout, phi, star, task_emb, chunk_emb, weight = setting
+    scale = "hyperfan" if gains is None else "gain"
 
-    def value(phi, task_emb):
-        total = 0.0
-        for t in range(TASKS):
-            scale = "hyperfan" if gains is None else "gain"
-            now = hypernet.generate(phi, task_emb[t], chunk_emb, layout, scale)
-            then = hypernet.generate(star, setting[3][t], chunk_emb, layout, scale)
-            squares = jax.tree.map(lambda a, b: jnp.sum((a - b) ** 2), now, then)
-            total += weight[t] * sum(jax.tree.leaves(squares))
-        return total
+    def distance(phi, emb, emb_then):
+        now = hypernet.generate(phi, emb, chunk_emb, layout, scale)
+        then = hypernet.generate(star, emb_then, chunk_emb, layout, scale)
+        squares = jax.tree.map(lambda a, b: jnp.sum((a - b) ** 2), now, then)
+        return sum(jax.tree.leaves(squares))
+
+    def value(phi, embeddings):
+        return weight @ jax.vmap(distance, (None, 0, 0))(phi, embeddings, task_emb)
 
     return jax.jit(jax.value_and_grad(value, argnums=(0, 1)))(phi, task_emb)
 
@@ -73,24 +84,19 @@ def test_masked_tasks_do_not_count(setting):
     layout, phi, star, task_emb, chunk_emb, weight = setting
     moved = task_emb.at[jnp.array([1, 4])].add(3.0)
     for form in ("exact", "direct"):
-        anchor = objectives.drift_anchor(star, moved, chunk_emb, weight, layout, form)
-        with_moved = objectives.drift(phi, anchor, moved, chunk_emb, layout)
+        with_moved, _ = _drift((layout, phi, star, moved, chunk_emb, weight), form)
         assert float(with_moved) == pytest.approx(float(_drift(setting, form)[0]), rel=1e-6)
-        nothing = objectives.drift_anchor(star, moved, chunk_emb, 0 * weight, layout, form)
-        value, grad = jax.value_and_grad(objectives.drift)(phi, nothing, moved, chunk_emb, layout)
+        value, (grad, _) = _drift((layout, phi, star, moved, chunk_emb, 0 * weight), form)
         assert value == 0
-        assert all(bool(jnp.all(g == 0)) for g in jax.tree.leaves(grad))
+        assert all(np.all(np.asarray(g) == 0) for g in jax.tree.leaves(grad))
 
 
 def test_drift_vanishes_at_the_snapshot(setting):
-    layout, _, star, task_emb, chunk_emb, weight = setting
+    layout, _, star, *rest = setting
     for form in ("exact", "direct"):
-        anchor = objectives.drift_anchor(star, task_emb, chunk_emb, weight, layout, form)
-        value, grad = jax.value_and_grad(objectives.drift)(
-            star, anchor, task_emb, chunk_emb, layout
-        )
+        value, (grad, _) = _drift((layout, star, star, *rest), form)
         assert float(value) == pytest.approx(0, abs=1e-8)
-        assert max(float(jnp.abs(g).max()) for g in jax.tree.leaves(grad)) < 1e-5
+        assert max(np.abs(g).max() for g in jax.tree.leaves(grad)) < 1e-5
 
 
 def test_choice_of_form_follows_the_count():
@@ -103,14 +109,21 @@ def test_choice_of_form_follows_the_count():
 def test_collapsed_noise_has_the_literal_forms_gradient(setting):
     """Same z_i: mean_i ||out - z_i||^2 and ||out - mean z||^2 differ by a constant."""
     layout, phi, _, task_emb, chunk_emb, _ = setting
-    out = hypernet.outputs(phi, task_emb[0], chunk_emb)
-    keys = jax.random.split(jax.random.key(5), 10)
-    z_N = jax.vmap(lambda k: objectives.noise_like(k, out))(keys)
-    mean = jax.tree.map(lambda z: z.mean(0), z_N)
-    literal, to_literal = jax.value_and_grad(objectives.mean_alignment)(out, z_N, layout)
-    collapsed, to_collapsed = jax.value_and_grad(objectives.alignment)(out, mean, layout)
+
+    @jax.jit
+    def measured(phi, task_emb, chunk_emb):
+        out = hypernet.outputs(phi, task_emb[0], chunk_emb)
+        keys = jax.random.split(jax.random.key(5), 10)
+        z_N = jax.vmap(lambda k: objectives.noise_like(k, out))(keys)
+        mean = jax.tree.map(lambda z: z.mean(0), z_N)
+        return (
+            jax.value_and_grad(objectives.mean_alignment)(out, z_N, layout),
+            jax.value_and_grad(objectives.alignment)(out, mean, layout),
+            objectives.mean_alignment(mean, z_N, layout),
+        )
+
+    (literal, to_literal), (collapsed, to_collapsed), spread = measured(phi, task_emb, chunk_emb)
     assert_trees_close(to_literal, to_collapsed, rtol=1e-5)
-    spread = objectives.mean_alignment(mean, z_N, layout)
     assert float(literal - collapsed) == pytest.approx(float(spread), rel=1e-4)
 
 
@@ -119,11 +132,16 @@ def test_both_noise_forms_pull_towards_noise_of_the_same_spread(setting, form):
     """At out = 0 the gradient is -2 mean z: zero on surplus slots, std 2 / sqrt(N) on others."""
     layout, phi, _, task_emb, chunk_emb, _ = setting
     out = jax.tree.map(jnp.zeros_like, hypernet.outputs(phi, task_emb[0], chunk_emb))
-    grads = jax.vmap(
-        lambda key: jax.grad(
-            lambda out: objectives.noise_alignment(key, out, layout, "gaussian", 10, form)
-        )(out)
-    )(jax.random.split(jax.random.key(6), 300))
+
+    @jax.jit
+    @jax.vmap
+    def pull(key):
+        def aligned(out):
+            return objectives.noise_alignment(key, out, layout, "gaussian", 10, form)
+
+        return jax.grad(aligned)(out)
+
+    grads = pull(jax.random.split(jax.random.key(6), 300))
     for kind, grad in grads.items():
         cut = layout.whole_width(kind)
         used = np.broadcast_to(layout.mask(kind).T == 1, grad[:, cut:].shape)

@@ -7,6 +7,22 @@ import pytest
 from uncle_jax.config import Config
 from uncle_jax.core import resnet
 
+RNG = np.random.RandomState(0)
+
+
+def drawn(config: Config, shape: tuple[int, ...]):
+    """A ResNet with three classes, He weights from NumPy (its `init` compiles long), statistics."""
+    module = resnet.from_config(config, 3)
+    layout, stats = resnet.plan(module, shape, 5)
+    theta: dict = {}
+    for leaf in layout.leaves:
+        node = theta
+        for key in leaf.path[:-1]:
+            node = node.setdefault(key, {})
+        value = leaf.base + np.sqrt(leaf.variance) * RNG.normal(size=leaf.shape)
+        node[leaf.path[-1]] = value.astype(np.float32)
+    return module, theta, stats
+
 
 def _parameters(config: Config, shape: tuple[int, ...]) -> int:
     return resnet.plan(resnet.from_config(config, 10), shape, 200)[0].size
@@ -21,11 +37,8 @@ def test_sizes_are_the_published_ones():
 @pytest.mark.parametrize("stem", ["imagenet", "strided", "small"])
 def test_a_prediction_does_not_depend_on_the_rest_of_its_batch(stem):
     config = Config(backbone="thin", width=4, stem=stem)
-    module = resnet.from_config(config, 3)
-    x = jax.random.normal(jax.random.key(0), (8, 12, 12, 1))
-    init = jax.jit(module.init, static_argnames="train")
-    variables = init(jax.random.key(1), x, train=False)
-    theta, stats = variables["params"], variables["batch_stats"]
+    module, theta, stats = drawn(config, (12, 12, 1))
+    x = RNG.normal(size=(8, 12, 12, 1)).astype(np.float32)
     apply = jax.jit(partial(resnet.apply, module), static_argnames=("train", "batch_stats"))
     _, stats = apply(theta, stats, x, train=True)  # statistics of its own
     alone = apply(theta, stats, x[:1], train=False)[0]
@@ -38,14 +51,13 @@ def test_a_prediction_does_not_depend_on_the_rest_of_its_batch(stem):
 
 
 def test_training_moves_the_statistics_and_evaluation_keeps_them():
-    module = resnet.from_config(Config(backbone="thin", width=4, stem="small"), 3)
-    x = 3 + jax.random.normal(jax.random.key(0), (8, 6, 6, 1))
-    _, fresh = resnet.plan(module, (6, 6, 1), 5)
-    theta = module.init(jax.random.key(1), x, train=False)["params"]
+    module, theta, fresh = drawn(Config(backbone="thin", width=4, stem="small"), (12, 12, 1))
+    x = 3 + RNG.normal(size=(8, 12, 12, 1)).astype(np.float32)
     mean = np.asarray(fresh["BatchNorm_0"]["mean"])
     assert np.all(mean == 0)
     assert np.all(np.asarray(fresh["BatchNorm_0"]["var"]) == 1)
-    _, trained = resnet.apply(module, theta, fresh, x, train=True)
+    train = jax.jit(partial(resnet.apply, module, train=True, batch_stats=False))
+    _, trained = train(theta, fresh, x)
     _, evaluated = resnet.apply(module, theta, trained, x, train=False)
     assert not np.allclose(trained["BatchNorm_0"]["mean"], mean)
     assert evaluated is trained

@@ -1,10 +1,13 @@
 """Steps are compiled once a process: a second learner with equal settings compiles nothing."""
 
+import dataclasses
+
 import flax.linen as nn
 import jax
 import pytest
 from conftest import HYPER, SPEC, TINY, Small, blobs, same
 
+from uncle_jax.core import resnet
 from uncle_jax.core.steps import network
 from uncle_jax.methods.uncle import uncle
 
@@ -25,27 +28,30 @@ def compiled():
     jax.monitoring.unregister_event_duration_listener(hear)
 
 
-def life(main_net=None):
+def life(main_net, settings=HYPER):
     """The state after a task was learned and unlearned by a learner of its own."""
-    method = uncle(SPEC, 3, TINY, main_net, HYPER)
+    method = uncle(SPEC, 3, TINY, main_net, settings)
     state = method.learn(method.init(jax.random.key(0)), 1, blobs(2))
     return method.unlearn(state, 1)
 
 
 def test_a_second_learner_with_equal_settings_compiles_nothing(compiled):
-    first = life()
+    unseen = dataclasses.replace(HYPER, beta=0.0654)  # by other tests: it has to compile
+    first = life(Small(), unseen)
     assert compiled
     compiled.clear()
-    assert same(first.phi, life().phi)
+    assert same(first.phi, life(Small(), dataclasses.replace(unseen)).phi)
     assert not compiled
 
 
 def test_equal_arguments_share_a_network():
-    def of(normed):
-        return network(Small(normed=normed), (6, 6, 1), TINY, HYPER)
+    def of(main_net):
+        return network(main_net, (6, 6, 1), TINY, HYPER)
 
-    assert of(True) is of(True)
-    assert of(True) is not of(False)
+    assert of(Small()) is of(Small())
+    assert of(Small()) is not of(Small(normed=False))
+    assert of(resnet.from_config(TINY, 3)) is of(resnet.from_config(TINY, 3))
+    assert of(resnet.from_config(TINY, 3)) is not of(resnet.from_config(TINY, 4))
 
 
 class Listed(nn.Module):

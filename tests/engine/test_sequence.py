@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from conftest import HYPER, TINY, Small
 
-from uncle_jax.engine.clock import CompileClock
 from uncle_jax.engine.sequence import gather, run_sequence
 from uncle_jax.errors import UncleError
 from uncle_jax.methods.protocol import Method
@@ -106,15 +105,3 @@ def test_past_data_excludes_what_is_held_out(blob_benchmark):
     assert past is not None
     np.testing.assert_array_equal(past.forget.images, held.load(0, "train").images)
     assert len(past.forget.labels) < len(blob_benchmark.load(0, "train").labels)
-
-
-def test_the_compile_clock_counts_nested_spans_once():
-    clock = CompileClock()
-    with clock:
-        outer = jax.jit(lambda x: jax.jit(lambda y: y * 3)(x) + 1)
-        import time
-
-        start = time.perf_counter()
-        outer(jax.numpy.ones(3)).block_until_ready()
-        elapsed = time.perf_counter() - start
-    assert 0 < clock.seconds <= elapsed * 1.01

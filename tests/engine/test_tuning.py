@@ -1,9 +1,5 @@
 """A sweep learns once and unlearns under each setting, on validation data alone."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import jax
 import pytest
 from conftest import HYPER, TINY, Heads, Small, blobs
@@ -15,7 +11,6 @@ from uncle_jax.errors import UncleError
 from uncle_jax.methods.registry import build
 from uncle_jax.requests import parse
 
-SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "tune.py"
 KEY = jax.random.key(0)
 
 
@@ -89,43 +84,3 @@ def test_the_last_request_unlearns(benchmark):
 def test_a_network_in_ruins_is_never_best():
     ruined = tuning.Trial(tuning.Point("uncle", {}, TINY, None), float("nan"), 10.0, 50.0, 1.0, 0.0)
     assert ruined.score == -float("inf")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (["--methods", "scrubb"], "scrub"),
-        (["--methods", "scrub", "--grid", "ssd.alpha=1"], "ssd"),
-        (["--grid", "gamma"], "KEY=V1,V2"),
-        (["--grid", "uncle.gamma=a"], "gamma must be a number"),
-        (["--requests", "L0 L1"], "last request"),
-        (["--output", "no/such/folder.json"], "no/such"),
-        (["--seed", "-1"], "--seed"),
-    ],
-)
-def test_bad_input_is_one_line_and_2(arguments, told, tmp_path):
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), *arguments],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert told in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_grid_on_digits(tmp_path):
-    done = subprocess.run(
-        [
-            sys.executable, str(SCRIPT), "--methods", "ssd", "scrub", "--grid", "ssd.alpha=1e9",
-            "--epochs", "1", "--requests", "L0 L1 U0", "--output", "found.json",
-        ],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    assert [line.split()[0] for line in lines[1:5]] == ["method", "ssd", "ssd", "scrub"]
-    assert lines[3].split()[1:5:3] == ["ssd.alpha=1e9", "0.00"], "nothing is selected: no spill"
-    assert "best for scrub: its settings as they are" in lines
-    assert '"eval_split": "validation"' in (tmp_path / "found.json").read_text()

@@ -9,7 +9,6 @@ import pytest
 from conftest import HYPER, TINY, Small, blobs, same
 
 from uncle_jax.core import hypernet, objectives, resnet
-from uncle_jax.core.loop import learning_rate
 from uncle_jax.core.status import LEARNED, UNLEARNED, describe
 from uncle_jax.engine.sequence import run_sequence
 from uncle_jax.errors import UncleError
@@ -217,16 +216,6 @@ def test_annealing_follows_the_paper():
     assert counts == [100, 90, 81, 72, 64, 57, 51, 45, 40, 36, 32, 28, 25, 22, 20, 20]
     assert burn_in_iterations(replace(settings, burn_in_decay=1.0), 9) == 100
     assert burn_in_iterations(replace(settings, burn_in=5), 9) == 5
-
-
-def test_schedules():
-    config = replace(TINY, epochs=60, lr=1.0)
-    rates = [learning_rate(config, 10 * epoch, 10) for epoch in (0, 24, 25, 49, 50)]
-    assert rates == [1, 1, 0.5, 0.5, 0.25]
-    cosine = replace(config, schedule="cosine")
-    assert learning_rate(cosine, 0, 10) == 1
-    assert learning_rate(cosine, 300, 10) == pytest.approx(0.5)
-    assert learning_rate(replace(config, schedule="constant"), 599, 10) == 1
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,6 @@ from conftest import HYPER, SPEC, TINY, Small, blobs
 from uncle_jax.core.status import describe
 from uncle_jax.errors import UncleError
 from uncle_jax.methods.hypernetwork.learner import hnet
-from uncle_jax.methods.hypernetwork.rt import rt_hnet
-from uncle_jax.methods.protocol import Past
 
 
 def same(a, b):
@@ -34,28 +32,6 @@ def test_hnet_only_lets_the_task_go(learned):
     assert int(after.n_unlearned) == 1
     with pytest.raises(UncleError, match="not learned"):
         method.unlearn(after, 0)
-
-
-def test_rt_hnet_keeps_nothing_of_before_and_learns_what_is_retained(learned):
-    method = rt_hnet(SPEC, 4, TINY, Small(), HYPER)
-    _, state = learned
-    past = Past(retained={2: blobs(4)})
-    steps = []
-    after = method.unlearn(state, 0, past, on_step=lambda *step: steps.append(step[:2]))
-    assert steps == [(i, 6) for i in range(1, 7)]  # one task, two epochs of three batches
-    assert describe(after) == {"learned": [2], "unlearned": [0]}
-    assert int(after.n_requests) == int(state.n_requests) + 1
-    # Other old weights, the same key: the same new network.
-    other = jax.tree.map(lambda a: a * 0 + 1, state.phi)
-    again = method.unlearn(state.replace(phi=other, phi_star=other), 0, past)
-    same(again.phi, after.phi)
-    same(again.norm_stats, after.norm_stats)
-
-
-@pytest.mark.parametrize("past", [None, Past(), Past(retained={0: blobs(0)})])
-def test_rt_hnet_wants_exactly_the_retained_tasks_data(learned, past):
-    with pytest.raises(UncleError, match="all retained tasks' data"):
-        rt_hnet(SPEC, 4, TINY, Small(), HYPER).unlearn(learned[1], 0, past)
 
 
 def test_the_network_of_a_task_is_ready_to_apply(learned):

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import TINY, same
+from replaying import GKT as SETTINGS
 from replaying import Tiny, in_buffer
 
 from uncle_jax.core.resnet import Block
@@ -31,17 +32,6 @@ from uncle_jax.methods.multihead.gkt import (
 )
 from uncle_jax.methods.multihead.network import Request
 from uncle_jax.requests import parse
-
-SETTINGS = Gkt(
-    buffer_per_task=20,
-    generator_iters=1,
-    student_iters=2,
-    student_steps=3,
-    batch=8,
-    latent=4,
-    student_lr=0.01,
-    generator_lr=0.01,
-)
 
 
 class Blocks(nn.Module):

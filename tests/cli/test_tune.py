@@ -1,0 +1,56 @@
+"""experiments/tune.py as a user meets it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from uncle_jax.cli import tune
+
+SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "tune.py"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--methods", "scrubb"], "scrub"),
+        (["--methods", "scrub", "--grid", "ssd.alpha=1"], "ssd"),
+        (["--grid", "gamma"], "KEY=V1,V2"),
+        (["--grid", "uncle.gamma=a"], "gamma must be a number"),
+        (["--requests", "L0 L1"], "last request"),
+        (["--output", "no/such/folder.json"], "no/such"),
+        (["--seed", "-1"], "--seed"),
+    ],
+)
+def test_bad_input_is_one_line_and_2(arguments, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert tune.main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert told in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_script_is_the_command(tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), "--methods", "scrubb"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "did you mean 'scrub'" in done.stderr
+
+
+@pytest.mark.usefixtures("small_networks")
+def test_a_grid_on_digits(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["--methods", "ssd", "scrub", "--grid", "ssd.alpha=1e9", "--epochs", "1"]
+    words += ["--requests", "L0 L1 U0", "--output", "found.json"]
+    # A width of no other test's: networks are kept by their settings, and this one is no ResNet.
+    words += ["--set", "buffer_per_task=32", "--set", "width=1"]
+    assert tune.main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:5]] == ["method", "ssd", "ssd", "scrub"]
+    assert lines[3].split()[1:5:3] == ["ssd.alpha=1e9", "0.00"], "nothing is selected: no spill"
+    assert "best for scrub: its settings as they are" in lines
+    assert '"eval_split": "validation"' in (tmp_path / "found.json").read_text()
