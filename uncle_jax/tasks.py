@@ -134,7 +134,7 @@ def check_pixels(images: Any, what: str) -> None:
         return
     low, high = float(values.min()), float(values.max())
     if not (np.isfinite(low) and np.isfinite(high)):
-        odd: np.ndarray = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+        odd = np.asarray(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))
         raise UncleError(
             f"{what}: image {int(np.argmax(odd))} has pixels that are nan or infinite, as have "
             f"{int(odd.sum())} of {len(odd)} images (allowed: uint8 in 0..255, float in 0..1)"
