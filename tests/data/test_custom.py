@@ -20,6 +20,13 @@ from uncle_jax.data.publishers.formats import Splits, arrays
 from uncle_jax.data.publishers.prepared import Options
 from uncle_jax.errors import UncleError
 
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    """Checksums go to a cache of the test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
 # --------------------------------------------------------------------------------------------------
 # A tree of images
 

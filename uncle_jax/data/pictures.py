@@ -229,7 +229,8 @@ def _flat(image: "Image", rules: Rules) -> "Image":
     """`image` upright, opaque, of 8 bits a channel."""
     from PIL import Image, ImageOps
 
-    with contextlib.suppress(Exception):  # damaged EXIF; damaged pixels fail again below
+    image.load()  # so that what is suppressed is damage to EXIF, not to pixels
+    with contextlib.suppress(Exception):
         image = ImageOps.exif_transpose(image)
     if _is_float(image.mode):
         values = np.clip(np.asarray(image), 0, 1) * 255
@@ -272,9 +273,7 @@ def _background(looks: Sequence[Look]) -> int:
     return min(BACKGROUNDS, key=lambda b: lost[b])  # the first of the least
 
 
-def _lines(
-    looks: Sequence[Look], rules: Rules, sizes: Counter[tuple[int, int]]
-) -> tuple[str, ...]:
+def _lines(looks: Sequence[Look], rules: Rules, sizes: Counter[tuple[int, int]]) -> tuple[str, ...]:
     """What is done to the images, in words, where anything is."""
     height, width = rules.size
     other = len(looks) - sizes[rules.size]

@@ -1,8 +1,8 @@
-"""Folders of own data: what counts, in which order, what is left out, and what was found instead."""
+"""Folders of own data: what counts, in which order, and what is left out."""
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,16 @@ LEFTOVERS = (
 """What macOS, Windows and others leave in folders, in small letters, besides hidden names."""
 
 LAYOUT = "ROOT/train/CLASS/*.png and ROOT/test/CLASS/*.png"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What is in a folder, in natural order."""
+
+    kept: tuple[Path, ...] = ()  # what was looked for
+    hidden: tuple[Path, ...] = ()  # leftovers of other programs
+    left: tuple[Path, ...] = ()  # all else
+    lines: tuple[str, ...] = ()  # what must be said of where it was found
 
 
 @dataclass(frozen=True)
@@ -33,22 +43,23 @@ def natural(name: str) -> tuple[tuple[str | int, ...], str]:
     return tuple(int(p) if i % 2 else p for i, p in enumerate(parts)), name
 
 
-def expanded(where: str) -> Path:
+def expanded(where: Path) -> Path:
     """The path `where`, with ~ as the home folder. Raises UncleError."""
     try:
-        return Path(where).expanduser()
+        return where.expanduser()
     except RuntimeError as error:
         raise UncleError(f"{where}: {error}") from None
 
 
-def listed(folder: Path) -> tuple[list[Path], list[Path]]:
-    """(what is in `folder`, in natural order; leftovers of other programs). Raises UncleError."""
+def listed(folder: Path, keep: Callable[[Path], bool]) -> Listing:
+    """What `folder` holds: what `keep` says yes to, and the rest. Raises UncleError."""
     try:
         paths = sorted(folder.iterdir(), key=lambda path: natural(path.name))
     except OSError as error:
         raise UncleError(f"cannot read {folder.absolute()} ({error.strerror or error})") from None
-    hidden = [p for p in paths if p.name.startswith(".") or p.name.lower() in LEFTOVERS]
-    return [p for p in paths if p not in hidden], hidden
+    hidden = tuple(p for p in paths if p.name.startswith(".") or p.name.lower() in LEFTOVERS)
+    kept = tuple(p for p in paths if p not in hidden and keep(p))
+    return Listing(kept, hidden, tuple(p for p in paths if p not in hidden and p not in kept))
 
 
 def scan(root: Path) -> Tree:
@@ -58,18 +69,18 @@ def scan(root: Path) -> Tree:
     """
     test = next((root / name for name in ("test", "val") if (root / name).is_dir()), root / "test")
     folders = {"train": root / "train", "test": test}
-    hidden: list[Path] = []
-    left: list[Path] = []
-    deeper: list[str] = []
-    files = {}
+    listings, files = [], {}
     for split, folder in folders.items():
-        files[split] = _classes(root, folder, (hidden, left, deeper))
+        classes, found = _classes(root, folder)
+        listings += [classes, *found.values()]
+        files[split] = {name: one.kept for name, one in found.items()}
     _same_classes(root, folders, files)
-    visible, more = listed(root)
-    hidden += more
-    left += [path for path in visible if path not in folders.values()]
-    lines = tuple(deeper) + leftovers(root, hidden)
-    return Tree(files, lines, left_out(root, left, "whose names do not end as an image's"))
+    listings.append(listed(root, lambda path: path in folders.values()))
+    hidden = [path for one in listings for path in one.hidden]
+    left = [path for one in listings for path in one.left]
+    lines = tuple(line for one in listings for line in one.lines)
+    why = "whose names do not end as an image's"
+    return Tree(files, lines + leftovers(root, hidden), left_out(root, left, why))
 
 
 def leftovers(root: Path, hidden: Sequence[Path]) -> tuple[str, ...]:
@@ -97,54 +108,46 @@ def some(root: Path, paths: Iterable[Path]) -> str:
     if len(names) > 3:
         return ", ".join(names[:3]) + ", ..."
     shown = list(paths)
-    return ", ".join(str(path.relative_to(root)) for path in shown) if len(shown) <= 3 else (
-        ", ".join(names)
+    return (
+        ", ".join(str(path.relative_to(root)) for path in shown)
+        if len(shown) <= 3
+        else (", ".join(names))
     )
 
 
-def _classes(
-    root: Path, folder: Path, notes: tuple[list[Path], list[Path], list[str]]
-) -> dict[str, tuple[Path, ...]]:
-    """The image files of each class folder below `folder`; what is not used goes to `notes`."""
-    hidden, left, _ = notes
-    visible, more = listed(folder) if folder.is_dir() else ([], [])
-    classes = [path for path in visible if path.is_dir()]
-    hidden += more
-    left += [path for path in visible if path not in classes]
-    if not classes:
+def _classes(root: Path, folder: Path) -> tuple[Listing, dict[str, Listing]]:
+    """(the class folders below `folder`, the images of each by the class's name)."""
+    classes = listed(folder, Path.is_dir) if folder.is_dir() else Listing()
+    if not classes.kept:
         raise UncleError(f"no class folder in {folder.absolute()} (expected {LAYOUT}){_seen(root)}")
-    files: dict[str, tuple[Path, ...]] = {}
-    for path in classes:
+    found: dict[str, Listing] = {}
+    for path in classes.kept:
         name = unicodedata.normalize("NFC", path.name)
-        if name in files:
+        if name in found:
             raise UncleError(f"{folder}: two folders are named {name!r}, spelt in two ways")
-        files[name] = _images(path, notes)
-    return files
+        found[name] = _images(path)
+    return classes, found
 
 
-def _images(folder: Path, notes: tuple[list[Path], list[Path], list[str]]) -> tuple[Path, ...]:
+def _images(folder: Path) -> Listing:
     """The image files of a class: in its folder, or else in the only one below."""
-    hidden, left, deeper = notes
     endings = suffixes()
-    visible, more = listed(folder)
-    hidden += more
 
     def is_image(path: Path) -> bool:
         return path.suffix.lower() in endings and not path.is_dir()
 
-    found = tuple(path for path in visible if is_image(path))
-    below = [path for path in visible if path.is_dir()]
-    if not found and len(below) == 1:
-        visible, more = listed(below[0])
-        found = tuple(path for path in visible if is_image(path))
-        hidden += more
-        if found:
-            deeper.append(f"the images of {folder} are those in its folder {below[0].name}/")
-    if not found:
-        inside = f"; it holds the folders {_names(below)}" if below else ""
-        raise UncleError(f"no image in {folder}{inside} (allowed: {', '.join(endings)})")
-    left += [path for path in visible if path not in found]
-    return found
+    here = listed(folder, is_image)
+    if here.kept:
+        return here
+    below = [path for path in here.left if path.is_dir()]
+    if len(below) == 1:
+        there = listed(below[0], is_image)
+        if there.kept:
+            told = f"the images of {folder} are those in its folder {below[0].name}/"
+            left = tuple(path for path in here.left if path not in below)
+            return Listing(there.kept, here.hidden + there.hidden, left + there.left, (told,))
+    inside = f"; it holds the folders {_names(below)}" if below else ""
+    raise UncleError(f"no image in {folder}{inside} (allowed: {', '.join(endings)})")
 
 
 def _same_classes(
@@ -167,7 +170,7 @@ def _seen(root: Path) -> str:
         return f"; {root} is a file"
     if not root.is_dir():
         return f"; there is no folder {root.absolute()}"
-    folders = [path for path in listed(root)[0] if path.is_dir()]
+    folders = listed(root, Path.is_dir).kept
     if not folders:
         return f"; {root} has no folder"
     inner = next((p for p in folders if (p / "train").is_dir()), None)
