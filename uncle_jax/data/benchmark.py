@@ -18,7 +18,7 @@ class Benchmark:
     load: Callable[[int, str], Data] = field(repr=False)  # (task, "train" | "test")
     provenance: Mapping[str, Any] = field(default_factory=dict)  # for config.json
     remarks: tuple[str, ...] = ()  # what a reader of any result must know: stand-ins, subsets
-    understood: tuple[str, ...] = ()  # what own data were taken for, a line a task
+    understood: tuple[str, ...] = ()  # what own data were taken for, in words
 
     def held_out(self, seed: int) -> "Benchmark":
         """This benchmark for choosing settings: its test split is a tenth of each task's training
@@ -60,8 +60,7 @@ class Benchmark:
             stds,
             tuple(TaskSpec(n, means, stds) for n in counts) if differ else (),
         )
-        told = {**(provenance or {}), "understood": list(found.facts)}
-        told |= {"lines": list(known.lines)} if known.lines else {}
+        told = {**(provenance or {}), "found": list(found.facts)}
 
         def load(task: int, split: str) -> Data:
             return found.tasks[task][split]

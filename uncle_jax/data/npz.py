@@ -59,14 +59,15 @@ def _arrays(path: Path, file: BinaryIO, names: tuple[str, ...]) -> dict[str, np.
         raise _unreadable(path, names, _instead(start))
     try:
         with np.load(file, allow_pickle=False) as arrays:
-            missing = [name for name in names if name not in arrays]
+            found = {name: arrays[name] for name in names if name in arrays}
+            missing = [name for name in names if name not in found]
             if missing:
                 there = ", ".join(arrays.files[:10]) or "nothing"
                 raise UncleError(
                     f"{path}: {' and '.join(missing)} missing; it holds {there} "
                     f"(expected: {', '.join(names)})"
                 )
-            return {name: arrays[name] for name in names}
+            return found
     except UncleError:
         raise
     except (*MALFORMED, OSError) as error:
