@@ -24,9 +24,7 @@ def tfds_benchmark(
     Splits `train` and `test` (or `validation`). It is looked for in `data_dir`, where a set needs
     no code of its own, then in TFDS's own folder. Raises UncleError.
     """
-    import tensorflow_datasets as tfds
-
-    home = tfds.core.constants.DATA_DIR if data_dir is None else data_dir
+    home = ""
     try:
         builder = _builder(name, data_dir)
         home = builder.data_path
@@ -62,7 +60,7 @@ def _why(name: str, home: Any, error: Exception) -> str:
     """What `error` means, and what to do about it, in one line."""
     import tensorflow_datasets as tfds
 
-    if isinstance(error, tfds.core.DatasetNotFoundError):
+    if type(error).__name__ == "DatasetNotFoundError":
         near = difflib.get_close_matches(name.split("/")[0].lower(), tfds.list_builders(), n=1)
         return f"no such set{f'; did you mean {near[0]!r}?' if near else ''}"
     prepare = (
