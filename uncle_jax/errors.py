@@ -25,6 +25,9 @@ def allowed(what: str, given: object, options: Iterable[object]) -> UncleError:
     Returns (not raises) the UncleError, so that call sites read `raise allowed(...)`.
     """
     names = [str(option) for option in options]
-    near = difflib.get_close_matches(str(given), names, n=1)
+    folded = {name.casefold(): name for name in reversed(names)}  # CIFAR100 is cifar100, too
+    near = difflib.get_close_matches(str(given), names, n=1) or [
+        folded[word] for word in difflib.get_close_matches(str(given).casefold(), folded, n=1)
+    ]
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return UncleError(f"unknown {what} {str(given)!r}{hint} (allowed: {', '.join(names)})")

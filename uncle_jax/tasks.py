@@ -7,6 +7,8 @@ import numpy as np
 
 from uncle_jax.errors import UncleError
 
+SLACK = 1e-3  # how far float images may leave 0..1: as rounding and resizing take them
+
 
 class Data(NamedTuple):
     """Labelled images: uint8 in 0..255 or float in 0..1."""
@@ -48,36 +50,100 @@ def as_data(data: Any, spec: InputSpec, what: str = "data", task: int = 0) -> Da
     Any height and width will do; channels must be those of `spec`, or one (grey). Raises
     UncleError.
     """
-    images, labels = (a if hasattr(a, "shape") else np.asarray(a) for a in data)
+    images, labels = (as_array(a, what) for a in data)
     check_images(images, spec, what)
-    _check_integers(labels, what)
-    if labels.shape != (len(images),) or not len(labels):
-        raise UncleError(
-            f"{what}: {len(images)} images and labels of shape {list(labels.shape)} "
-            "(expected one label an image, and at least one)"
-        )
+    check_labels(images, labels, what)
     low, high, n = int(labels.min()), int(labels.max()), spec.task(task).n_classes
     if low < 0 or high >= n:
         raise UncleError(f"{what}: labels run from {low} to {high} (0 to {n - 1})")
     return Data(images, labels)
 
 
-def _check_integers(labels: Any, what: str) -> None:
+def as_array(given: Any, what: str = "data") -> Any:
+    """`given`, an array as it is, anything else as a NumPy array. Raises UncleError."""
+    if isinstance(given, np.ma.MaskedArray) and np.ma.is_masked(given):
+        raise UncleError(f"{what}: the array is masked (fill in or leave out what is masked)")
+    if isinstance(given, np.ndarray) or hasattr(given, "aval"):  # of NumPy, or of JAX
+        return given
+    try:
+        return np.asarray(given)
+    except (ValueError, TypeError, RuntimeError) as error:  # ragged lists, tensors elsewhere
+        reason = str(error).splitlines()[0]
+        raise UncleError(
+            f"{what}: no array can be made of {type(given).__name__} ({reason})"
+        ) from None
+
+
+def check_labels(images: Any, labels: Any, what: str) -> None:
+    """Raise UncleError unless `labels` are integers, one an image, and there is one at least."""
     if not np.issubdtype(labels.dtype, np.integer):
         raise UncleError(f"{what}: labels must be integers, not {labels.dtype}")
+    if labels.shape != (len(images),) or not len(labels):
+        raise UncleError(
+            f"{what}: {len(images)} images and labels of shape {list(labels.shape)} "
+            "(expected one label an image, and at least one)"
+        )
 
 
 def check_images(images: Any, spec: InputSpec, what: str = "data") -> None:
-    """Raise UncleError unless `images` are [N, H, W, D] uint8 or float with channels of `spec`."""
+    """Raise UncleError unless `images` are [N, H, W, D] uint8 or float with channels of `spec`.
+
+    Floats must be finite and in 0..1. No image at all is allowed here.
+    """
     channels = spec.image_shape[-1]
-    if len(images.shape) != 4 or images.shape[-1] not in (1, channels):
+    shape = tuple(images.shape)
+    if len(shape) != 4 or shape[-1] not in (1, channels):
         raise UncleError(
-            f"{what}: images are {list(images.shape)}, expected [N, H, W, {channels}]"
+            f"{what}: images are {list(shape)}, expected [N, H, W, {channels}]"
             + ("" if channels == 1 else " or, grey, [N, H, W, 1]")
+            + hint(shape)
         )
+    check_pixels(images, what)
+
+
+def hint(shape: tuple[int, ...]) -> str:
+    """What images of a wrong shape look like, and how to mend them; or nothing."""
+    if len(shape) == 4 and shape[1] in (1, 3):
+        return "; it looks as if channels came first: np.moveaxis(images, 1, -1)"
+    if len(shape) == 4 and shape[2] in (1, 3):
+        return "; it looks as if images came last: np.moveaxis(images, -1, 0)"
+    if len(shape) == 3 and shape[-1] in (1, 3):
+        return "; it looks like a single image: images[None]"
+    if len(shape) == 4 and shape[-1] == 4:
+        return "; lay transparent images on a background, and leave the fourth channel out"
+    return ""
+
+
+def check_pixels(images: Any, what: str) -> None:
+    """Raise UncleError unless `images` [N, H, W, D] are uint8, or floats that are finite in 0..1.
+
+    The message names the first image that is not, or the range found.
+    """
+    if 0 in images.shape[1:]:
+        raise UncleError(f"{what}: images are {list(images.shape)}, so they have no pixel")
     kind = images.dtype
-    if kind != np.uint8 and not np.issubdtype(kind, np.floating):
+    if kind == np.uint8:
+        return
+    if not np.issubdtype(kind, np.floating):
         raise UncleError(f"{what}: images are {kind} (allowed: uint8 in 0..255, float in 0..1)")
+    try:
+        values = np.asarray(images)
+    except TypeError:  # traced by JAX: there are no values to look at
+        return
+    if not len(values):
+        return
+    low, high = float(values.min()), float(values.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        odd = np.asarray(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))
+        raise UncleError(
+            f"{what}: image {int(np.argmax(odd))} has pixels that are nan or infinite, as have "
+            f"{int(odd.sum())} of {len(odd)} images (allowed: uint8 in 0..255, float in 0..1)"
+        )
+    if low < -SLACK or high > 1 + SLACK:
+        raise UncleError(
+            f"{what}: float images run from {low:.4g} to {high:.4g} "
+            "(allowed: float in 0..1, or uint8 in 0..255)"
+        )
 
 
 def holdout(data: Data, seed: int, fraction: float = 0.1) -> tuple[Data, Data]:

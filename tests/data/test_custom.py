@@ -12,13 +12,22 @@ from PIL import Image
 from publishing import one_line, pixels
 
 from uncle_jax.core.inputs import mask_logits, task_input
-from uncle_jax.data.custom import image_folder, npz_folder, read_tasks, task_plan, tfds_benchmark
+from uncle_jax.data.custom import image_folder, npz_folder
 from uncle_jax.data.load import Choice, load_benchmark
+from uncle_jax.data.plans import read_tasks, task_plan
 from uncle_jax.data.publishers import records as builders
 from uncle_jax.data.publishers.catalogue import Source
 from uncle_jax.data.publishers.formats import Splits, arrays
 from uncle_jax.data.publishers.prepared import Options
+from uncle_jax.data.tfds_sets import tfds_benchmark
 from uncle_jax.errors import UncleError
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    """Checksums go to a cache of the test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
 
 # --------------------------------------------------------------------------------------------------
 # A tree of images

@@ -236,8 +236,8 @@ def chosen_settings(
 
 def data_choice(args: argparse.Namespace, bar: Any) -> Any:
     """Which data, and what may be done to get it. Raises UncleError."""
-    from uncle_jax.data.custom import read_tasks
     from uncle_jax.data.load import Choice
+    from uncle_jax.data.plans import read_tasks
     from uncle_jax.data.publishers.catalogue import SOURCES
     from uncle_jax.data.publishers.prepared import Options
 

@@ -166,6 +166,8 @@ class Screen:
         print(f"{spec.dataset}, {spec.label}, preset {spec.preset}: {requests}")
         if method.reads != "none":
             print(f"note: {method.name} reads when it unlearns: {registry.READS[method.reads]}")
+        for line in self.asked.first.understood:
+            print(f"data: {line}")
         for remark in self.asked.first.remarks:
             print(f"note: {remark}")
         if self.history:

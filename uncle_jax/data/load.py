@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from uncle_jax.config import Config
-from uncle_jax.data import custom
+from uncle_jax.data import custom, plans
 from uncle_jax.data import five_tasks as five
 from uncle_jax.data.benchmark import Benchmark
 from uncle_jax.data.permuted import permuted_digits, permuted_mnist
@@ -25,7 +25,7 @@ class Choice:
     options: Options = dataclasses.field(default_factory=lambda: Options(Path("data")))
     substitute: Mapping[str, str] = dataclasses.field(default_factory=dict)  # five-tasks only
     classes_per_task: int = 10  # own data only, as the next
-    tasks: custom.Tasks | None = None
+    tasks: plans.Tasks | None = None
     train_images: int | None = None  # as config.Config, and so the next
     image_size: int | None = None
 
@@ -74,8 +74,12 @@ def _own(kind: str, where: str, choice: Choice) -> Benchmark:
             Path(where), choice.classes_per_task, choice.tasks, choice.image_size
         )
     if kind == "npz":
+        if choice.tasks is not None:
+            raise UncleError("--tasks is for folder: and tfds:; with npz: a file is a task")
         return custom.npz_folder(Path(where))
     if kind == "tfds":
         data_dir = choice.options.data_dir
-        return custom.tfds_benchmark(where, data_dir, choice.classes_per_task, choice.tasks)
+        from uncle_jax.data.tfds_sets import tfds_benchmark
+
+        return tfds_benchmark(where, data_dir, choice.classes_per_task, choice.tasks)
     raise allowed("kind of own data", kind, OWN)

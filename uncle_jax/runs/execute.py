@@ -22,6 +22,7 @@ from uncle_jax.engine.sequence import run_sequence
 from uncle_jax.evaluation.answers import Answer
 from uncle_jax.methods import registry
 from uncle_jax.methods.protocol import Method
+from uncle_jax.report.contact_sheet import CONTACT_TASKS, examples, plot_contact_sheet
 from uncle_jax.requests import parse, validate
 from uncle_jax.runs import workdir as workdirs
 from uncle_jax.runs.environment import environment
@@ -95,6 +96,7 @@ def execute(
     spec, method = asked.spec, asked.method()
     workdir = workdir or Path("runs") / spec.name
     workdirs.prepare(workdir, asked.records, keep.overwrite)
+    _show_data(asked.first, workdir / "data.png", keep.overwrite)
     more = environment() | {"reads": method.reads, "chance": _chance(asked.first)}
     for seed in spec.seeds:
         workdirs.write_config(workdir, seed, {**asked.records[seed], **more})
@@ -131,6 +133,18 @@ def _answer(
         run_sequence(method, benchmark, spec.requests, key, watch.on_step, on_request, done, saves)
 
 
+def _show_data(benchmark: Benchmark, path: Path, overwrite: bool) -> None:
+    """data.png: a few images of each task, where they are one's own; once a work directory."""
+    if not benchmark.understood or (path.exists() and not overwrite):
+        return
+    classes = benchmark.provenance.get("tasks")
+    rows = {
+        f"task {task}": examples(benchmark.load(task, "train"), classes and classes[task])
+        for task in range(min(benchmark.n_tasks, CONTACT_TASKS))
+    }
+    plot_contact_sheet(path, rows, f"the first training images of {benchmark.name}")
+
+
 def _record(spec: RunSpec, seed: int, benchmark: Benchmark) -> dict[str, Any]:
     """What config.json says of a run, its environment apart; `fingerprint` covers `decided`."""
     decided = {
@@ -144,6 +158,8 @@ def _record(spec: RunSpec, seed: int, benchmark: Benchmark) -> dict[str, Any]:
     }
     told = {"preset": spec.preset, "seq": spec.seq}
     told |= {"remarks": list(benchmark.remarks), "changes": spec.changes}
+    if benchmark.understood:
+        told |= {"understood": list(benchmark.understood)}
     when = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "argv": sys.argv[1:]}
     return {"fingerprint": fingerprint(decided), **told, **decided, **when}
 
