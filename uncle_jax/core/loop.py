@@ -52,7 +52,7 @@ class TrainState(NamedTuple):
 
 
 def part_of(on_step: OnStep | None, done: int, total: int) -> OnStep | None:
-    """What to call in a part of a request, whose `total` steps begin with `done` others."""
+    """`on_step` for a part of a request: its steps come after `done` others, of `total` in all."""
     if on_step is None:
         return None
 

@@ -104,7 +104,7 @@ class TaskToLearn(NamedTuple):
 class TaskToForget(NamedTuple):
     """The task of an unlearning request, and what L_reg holds the retained ones by: constant."""
 
-    task: Array | int
+    task: Array | int  # int32
     anchor: Anchor
     task_emb: Array  # [T, E]
     chunk_emb: Array  # [C, E]

@@ -70,17 +70,15 @@ def jit_hnet(
         batch_of = batches_of(fit_images(images, net.shape), jnp.asarray(labels))
         key, k_order, k_noise = jax.random.split(state.key, 3)
         released = dataclasses.replace(state, status=state.status.at[task].set(UNLEARNED))
-        phi, about = (
-            state.phi,
-            About(
-                emb=state.task_emb[task],
-                chunk_emb=state.chunk_emb,
-                stats=stats_of(state, task),
-                input=task_input(spec, task, net.shape),
-                anchor=steps.anchor(net, released),  # holds the retained tasks alone
-                task_emb=state.task_emb,
-            ),
+        about = About(
+            emb=state.task_emb[task],
+            chunk_emb=state.chunk_emb,
+            stats=stats_of(state, task),
+            input=task_input(spec, task, net.shape),
+            anchor=steps.anchor(net, released),  # holds the retained tasks alone
+            task_emb=state.task_emb,
         )
+        phi = state.phi
         order = epoch_order(k_order, 0, len(labels), settings.batch)
         for index, batch in enumerate(order):
             # What fills the last batch up must not count twice: the loss is a sum.
