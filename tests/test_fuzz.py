@@ -247,6 +247,12 @@ def tried(prop, examples, **more):
     return settings(max_examples=examples, **usual, **more)(given(*prop.over)(prop))
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    """Checksums of own data go to a cache of the test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
 @pytest.mark.parametrize("prop", PROPERTIES, ids=lambda prop: prop.__name__)
 def test_a_few_examples(prop):
     tried(prop, PROPERTIES[prop], derandomize=True)()

@@ -1,9 +1,7 @@
 """One's own data: a tree of images, an .npz a task, a prepared TFDS set."""
 
-import gzip
 import io
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,23 +9,11 @@ import pytest
 from PIL import Image
 from publishing import one_line, pixels
 
-from uncle_jax.core.inputs import mask_logits, task_input
-from uncle_jax.data.custom import image_folder, npz_folder
+from uncle_jax.data.custom import image_folder
 from uncle_jax.data.load import Choice, load_benchmark
-from uncle_jax.data.plans import read_tasks, task_plan
-from uncle_jax.data.publishers import records as builders
-from uncle_jax.data.publishers.catalogue import Source
-from uncle_jax.data.publishers.formats import Splits, arrays
+from uncle_jax.data.plans import read_tasks
 from uncle_jax.data.publishers.prepared import Options
-from uncle_jax.data.tfds_sets import tfds_benchmark
 from uncle_jax.errors import UncleError
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory, monkeypatch):
-    """Checksums go to a cache of the test's own."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-
 
 # --------------------------------------------------------------------------------------------------
 # A tree of images
@@ -168,231 +154,11 @@ def test_a_missing_folder_is_named(tmp_path, missing):
     one_line(caught)
 
 
-# --------------------------------------------------------------------------------------------------
-# Tasks
-
-
-def test_a_task_plan_takes_so_many_classes_at_a_time():
-    names = list("abcdefg")
-    assert task_plan(names, 4, None) == [list("abcd"), list("efg")]
-    assert task_plan(names, 10, None) == [names]
-
-
-@pytest.mark.parametrize(
-    ("classes_per_task", "tasks", "message"),
-    [
-        (3, None, "7 classes in tasks of 3 leave a task with a single class"),
-        (1, None, "--classes-per-task must be 2 or more, not 1"),
-        (0, None, "--classes-per-task must be 2 or more, not 0"),
-        (10, [["a", "b"], ["c", "z"]], r"task 1 lists the unknown class 'z' \(allowed: a, b, c"),
-        (10, [["a"]], "task 0 must list two classes or more"),
-        (10, [["a", "b"], ["c", "c"]], "task 1 must list two classes or more, each once"),
-    ],
-)
-def test_an_impossible_plan_is_told_in_a_line(classes_per_task, tasks, message):
-    with pytest.raises(UncleError, match=message) as caught:
-        task_plan(list("abcdefg"), classes_per_task, tasks)
-    one_line(caught)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "[[", "{}", "[]", '["a", "b"]', "[[1, 2]]", '{"a": ["b"]}', None]
-)
-def test_a_json_file_that_lists_no_tasks_is_named(tmp_path, text):
-    path = tmp_path / "tasks.json"
-    if text is not None:
-        path.write_text(text)
-    with pytest.raises(UncleError, match=str(path)) as caught:
-        read_tasks(path)
-    one_line(caught)
-
-
-# --------------------------------------------------------------------------------------------------
-# An .npz a task
-
-
-def npz(path: Path, n_classes: int = 2, shape: tuple[int, ...] = (6, 8), **change) -> Path:
-    labels = np.arange(3 * n_classes) % n_classes
-    table = {"x_train": pixels(n_classes, len(labels), *shape), "y_train": labels}
-    table |= {"x_test": pixels(9, n_classes, *shape), "y_test": np.arange(n_classes)}
-    table = {key: value for key, value in (table | change).items() if value is not None}
-    np.savez(path, **table)
-    return path
-
-
-def test_npz_tasks_in_the_order_of_their_names_may_differ_in_everything(tmp_path):
-    npz(tmp_path / "b.npz", 4, (6, 8))
-    npz(tmp_path / "c.npz", 3, (5, 9, 3))
-    npz(tmp_path / "a.npz", 2, (7, 7, 1), x_test=np.random.RandomState(0).rand(2, 7, 7, 1))
-    benchmark = npz_folder(tmp_path)
-    assert benchmark.provenance["files"] == ["a.npz", "b.npz", "c.npz"]
-    spec = benchmark.spec
-    assert (spec.image_shape, spec.n_classes) == ((7, 9, 3), 4)
-    assert [spec.task(t).n_classes for t in range(3)] == [2, 4, 3]
-    np.testing.assert_array_equal(benchmark.load(1, "train").images, pixels(4, 12, 6, 8)[..., None])
-    assert benchmark.load(0, "test").images.dtype == float
-    # The logits of classes that a task has not are never its answer.
-    for task, n_classes in enumerate((2, 4, 3)):
-        masked = mask_logits(np.zeros((1, 4), np.float32), task_input(spec, task, (7, 9, 3)))
-        assert int(np.sum(np.exp(masked) > 0)) == n_classes
-
-
-@pytest.mark.parametrize("key", ["x_train", "y_train", "x_test", "y_test"])
-def test_a_missing_key_is_named_with_its_file(tmp_path, key):
-    npz(tmp_path / "a.npz")
-    path = npz(tmp_path / "b.npz", **{key: None})
-    with pytest.raises(UncleError, match=f"{path}: {key}") as caught:
-        npz_folder(tmp_path)
-    one_line(caught)
-
-
-class Evil:
-    """Makes a folder when it is unpickled."""
-
-    def __init__(self, folder):
-        self.folder = folder
-
-    def __reduce__(self):
-        return os.mkdir, (self.folder,)
-
-
-def test_a_pickled_npz_is_refused_and_not_run(tmp_path):
-    ran = tmp_path / "ran"
-    path = npz(tmp_path / "a.npz", y_train=np.asarray([Evil(str(ran))] * 6, object))
-    with np.load(path, allow_pickle=True) as file:
-        file["y_train"]
-    assert ran.is_dir()  # as a plain reader would
-    ran.rmdir()
-    with pytest.raises(UncleError, match=f"{path} cannot be read") as caught:
-        npz_folder(tmp_path)
-    assert "allow_pickle=False" in one_line(caught)
-    assert not ran.exists()
-
-
-@pytest.mark.parametrize("wrong", ["empty", "text", "npy", "truncated", "flipped", "packed"])
-def test_a_file_that_is_no_npz_is_named_in_a_line(tmp_path, wrong):
-    path = npz(tmp_path / "a.npz")
-    raw = bytearray(path.read_bytes())
-    if wrong == "npy":
-        file = io.BytesIO()
-        np.save(file, np.zeros(3))
-        raw = file.getvalue()
-    elif wrong == "flipped":
-        raw[200] ^= 1  # in the pixels: their checksum tells
-    elif wrong == "packed":
-        np.savez_compressed(path, x_train=pixels(0, 9, 6, 8))
-        raw = bytearray(path.read_bytes())
-        raw[80:84] = b"\xff" * 4
-    path.write_bytes({"empty": b"", "text": b"x,y\n1,2\n", "truncated": raw[:-30]}.get(wrong, raw))
-    with pytest.raises(UncleError, match=f"{path} cannot be read as .npz") as caught:
-        npz_folder(tmp_path)
-    one_line(caught)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"y_train": np.asarray(["cat", "dog"] * 3)}, "task 0 train: labels must be integers"),
-        ({"y_train": np.arange(6) - 1}, "task 0 train: labels run from -1"),
-        ({"y_test": np.arange(3)}, "task 0 test: 2 images and labels of shape"),
-        ({"y_train": np.zeros((6, 1), int)}, "task 0 train: 6 images and labels of shape"),
-        ({"x_train": pixels(0, 6, 6, 8, 2)}, "channels|images are"),
-        ({"x_test": np.zeros((2, 6, 8), int)}, "task 0 test: images are int64"),
-        ({"x_test": np.zeros((2, 48), np.uint8)}, "task 0 test: images must be"),
-    ],
-)
-def test_arrays_that_are_no_labelled_images_are_told_in_a_line(tmp_path, change, message):
-    npz(tmp_path / "a.npz", 2, (6, 8, 3), **change)
-    with pytest.raises(UncleError, match=message) as caught:
-        npz_folder(tmp_path)
-    one_line(caught)
-
-
-@pytest.mark.parametrize("there", [True, False])
-def test_a_folder_without_npz_is_named(tmp_path, there):
-    folder = tmp_path if there else tmp_path / "no"
-    with pytest.raises(UncleError, match=f"no .npz file in {folder}"):
-        npz_folder(folder)
-
-
-# --------------------------------------------------------------------------------------------------
-# A prepared TFDS set
-
-
-SET = Source("own_set", (), (6, 8, 3), 5, (15, 10), (0.5,) * 3, (0.5,) * 3)
-
-
-def prepare_tfds(folder: Path, source: Source = SET) -> Path:
-    """`source` as TFDS prepares it: 15 train images of five classes, and 10 test images."""
-    train, test = (
-        arrays(pixels(seed, n, *source.image_shape), np.arange(n) % 5)
-        for seed, n in enumerate((15, 10))
-    )
-    builders.build(source, Splits(train, test), folder)
-    return folder
-
-
-def test_a_prepared_tfds_set_is_split_into_tasks(tmp_path):
-    benchmark = tfds_benchmark("own_set", prepare_tfds(tmp_path), classes_per_task=3)
-    assert benchmark.name == "tfds:own_set"
-    assert benchmark.n_tasks == 2
-    assert benchmark.spec.image_shape == (6, 8, 3)
-    assert [benchmark.spec.task(t).n_classes for t in (0, 1)] == [3, 2]
-    assert benchmark.provenance["tfds"] == "own_set/1.0.0"
-    images, labels = benchmark.load(1, "train")
-    kept = [k for k in range(15) if k % 5 in (3, 4)]
-    np.testing.assert_array_equal(images, pixels(0, 15, 6, 8, 3)[kept])
-    assert labels.tolist() == [k % 5 - 3 for k in kept]
-    assert len(benchmark.load(0, "test").labels) == 6
-
-
-def test_a_tfds_sets_tasks_are_as_listed(tmp_path):
-    benchmark = tfds_benchmark("own_set", prepare_tfds(tmp_path), tasks=[["4", "0"], ["2", "3"]])
-    images, labels = benchmark.load(0, "test")
-    np.testing.assert_array_equal(images, pixels(1, 10, 6, 8, 3)[[0, 4, 5, 9]])
-    assert labels.tolist() == [1, 0, 1, 0]
-
-
-def choice(folder: Path, **more) -> Choice:
-    return Choice(Options(folder, download=False), **more)
-
-
 def test_own_data_is_loaded_by_name(tmp_path):
     tree_of(tmp_path / "tree")
     (tmp_path / "npz").mkdir()
     npz(tmp_path / "npz/a.npz")
-    prepare_tfds(tmp_path)
-    folder = load_benchmark(
-        f"folder:{tmp_path}/tree", 0, choice(tmp_path, classes_per_task=3, image_size=10)
-    )
+    chosen = Choice(Options(tmp_path, download=False), classes_per_task=3, image_size=10)
+    folder = load_benchmark(f"folder:{tmp_path}/tree", 0, chosen)
     assert (folder.n_tasks, folder.spec.image_shape) == (2, (10, 10, 1))
-    assert load_benchmark(f"npz:{tmp_path}/npz", 0, choice(tmp_path)).n_tasks == 1
-    for name in ("own_set", "own_set:1.0.0"):
-        found = load_benchmark(f"tfds:{name}", 0, choice(tmp_path, tasks=[["4", "0"]]))
-        assert found.spec.n_classes == 2
-
-
-def test_a_folder_of_archives_does_not_hide_the_set_that_tfds_has(tmp_path, monkeypatch):
-    prepare_tfds(tmp_path / "tfds")
-    (tmp_path / "data/own_set").mkdir(parents=True)
-    (tmp_path / "data/own_set/archive.tar.gz").write_bytes(gzip.compress(b""))
-    monkeypatch.setattr("tensorflow_datasets.core.constants.DATA_DIR", str(tmp_path / "tfds"))
-    benchmark = load_benchmark("tfds:own_set", 0, choice(tmp_path / "data"))
-    assert benchmark.spec.n_classes == 5
-
-
-@pytest.mark.parametrize("name", ["no_such_set", "mnist", "own_set/9.9.9"])
-def test_a_tfds_set_that_is_unknown_or_not_prepared_is_told_in_a_line(tmp_path, name):
-    prepare_tfds(tmp_path)
-    with pytest.raises(UncleError, match=f"TFDS cannot read '{name}'") as caught:
-        tfds_benchmark(name, tmp_path)
-    one_line(caught)
-
-
-def test_a_tfds_set_without_images_is_told_in_a_line(tmp_path):
-    prepare_tfds(tmp_path)
-    (path,) = tmp_path.rglob("features.json")
-    path.write_text(path.read_text().replace('"image"', '"picture"', 1))
-    with pytest.raises(UncleError, match=r"as prepared images with labels .*image") as caught:
-        tfds_benchmark("own_set", tmp_path)
-    one_line(caught)
+    assert load_benchmark(f"npz:{tmp_path}/npz", 0, chosen).n_tasks == 1

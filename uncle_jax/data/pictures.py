@@ -20,8 +20,9 @@ Colour profiles and gamma are not applied. Images of another size are resized, b
 
 import contextlib
 import re
+import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,7 +102,7 @@ def survey(
 def look(path: Path) -> Look:
     """What the file `path` holds. Raises UncleError that names it."""
     try:
-        with _opened(path) as image:
+        with _quiet(), _opened(path) as image:
             return _look(path, image)
     except UncleError:
         raise
@@ -114,7 +115,7 @@ def read(path: Path, rules: Rules) -> np.ndarray:
     from PIL import Image
 
     try:
-        with _opened(path) as opened:
+        with _quiet(), _opened(path) as opened:
             image = _flat(opened, rules).convert("L" if rules.grey else "RGB")
     except Exception as error:  # Pillow raises many kinds
         raise _no_image(path, error) from None
@@ -123,6 +124,14 @@ def read(path: Path, rules: Rules) -> np.ndarray:
         image = image.resize((width, height), Image.Resampling.BILINEAR)
     pixels = np.asarray(image)
     return pixels[..., None] if rules.grey else pixels
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Pillow's warnings, as of damaged EXIF: a picture is read, or refused in a line."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _opened(path: Path) -> "Image":
@@ -153,7 +162,8 @@ def _look(path: Path, image: "Image") -> Look:
         kind = "alpha"
         vanishes, blank = _vanishing(image)
     turned = _orientation(path, image)
-    size = (width, height) if turned in SIDEWAYS else (height, width)
+    swapped = turned in SIDEWAYS and image.format != "TIFF"  # which Pillow turns by itself
+    size = (width, height) if swapped else (height, width)
     return Look(path, size, grey, kind, high, vanishes, blank, many, turned not in (0, 1))
 
 

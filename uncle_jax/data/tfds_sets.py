@@ -1,6 +1,5 @@
 """A prepared TFDS set as a benchmark of one's own."""
 
-import difflib
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ def tfds_benchmark(
     Splits `train` and `test` (or `validation`). It is looked for in `data_dir`, where a set needs
     no code of its own, then in TFDS's own folder. Raises UncleError.
     """
-    home = ""
+    home = Path("~", "tensorflow_datasets", name, "1.0.0") if data_dir is None else data_dir
     try:
         builder = _builder(name, data_dir)
         home = builder.data_path
@@ -58,14 +57,11 @@ def tfds_benchmark(
 
 def _why(name: str, home: Any, error: Exception) -> str:
     """What `error` means, and what to do about it, in one line."""
-    import tensorflow_datasets as tfds
-
     if type(error).__name__ == "DatasetNotFoundError":
-        near = difflib.get_close_matches(name.split("/")[0].lower(), tfds.list_builders(), n=1)
-        return f"no such set{f'; did you mean {near[0]!r}?' if near else ''}"
+        return "no such set; tensorflow.org/datasets/catalog lists what there is"
     prepare = (
-        f"prepare it: python -c \"import tensorflow_datasets as tfds; tfds.builder('{name}', "
-        f"data_dir='{Path(home).parents[1]}', file_format='array_record').download_and_prepare()\""
+        'prepare it: python -c "import tensorflow_datasets as tfds; '
+        f"tfds.builder('{name}', file_format='array_record').download_and_prepare()\""
     )
     if isinstance(error, KeyError):
         return f"it has no feature {first_line(error)}; image and label are needed"
