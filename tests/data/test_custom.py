@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 from PIL import Image
 from publishing import one_line, pixels
 
-from uncle_jax.data.custom import image_folder
+from uncle_jax.core.inputs import mask_logits, task_input
+from uncle_jax.data.custom import image_folder, npz_folder
 from uncle_jax.data.load import Choice, load_benchmark
 from uncle_jax.data.plans import read_tasks
 from uncle_jax.data.publishers.prepared import Options
@@ -152,6 +154,114 @@ def test_a_missing_folder_is_named(tmp_path, missing):
     with pytest.raises(UncleError, match=f"no class folder in {root / name}") as caught:
         image_folder(root)
     one_line(caught)
+
+
+# --------------------------------------------------------------------------------------------------
+# An .npz a task
+
+
+def npz(path: Path, n_classes: int = 2, shape: tuple[int, ...] = (6, 8), **change) -> Path:
+    labels = np.arange(3 * n_classes) % n_classes
+    table = {"x_train": pixels(n_classes, len(labels), *shape), "y_train": labels}
+    table |= {"x_test": pixels(9, n_classes, *shape), "y_test": np.arange(n_classes)}
+    table = {key: value for key, value in (table | change).items() if value is not None}
+    np.savez(path, **table)
+    return path
+
+
+def test_npz_tasks_in_the_order_of_their_names_may_differ_in_everything(tmp_path):
+    npz(tmp_path / "b.npz", 4, (6, 8))
+    npz(tmp_path / "c.npz", 3, (5, 9, 3))
+    npz(tmp_path / "a.npz", 2, (7, 7, 1), x_test=np.random.RandomState(0).rand(2, 7, 7, 1))
+    benchmark = npz_folder(tmp_path)
+    assert benchmark.provenance["files"] == ["a.npz", "b.npz", "c.npz"]
+    spec = benchmark.spec
+    assert (spec.image_shape, spec.n_classes) == ((7, 9, 3), 4)
+    assert [spec.task(t).n_classes for t in range(3)] == [2, 4, 3]
+    np.testing.assert_array_equal(benchmark.load(1, "train").images, pixels(4, 12, 6, 8)[..., None])
+    assert benchmark.load(0, "test").images.dtype == float
+    # The logits of classes that a task has not are never its answer.
+    for task, n_classes in enumerate((2, 4, 3)):
+        masked = mask_logits(np.zeros((1, 4), np.float32), task_input(spec, task, (7, 9, 3)))
+        assert int(np.sum(np.exp(masked) > 0)) == n_classes
+
+
+@pytest.mark.parametrize("key", ["x_train", "y_train", "x_test", "y_test"])
+def test_a_missing_key_is_named_with_its_file(tmp_path, key):
+    npz(tmp_path / "a.npz")
+    path = npz(tmp_path / "b.npz", **{key: None})
+    with pytest.raises(UncleError, match=f"{path}: {key}") as caught:
+        npz_folder(tmp_path)
+    one_line(caught)
+
+
+class Evil:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
+
+
+def test_a_pickled_npz_is_refused_and_not_run(tmp_path):
+    ran = tmp_path / "ran"
+    path = npz(tmp_path / "a.npz", y_train=np.asarray([Evil(str(ran))] * 6, object))
+    with np.load(path, allow_pickle=True) as file:
+        file["y_train"]
+    assert ran.is_dir()  # as a plain reader would
+    ran.rmdir()
+    with pytest.raises(UncleError, match=f"{path} cannot be read") as caught:
+        npz_folder(tmp_path)
+    assert "allow_pickle=False" in one_line(caught)
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize("wrong", ["empty", "text", "npy", "truncated", "flipped", "packed"])
+def test_a_file_that_is_no_npz_is_named_in_a_line(tmp_path, wrong):
+    path = npz(tmp_path / "a.npz")
+    raw = bytearray(path.read_bytes())
+    if wrong == "npy":
+        file = io.BytesIO()
+        np.save(file, np.zeros(3))
+        raw = file.getvalue()
+    elif wrong == "flipped":
+        raw[200] ^= 1  # in the pixels: their checksum tells
+    elif wrong == "packed":
+        np.savez_compressed(path, x_train=pixels(0, 9, 6, 8))
+        raw = bytearray(path.read_bytes())
+        raw[80:84] = b"\xff" * 4
+    path.write_bytes({"empty": b"", "text": b"x,y\n1,2\n", "truncated": raw[:-30]}.get(wrong, raw))
+    with pytest.raises(UncleError, match=f"{path} cannot be read as .npz") as caught:
+        npz_folder(tmp_path)
+    one_line(caught)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"y_train": np.asarray(["cat", "dog"] * 3)}, "task 0 train: labels must be integers"),
+        ({"y_train": np.arange(6) - 1}, "task 0 train: labels run from -1"),
+        ({"y_test": np.arange(3)}, "task 0 test: 2 images and labels of shape"),
+        ({"y_train": np.zeros((6, 1), int)}, "task 0 train: 6 images and labels of shape"),
+        ({"x_train": pixels(0, 6, 6, 8, 2)}, "channels|images are"),
+        ({"x_test": np.zeros((2, 6, 8), int)}, "task 0 test: images are int64"),
+        ({"x_test": np.zeros((2, 48), np.uint8)}, "task 0 test: images must be"),
+    ],
+)
+def test_arrays_that_are_no_labelled_images_are_told_in_a_line(tmp_path, change, message):
+    npz(tmp_path / "a.npz", 2, (6, 8, 3), **change)
+    with pytest.raises(UncleError, match=message) as caught:
+        npz_folder(tmp_path)
+    one_line(caught)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_folder_without_npz_is_named(tmp_path, there):
+    folder = tmp_path if there else tmp_path / "no"
+    with pytest.raises(UncleError, match=f"no .npz file in {folder}"):
+        npz_folder(folder)
 
 
 def test_own_data_is_loaded_by_name(tmp_path):

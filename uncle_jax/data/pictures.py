@@ -19,6 +19,7 @@ Colour profiles and gamma are not applied. Images of another size are resized, b
 """
 
 import contextlib
+import io
 import re
 import warnings
 from collections import Counter
@@ -137,6 +138,9 @@ def _quiet() -> Iterator[None]:
 def _opened(path: Path) -> "Image":
     from PIL import Image
 
+    if path.suffix.lower() in (".tif", ".tiff"):
+        # Pillow 13.0 maps a plain TIFF into memory by the wrong way round if it is sideways
+        return Image.open(io.BytesIO(path.read_bytes()))
     return Image.open(path)
 
 
