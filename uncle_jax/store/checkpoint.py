@@ -19,10 +19,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import orbax.checkpoint as ocp
 
 from uncle_jax import files
 from uncle_jax.errors import UncleError
+from uncle_jax.store import orbax
 
 FORMAT = 1
 ITEM = "default"  # the folder that CheckpointManager gives a step's one item
@@ -40,11 +40,12 @@ def save(
     record: Mapping[str, Any],
     flush: bool = True,
 ) -> None:
-    """Write `tree` as FOLDER/<step>, then its manifest, which commits it.
+    """Write `tree` as FOLDER/<step>, read it back, then write its manifest, which commits it.
 
     `identity`: what a state must share with a configuration to be used under it (`restore` compares
     it). `record`: any JSON. Without `flush` a power cut may damage it, which `restore` notices.
-    Raises UncleError where the disk does not take it; FOLDER/<step> is then not there.
+    Raises UncleError where the disk does not take it, or gives back something else; FOLDER/<step>
+    is then not there.
     """
     stored, leaves = _flatten(tree)
     content = {
@@ -60,13 +61,13 @@ def save(
         folder.mkdir(exist_ok=True)
         files.remove(_manifest(folder, step), place)
         files.require_room(folder, sum(array.nbytes for array in stored.values()))
-        with _manager(folder) as manager:
-            manager.save(step, args=ocp.args.StandardSave(stored), force=True)
+        orbax.write(folder, step, stored)
+        _read_back(place, stored)
         if flush:
             files.sync_tree(place)
         content["files"] = files.digests(place)
         files.write(_manifest(folder, step), seal(content))
-    except (OSError, ValueError) as error:  # tensorstore reports a full disk as a ValueError
+    except (OSError, ValueError, RuntimeError) as error:  # a full disk is tensorstore's ValueError
         discard(folder, step)
         raise UncleError(
             f"cannot save a checkpoint in {folder} ({files.reason(error)}); nothing was lost"
@@ -102,8 +103,9 @@ def read(place: Path, leaves: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         for leaf in leaves
     }
     try:
-        with ocp.StandardCheckpointer() as reader:
-            stored = reader.restore(place.absolute(), wanted)
+        stored = orbax.read(place, wanted)
+    except UncleError:
+        raise
     except Exception as error:  # Orbax raises the bare class for an array it cannot read
         raise Damaged(f"cannot restore {place} ({files.reason(error)})") from error
     # Leaves that are one array, as phi and phi* after a request, are one again.
@@ -216,10 +218,16 @@ def compare(theirs: Mapping[str, Any], ours: Mapping[str, Any], what: str) -> No
         raise UncleError(f"{what} is of another kind: {key} {a}, here {b}")
 
 
-def _manager(folder: Path) -> ocp.CheckpointManager:
-    # Synchronous: a request is reported done only once it is on the disk.
-    options = ocp.CheckpointManagerOptions(create=False, enable_async_checkpointing=False)
-    return ocp.CheckpointManager(folder.absolute(), options=options)
+def _read_back(place: Path, stored: Mapping[str, Any]) -> None:
+    """Raise OSError unless what was written to `place` reads back: earlier states go after this."""
+    try:
+        odd = orbax.differing(place / ITEM, stored)
+    except UncleError:
+        raise
+    except Exception as error:  # Orbax raises the bare class for an array it cannot read
+        raise OSError(f"it cannot be read back: {files.reason(error)}") from error
+    if odd is not None:
+        raise OSError(f"it does not read back as it was written: array {odd}")
 
 
 def _manifest(folder: Path, step: int) -> Path:
