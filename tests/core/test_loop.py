@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from conftest import TINY
 
-from uncle_jax.core.loop import descend, epoch_order, learning_rate, run_epochs, steps_per_epoch
+from uncle_jax.core.loop import (
+    Progress,
+    descend,
+    epoch_order,
+    learning_rate,
+    run_epochs,
+    steps_per_epoch,
+)
 
 KEY = jax.random.key(3)
 
@@ -67,7 +74,7 @@ class Kept:
 
 def test_steps_are_counted_over_epochs_and_told():
     told = []
-    steps = run_epochs(config(), KEY, 10, [], noting, lambda *step: told.append(step))
+    steps = run_epochs(config(), KEY, 10, [], noting, Progress(lambda *step: told.append(step)))
     assert [step[0] for step in steps] == list(range(9))
     assert told == [(i + 1, 9, i) for i in range(9)]
     for epoch in range(3):
@@ -77,15 +84,17 @@ def test_steps_are_counted_over_epochs_and_told():
 
 def test_what_goes_on_from_a_save_ends_as_what_never_stopped():
     kept = Kept()
-    whole = run_epochs(config(), KEY, 10, [], noting, inflight=kept)
+    whole = run_epochs(config(), KEY, 10, [], noting, Progress(inflight=kept))
     assert [done for done, _ in kept.saves] == [1, 2]  # none after the last: the request is done
     for save in kept.saves:
         again = Kept(*save)
-        assert run_epochs(config(), KEY, 10, ["not this"], noting, inflight=again) == whole
+        assert (
+            run_epochs(config(), KEY, 10, ["not this"], noting, Progress(inflight=again)) == whole
+        )
         assert [done for done, _ in again.saves] == list(range(save[0] + 1, 3))
 
 
 def test_the_rate_of_each_step_is_the_schedules():
     halving = replace(config(), schedule="step", schedule_epochs=1, schedule_factor=0.5)
-    rates = [step[-1] for step in run_epochs(halving, KEY, 8, [], noting)]
+    rates = [step[-1] for step in run_epochs(halving, KEY, 8, [], noting, Progress())]
     assert rates == [1, 1, 0.5, 0.5, 0.25, 0.25]

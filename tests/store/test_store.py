@@ -13,7 +13,7 @@ from storing import ask, everything, load, new_store, predicts
 from uncle_jax import files
 from uncle_jax.engine.learner import template as template_of
 from uncle_jax.errors import UncleError
-from uncle_jax.store import checkpoint, ledger
+from uncle_jax.store import checkpoint, ledger, orbax
 from uncle_jax.store import store as stores
 from uncle_jax.store.checkpoint import Damaged
 from uncle_jax.store.recovery import open_store
@@ -132,7 +132,7 @@ def test_a_full_disk_loses_nothing(folder, goal, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     for module, name in (
-        (checkpoint.ocp.CheckpointManager, "save"), (files, "write"), (files, "sync_tree"),
+        (orbax.ocp.CheckpointManager, "save"), (files, "write"), (files, "sync_tree"),
         (ledger.os, "fsync"), (checkpoint.shutil, "copytree"),
     ):  # fmt: skip
         with open_store(folder, write=True) as store, monkeypatch.context() as patch:

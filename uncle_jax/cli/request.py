@@ -14,15 +14,20 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from uncle_jax.cli.arguments import Parser, completing, exit_code, parsed, set_changes
+from uncle_jax.cli.arguments import Parser, completing, exit_code, parsed
 from uncle_jax.config import read_into
 from uncle_jax.errors import UncleError
 from uncle_jax.presets import PRESETS, preset
+from uncle_jax.runs.spec import check_seed, set_changes
 
+MOST = 100_000  # tasks, classes, pixels a side
+LONGEST_ID = 200
+POWERLESS = 99.99  # per cent: what guessing stays under, with very few images
 OPS: Any = {"learn": "L", "unlearn": "U"}
 STARTED = time.perf_counter()
 
@@ -38,9 +43,10 @@ def parser() -> Parser:
     )
     commands = p.add_subparsers(dest="command", required=True, parser_class=Parser)
     make = commands.add_parser("init", help="make a store; its settings are fixed from then on")
-    make.add_argument("--tasks", type=int, default=10, help="how many tasks it has room for")
-    make.add_argument("--image-shape", type=int, nargs=3, default=[8, 8, 1], metavar="N")
-    make.add_argument("--classes", type=int, default=10, help="of every task")
+    make.add_argument("--tasks", type=int, required=True, help="how many tasks it has room for")
+    shape = {"nargs": 3, "metavar": ("H", "W", "D"), "help": "of every image; D 1 or 3"}
+    make.add_argument("--image-shape", type=int, required=True, **shape)
+    make.add_argument("--classes", type=int, required=True, help="of every task")
     dataset = make.add_argument("--dataset", default="permuted-digits", help=", ".join(PRESETS))
     completing(dataset, PRESETS)
     make.add_argument("--preset", default="laptop", help="settings of the dataset's preset")
@@ -64,6 +70,11 @@ def parser() -> Parser:
         "verify", help="check every file; exit code 1 if something is wrong"
     )
     check.add_argument("--test", action="append", default=[], metavar="TASK=FILE")
+    check.add_argument(
+        "--require-measured",
+        action="store_true",
+        help="exit code 1 too where a forgotten task could not be measured, or nothing could fail",
+    )
     return p
 
 
@@ -89,9 +100,9 @@ def init(args: argparse.Namespace) -> int:
     usual = preset(args.dataset, args.preset)
     config, own = set_changes(args.set, usual.config, ["uncle"])
     settings = read_into(usual.uncle, own["uncle"], "setting of uncle")
-    for name in ("tasks", "classes", "seed"):
-        if getattr(args, name) < (name != "seed"):
-            raise UncleError(f"--{name} must be positive, not {getattr(args, name)}")
+    check_shapes(args)
+    if (args.store / "store.json").exists() or (args.store / "LOCK").exists():
+        raise UncleError(f"{args.store} already holds a store; choose another folder")
     prepare_cache(args.compile_cache, args.store)
     import jax
 
@@ -109,6 +120,26 @@ def init(args: argparse.Namespace) -> int:
     return 0
 
 
+def check_shapes(args: argparse.Namespace) -> None:
+    """Raise UncleError unless a store can have such tasks."""
+    check_seed(args.seed, "--seed")
+    for name, least in (("tasks", 1), ("classes", 2)):
+        if not least <= getattr(args, name) <= MOST:
+            raise UncleError(f"--{name} must be {least} to {MOST}, not {getattr(args, name)}")
+    height, width, depth = args.image_shape
+    if not (1 <= height <= MOST and 1 <= width <= MOST and depth in (1, 3)):
+        told = " ".join(map(str, args.image_shape))
+        raise UncleError(f"--image-shape is H W D, 1 to {MOST} twice, then 1 or 3, not {told}")
+
+
+def check_id(name: str | None) -> None:
+    """Raise UncleError unless `name`, a request's id, is fit to be printed in a line."""
+    if name is not None and not (name.isprintable() and name == name.strip() != ""):
+        raise UncleError(f"--id {name!r} must be printable, in one line, and not empty")
+    if name is not None and len(name) > LONGEST_ID:
+        raise UncleError(f"--id has {len(name)} letters (allowed: {LONGEST_ID})")
+
+
 def ask(args: argparse.Namespace) -> int:
     """Learn or unlearn, and tell where the time went."""
     import jax
@@ -121,6 +152,7 @@ def ask(args: argparse.Namespace) -> int:
     from uncle_jax.store.store import input_spec
 
     clock = Clock("imports")
+    check_id(args.id)
     with open_store(args.store, write=True) as store:
         spec = input_spec(store)
         test = read_npz(args.test, spec)[0] if args.test else None
@@ -133,6 +165,11 @@ def ask(args: argparse.Namespace) -> int:
         if again:
             tell(store.notes)
             print(f"{name} was answered already, at {again['time']}; nothing done")
+            return 0
+        if args.command == "unlearn" and (then := requests.already_unlearned(store, args.task)):
+            tell(store.notes)
+            by = f"by {then['id']}, at {then['time']}"
+            print(f"task {args.task} was unlearned already {by}; nothing done")
             return 0
         prepare_cache(args.compile_cache, args.store)
         method = learner(store)
@@ -180,7 +217,10 @@ def predict(args: argparse.Namespace) -> int:
         method = learner(store)
         state = store.load(template(method))
         tell(store.notes)
-    print(*np.argmax(method.logits(state, args.task, images), axis=-1).tolist(), sep="\n")
+    logits = np.asarray(method.logits(state, args.task, images))
+    if not np.all(np.isfinite(logits.max(axis=-1, initial=-np.inf))):
+        raise UncleError(f"the network of task {args.task} answers with NaN or infinite logits")
+    print(*np.argmax(logits, axis=-1).tolist(), sep="\n")
     return 0
 
 
@@ -235,16 +275,32 @@ def verify(args: argparse.Namespace) -> int:
         report = checks.verify(store, method, template(method), tests)
         tell(store.notes)
         print(f"ledger: {report.entries} lines, the chain holds")
-        for m in report.measured:
-            print(f"{m.path}: forgotten task {m.task} at {m.accuracy:.1f} %, chance {m.bound:.1f}")
-        for task in report.unmeasured:
-            print(f"forgotten task {task}: not measured, give --test {task}=FILE")
+        failed = show_measured(report, tests)
         if store.keep_history:
             print("history is kept in this store")
         for problem in report.problems:
             print(f"PROBLEM: {problem}")
-        print("nothing wrong found" if not report.problems else "verify failed")
-    return 1 if report.problems else 0
+    failed = bool(report.problems) or (failed and args.require_measured)
+    print("verify failed" if failed else "nothing wrong found")
+    return 1 if failed else 0
+
+
+def show_measured(report: Any, tests: Mapping[int, Any]) -> bool:
+    """Print what was measured of forgotten tasks; whether any could not be, or could not fail."""
+    for m in report.measured:
+        shown = f"{m.accuracy:.1f} % of {len(tests[m.task].labels)} images"
+        print(f"{m.path}: forgotten task {m.task}: {shown}, guessing stays under {m.bound:.1f}")
+    weak = sorted({m.task for m in report.measured if m.bound >= POWERLESS})
+    for task in weak:
+        print(f"forgotten task {task}: too few test images, so no network could fail; give more")
+    for task in report.unmeasured:
+        print(f"forgotten task {task}: not measured, give --test {task}=FILE")
+    forgotten = {m.task for m in report.measured} | {*report.unmeasured}
+    for task in sorted(tests.keys() - forgotten):
+        print(f"task {task} is not forgotten, so its --test measured nothing")
+    if not report.measured:
+        print("no forgotten task was measured: this says nothing of what the networks answer")
+    return bool(weak or report.unmeasured or tests.keys() - forgotten)
 
 
 def prepare_cache(folder: str, store: Path) -> None:

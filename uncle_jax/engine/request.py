@@ -46,6 +46,12 @@ def order_id(store: Store, op: str, task: int) -> str:
     return f"{op}{task}-{1 + sum(entry['task'] == task for entry in store.requests)}"
 
 
+def already_unlearned(store: Store, task: int) -> Entry | None:
+    """The entry that unlearned `task`, if it was unlearned and not learned again since."""
+    asked = [entry for entry in store.requests if entry["task"] == task]
+    return asked[-1] if asked and asked[-1]["op"] == "U" else None
+
+
 def repeated(store: Store, order: Order) -> Entry | None:
     """The entry of an order that was answered already.
 

@@ -6,6 +6,7 @@ Importing this module imports no jax; making a RunSpec imports its method, which
 """
 
 import dataclasses
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from uncle_jax.requests import TABLE_4, Request, table_4
 if TYPE_CHECKING:
     from uncle_jax.data.load import Choice
 
+UNSAFE = re.compile(r"[^A-Za-z0-9._,=+-]")  # what a shell or a glob reads, or may read
 SEEDS = 2**32  # there are so many
 FROM_PRESET: Any = None  # a field that is not given
 OWN = {"uncle": Uncle, "hnet": Hypernetwork, "rt-hnet": Hypernetwork, "only-learning": Hypernetwork}
@@ -96,7 +98,7 @@ class RunSpec:
         place = [self.dataset.partition(":")[0], f"seq{self.seq}" if self.seq else "own"]
         changes = self.changes
         told = [f"{key}={value}" for key, value in changes.items()]
-        told = [text.replace("/", "_").replace(" ", "") for text in told]
+        told = [UNSAFE.sub("", text.replace("/", "_")) for text in told]
         if len(told) > 3:
             told = [f"changed-{fingerprint(changes)[:6]}"]
         return "-".join([*place, registry.short(self.method), *told])

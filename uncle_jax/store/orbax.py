@@ -93,7 +93,7 @@ def _temporary(real: Path) -> "tempfile.TemporaryDirectory[str]":
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what Orbax logs off the terminal: whatever is written is read back, and an error told."""
+    """Keep what Orbax logs off the terminal: what is written is read back, and an error told."""
 
     def elsewhere(record: logging.LogRecord) -> bool:
         return f"{os.sep}orbax{os.sep}" not in record.pathname

@@ -5,6 +5,7 @@ restored and measured, and a file that nothing explains is a finding, because it
 for.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,8 @@ def verify(store: Store, method: Method, like: Any, tests: Mapping[int, Data]) -
     measured, unread = remains(store.folder, method, store.load(like), _leaves(store), asked)
     problems += [f"{where} cannot be restored, so it cannot be measured" for where in unread]
     problems += [
-        f"{m.path} predicts forgotten task {m.task}: {m.accuracy:.1f} % (chance: {m.bound:.1f} %)"
+        f"{m.path} predicts forgotten task {m.task}: {m.accuracy:.1f} % "
+        f"(guessing stays under {m.bound:.1f} %)"
         for m in measured
         if not m.forgotten
     ]
@@ -116,7 +118,9 @@ def remains(
                 if method.partial
                 else [with_arrays(present, arrays)]
             )
-            accuracy = max(evaluate(method, state, task, data) for state in states)
+            found = [evaluate(method, state, task, data) for state in states]
+            # what answers nan predicts nothing, but what is beside it may
+            accuracy = max((value for value in found if math.isfinite(value)), default=0.0)
             measured.append(Measurement(where, task, accuracy, chance(data)))
     return tuple(measured), tuple(unread)
 
