@@ -26,6 +26,11 @@ INIT = ["init", "--tasks", "4", "--image-shape", "6", "6", "1", "--classes", "3"
 INIT += [word for setting in QUICK for word in ("--set", setting)]
 
 
+def made_of(*words):
+    """INIT, but for an option."""
+    return [*INIT, *words]
+
+
 def data_in(folder: Path) -> Path:
     for task in (1, 2):
         for split, seed in (("train", 2 * task), ("test", 2 * task + 1)):
@@ -81,7 +86,25 @@ def test_a_life_of_a_store(call, tmp_path):
     status, out, _ = call("verify", "--test", "1=test1.npz")
     assert status == 0, out
     assert "the chain holds" in out
-    assert "checkpoints/2: forgotten task 1 at" in out
+    assert "checkpoints/2: forgotten task 1: " in out
+    assert " % of 32 images, guessing stays under " in out
+    status, out, _ = call("unlearn", "1")
+    assert status == 0
+    assert re.search(r"^task 1 was unlearned already by U1-2, at .*; nothing done$", out.strip())
+    assert call("verify")[0] == 0
+    status, out, _ = call("verify", "--require-measured")
+    assert status == 1
+    assert "forgotten task 1: not measured, give --test 1=FILE" in out
+    assert "no forgotten task was measured" in out
+    status, out, _ = call("verify", "--require-measured", "--test", "2=test2.npz")
+    assert "task 2 is not forgotten, so its --test measured nothing" in out
+    assert status == 1
+    few = np.load(place / "test1.npz")
+    np.savez(place / "few.npz", x=few["x"][:1], y=few["y"][:1])
+    status, out, _ = call("verify", "--require-measured", "--test", "1=few.npz")
+    assert "too few test images, so no network could fail" in out
+    assert status == 1
+    assert call("verify", "--require-measured", "--test", "1=test1.npz")[0] == 0
     lines = (place / "store/ledger.jsonl").read_text()
     (place / "store/ledger.jsonl").write_text(lines.replace('"op": "U"', '"op": "L"'))
     status, _, err = call("verify")
@@ -99,9 +122,19 @@ def test_a_life_of_a_store(call, tmp_path):
         (["learn", "2", "--data", "train2.npz", "--save-every", "0"], "at least 1 epoch"),
         (["predict", "2", "test2.npz"], "task 2 is not learned (learned: [])"),
         (["verify", "--test", "1"], "is not TASK=FILE"),
-        (["init"], "already holds a store"),
-        (["init", "--tasks", "0"], "--tasks must be positive"),
-        (["init", "--set", "chunk=5"], "did you mean 'chunks'"),
+        (INIT, "already holds a store"),
+        (made_of("--tasks", "0"), "--tasks must be 1 to 100000, not 0"),
+        (made_of("--classes", "1"), "--classes must be 2 to 100000, not 1"),
+        (made_of("--seed", "9" * 20), "--seed must be from 0 to 4294967295"),
+        (made_of("--seed", "-1"), "--seed must be from 0"),
+        (made_of("--image-shape", "0", "8", "1"), "--image-shape is H W D, 1 to 100000 twice"),
+        (made_of("--image-shape", "8", "8", "-1"), "then 1 or 3, not 8 8 -1"),
+        (made_of("--image-shape", "8", "8", "5"), "then 1 or 3, not 8 8 5"),
+        (made_of("--set", "chunk=5"), "did you mean 'chunks'"),
+        (["learn", "2", "--data", "train2.npz", "--id", ""], "--id '' must be printable"),
+        (["learn", "2", "--data", "train2.npz", "--id", "a\nb"], "must be printable, in one line"),
+        (["learn", "2", "--data", "train2.npz", "--id", "a" * 201], "--id has 201 letters"),
+        (["unlearn", "2", "--id", "\x1b[2J"], "must be printable"),
         (["--compile-cache", "store/cache", "unlearn", "1"], "is inside the store"),
         (["--store", "nowhere", "status"], "nowhere holds no store (init makes one)"),
     ],
@@ -128,3 +161,22 @@ def test_help_and_unknown_words_in_a_process_of_its_own(tmp_path):
         assert done.returncode == status
     assert "error: argument command: invalid choice: 'forget'" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_init_asks_for_what_it_cannot_know(capsys):
+    with pytest.raises(SystemExit) as end:
+        request.main(["--store", "store", "init"])
+    assert end.value.code == 2
+    told = capsys.readouterr().err
+    assert "the following arguments are required: --tasks, --image-shape, --classes" in told
+
+
+@pytest.mark.parametrize(
+    "images",
+    [np.full((3, 6, 6, 1), np.nan, np.float32), np.uint8(3), np.zeros((2, 0, 6, 1)), np.zeros(0)],
+)
+def test_images_that_are_none_are_not_answered(call, made, images):
+    np.savez(made / "odd.npz", x=images)
+    for words in (("predict", "1", "odd.npz"), ("learn", "2", "--data", "odd.npz")):
+        status, out, err = call(made, *words)
+        assert (status, out, len(err.splitlines())) == (2, "", 1)
