@@ -55,7 +55,7 @@ def seconds_per_step(form: str, tasks: int, repeats: int) -> list[float]:
     state = hnet(SPEC, tasks + 1, CONFIG).init(jax.random.key(0))
     state = dataclasses.replace(state, status=state.status.at[:tasks].set(LEARNED))
     anchor = steps.anchor(net, state)
-    forgotten = steps.TaskToForget(tasks, anchor, state.task_emb, state.chunk_emb)
+    forgotten = steps.TaskToForget(tasks, anchor, state.task_emb, state.chunk_emb, state.noise_key)
     carry = steps.start_unlearning(net, state)
     seconds, losses = [], None
     for index in range(repeats + 2):  # the first compiles, the second warms up

@@ -176,9 +176,22 @@ class Uncle(Hypernetwork):
     burn_in_decay: Positive = 0.9  # annealing, per unlearning; 1 for none
     burn_in_floor: Count = 20
     embedding_after: Literal["keep", "redraw"] = "keep"  # e_f once its task is unlearned
+    # Noise where no task is (ours: the paper binds e_f alone, and the task comes back elsewhere).
+    fresh_noise: NonNegative = 0.0  # weight of it beside the noise at e_f
+    fresh_draws: Count = 1  # embeddings an iteration, drawn anew
+    fresh_radius: Positive | None = None  # drawn from N(0, I), or so far around e_f
 
+
+LATER: dict[str, Any] = {"fresh_noise": 0.0, "fresh_draws": 1, "fresh_radius": None}
+"""Settings that are younger than some runs and stores, and what those ran with."""
 
 S = TypeVar("S")
+
+
+def completed(told: Mapping[str, Any], kind: type) -> dict[str, Any]:
+    """Settings of `kind` as a run or a store tells them, with those that it is too old to tell."""
+    names = {field.name for field in dataclasses.fields(kind)}
+    return {name: value for name, value in LATER.items() if name in names} | dict(told)
 
 
 def part(kind: type[S], settings: Any) -> S:

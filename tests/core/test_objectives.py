@@ -166,3 +166,12 @@ def test_fixed_and_norm_noise(setting):
 def test_fixed_noise_weighs_the_regulariser_instead():
     assert objectives.unlearn_loss(jnp.array(3.0), jnp.array(5.0), 0.1, "gaussian") == 5.3
     assert objectives.unlearn_loss(jnp.array(3.0), jnp.array(5.0), 0.1, "fixed") == 3.5
+
+
+def test_fresh_embeddings_are_standard_normal_or_near_the_one_given():
+    emb, key = 5 * jnp.ones(4), jax.random.key(0)
+    far = objectives.fresh_embeddings(key, emb, 1000, None)
+    near = objectives.fresh_embeddings(key, emb, 1000, 0.3)
+    assert far.shape == near.shape == (1000, 4)
+    np.testing.assert_allclose((far.mean(), far.std()), (0, 1), atol=0.05)
+    np.testing.assert_allclose((near.mean(), near.std()), (5, 0.3), atol=0.02)

@@ -1,13 +1,19 @@
-"""Steps are compiled once a process: a second learner with equal settings compiles nothing."""
+"""Steps compiled once a process, and the step of the burn-in."""
 
 import dataclasses
+from functools import partial
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 from conftest import HYPER, SPEC, TINY, Small, blobs, same
 
-from uncle_jax.core import resnet
+from uncle_jax.config import Hypernetwork, part
+from uncle_jax.core import hypernet, objectives, resnet, steps
+from uncle_jax.core.loop import descend
+from uncle_jax.core.status import LEARNED
 from uncle_jax.core.steps import network
 from uncle_jax.methods.uncle import uncle
 
@@ -70,3 +76,76 @@ class Listed(nn.Module):
 def test_a_main_network_that_cannot_be_hashed_has_steps_of_its_own():
     state = life(Listed([5, 4]))
     assert state.status.tolist() == [0, 2, 0]
+
+
+# --------------------------------------------------------------------------------------------------
+# One unlearning step, with noise at fresh embeddings and without
+
+
+def one_step(settings, key):
+    """(network, carry before, what is forgotten, carry after, losses) of an unlearning step."""
+    net = network(Small(), (6, 6, 1), TINY, part(Hypernetwork, settings))
+    state = steps.init(net, 3, jax.random.key(1))
+    state = dataclasses.replace(state, status=state.status.at[1].set(LEARNED))
+    forgotten = steps.TaskToForget(
+        0, steps.anchor(net, state), state.task_emb, state.chunk_emb, state.noise_key
+    )
+    before = steps.start_unlearning(net, state)
+    copied = jax.tree.map(jnp.copy, before)
+    after, losses = steps.unlearn(net, settings, copied, forgotten, key, np.float32(1e-2))
+    return net, before, forgotten, after, losses
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def equation_3(net, settings, carry, forgotten, key):
+    """The step without fresh noise, written down once more."""
+
+    def loss(phi):
+        out = hypernet.outputs(phi, forgotten.task_emb[forgotten.task], forgotten.chunk_emb)
+        forget = objectives.noise_alignment(
+            key, out, net.layout, "gaussian", settings.noise_samples, "collapsed"
+        )
+        reg = objectives.drift(
+            phi, forgotten.anchor, forgotten.task_emb, forgotten.chunk_emb, net.layout
+        )
+        return settings.gamma * forget + reg
+
+    update, _ = net.shared_optimiser.update(jax.grad(loss)(carry.phi), carry.optimiser)
+    return descend(carry.phi, update, np.float32(1e-2))
+
+
+def test_without_fresh_noise_a_step_is_equation_3_to_the_bit():
+    settings = dataclasses.replace(HYPER, fresh_noise=0.0, fresh_draws=4, fresh_radius=0.3)
+    key = jax.random.key(5)
+    net, before, forgotten, after, _ = one_step(settings, key)
+    assert same(after.phi, equation_3(net, settings, before, forgotten, key))
+    with_noise = one_step(dataclasses.replace(settings, fresh_noise=1.0), key)[3]
+    assert not same(after.phi, with_noise.phi)
+
+
+@pytest.mark.parametrize("noise", ["gaussian", "norm", "fixed"])
+@pytest.mark.parametrize(("draws", "radius"), [(1, None), (3, 0.3)])
+def test_fresh_noise_adds_the_mean_alignment_at_fresh_embeddings(noise, draws, radius):
+    settings = dataclasses.replace(
+        HYPER, noise=noise, fresh_noise=0.5, fresh_draws=draws, fresh_radius=radius
+    )
+    key = jax.random.key(5)
+    net, before, forgotten, _, losses = one_step(settings, key)
+    k_emb, k_noise = jax.random.split(jax.random.fold_in(key, 1))
+    embeddings = objectives.fresh_embeddings(k_emb, forgotten.task_emb[0], draws, radius)
+
+    def alignment(emb, k):
+        out = hypernet.outputs(before.phi, emb, forgotten.chunk_emb)
+        k = forgotten.noise_key if noise == "fixed" else k  # one z, wherever it is aligned
+        return objectives.noise_alignment(k, out, net.layout, noise, 10, "collapsed")
+
+    own = alignment(forgotten.task_emb[0], key)
+    drawn = zip(embeddings, jax.random.split(k_noise, draws), strict=True)
+    fresh = np.mean([alignment(emb, k) for emb, k in drawn])
+    np.testing.assert_allclose(losses.task, own + 0.5 * fresh, rtol=1e-5)
+
+
+def test_fixed_noise_is_aligned_at_other_embeddings_every_iteration():
+    settings = dataclasses.replace(HYPER, noise="fixed", fresh_noise=1.0)
+    first, second = (one_step(settings, jax.random.key(k))[4].task for k in (0, 1))
+    assert first != second

@@ -1,5 +1,6 @@
 """The method that a store's settings name."""
 
+import dataclasses
 import json
 from types import SimpleNamespace
 
@@ -7,7 +8,7 @@ import pytest
 import storing
 from conftest import HYPER, SPEC, TINY
 
-from uncle_jax.config import Uncle, as_dict
+from uncle_jax.config import LATER, Uncle, as_dict
 from uncle_jax.engine.learner import identity, learner, modern
 from uncle_jax.errors import UncleError
 
@@ -58,3 +59,10 @@ def test_the_identity_of_a_network_that_is_not_generated_has_no_chunks():
     assert "settings" not in plain
     assert (plain["layout"], plain["n_tasks"]) == (other["layout"], 4)
     assert identity("uncle", SPEC, 4, TINY, HYPER)["layout"] != plain["layout"]
+
+
+def test_a_store_of_before_fresh_noise_had_none(tmp_path):
+    store = stored(tmp_path)
+    for name in LATER:
+        del store.identity["settings"][name]
+    assert learner(store).settings == dataclasses.replace(HYPER, **LATER)

@@ -223,6 +223,15 @@ def mean_alignment(out: Mapping[Kind, Array], z_N: Mapping[Kind, Array], layout:
     return jnp.mean(jax.vmap(lambda z: alignment(out, z, layout))(dict(z_N)))
 
 
+def fresh_embeddings(key: Array, emb: Array, draws: int, radius: float | None) -> Array:
+    """[F, E] embeddings that no task has: N(0, I), or `radius` N(0, I) around the embedding [E].
+
+    N(0, I) is what a task that is learned starts from (Algorithm 1, line 1).
+    """
+    z_FxE = jax.random.normal(key, (draws, *emb.shape))
+    return z_FxE if radius is None else emb + radius * z_FxE
+
+
 def unlearn_loss(forget: Array, reg: Array, gamma: float, noise: str) -> Array:
     """Equations 3 and 6: gamma L_fgt + L_reg; for fixed noise L_fgt + gamma L_reg (Appendix E)."""
     return forget + gamma * reg if noise == "fixed" else gamma * forget + reg

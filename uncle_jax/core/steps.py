@@ -108,6 +108,7 @@ class TaskToForget(NamedTuple):
     anchor: Anchor
     task_emb: Array  # [T, E]
     chunk_emb: Array  # [C, E]
+    noise_key: Array  # typed PRNG key: draws the one z of `noise=fixed`
 
 
 class Losses(NamedTuple):
@@ -234,18 +235,30 @@ def unlearn(
 ) -> tuple[Unlearning, Losses]:
     """One iteration of the burn-in, Equation 3, or 6 for `noise=norm`: (carry after, losses).
 
-    `key` draws the noise; `lr`: a scalar.
+    `key` draws the iteration's noise and fresh embeddings; `lr`: a scalar.
     """
     hyper, layout = net.hyper, net.layout
-    task, anchor, task_emb, chunk_emb = forgotten
+    task, anchor, task_emb, chunk_emb, noise_key = forgotten
 
-    def loss(phi: Phi) -> tuple[Array, Losses]:
-        out = hypernet.outputs(phi, task_emb[task], chunk_emb)
+    def noise_at(phi: Phi, emb: Array, key: Array) -> Array:
+        key = noise_key if settings.noise == "fixed" else key
+        out = hypernet.outputs(phi, emb, chunk_emb)
         if hyper.output_space == "theta":
             out = hypernet.scale(layout, hyper.parametrisation, out)
-        forget = objectives.noise_alignment(
+        return objectives.noise_alignment(
             key, out, layout, settings.noise, settings.noise_samples, settings.noise_form
         )
+
+    def loss(phi: Phi) -> tuple[Array, Losses]:
+        forget = noise_at(phi, task_emb[task], key)
+        if settings.fresh_noise:  # a branch while tracing: without it, the paper's step to the bit
+            k_emb, k_noise = jax.random.split(jax.random.fold_in(key, 1))
+            emb_FxE = objectives.fresh_embeddings(
+                k_emb, task_emb[task], settings.fresh_draws, settings.fresh_radius
+            )
+            keys_F = jax.random.split(k_noise, settings.fresh_draws)
+            fresh = jax.vmap(partial(noise_at, phi))(emb_FxE, keys_F)
+            forget += settings.fresh_noise * fresh.mean()
         reg = objectives.drift(phi, anchor, task_emb, chunk_emb, layout, net.drift_gains)
         total = objectives.unlearn_loss(forget, reg, settings.gamma, settings.noise)
         return total, Losses(total, forget, reg)

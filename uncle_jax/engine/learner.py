@@ -7,7 +7,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from uncle_jax.config import Config, Hypernetwork, as_dict
+from uncle_jax.config import Config, Hypernetwork, as_dict, completed
 from uncle_jax.core import resnet
 from uncle_jax.core.inputs import input_shape
 from uncle_jax.errors import UncleError, allowed
@@ -68,17 +68,22 @@ def learner(store: Store) -> Method:
 
 
 def modern(theirs: Mapping[str, Any], usual: Any) -> dict[str, Any]:
-    """A store's identity; of one from when Config held UnCLe's settings, as it would be today.
+    """A store's identity; of one by an earlier version, as it would be today.
 
-    `usual`: the method's default settings.
+    That lacks the newest settings, or its Config held UnCLe's. `usual`: the method's defaults.
     """
     shared = {field.name for field in dataclasses.fields(Config)}
     if set(theirs["config"]) <= shared:
-        return dict(theirs)
+        if usual is None:
+            return dict(theirs)
+        return {**theirs, "settings": completed(theirs["settings"], type(usual))}
     config = {k: v for k, v in theirs["config"].items() if k in shared}
     own = {field.name for field in dataclasses.fields(usual)} if usual is not None else set()
     moved = {k: v for k, v in theirs["config"].items() if k in own - shared}
-    return {**theirs, "config": config, "settings": {**moved, **theirs.get("settings", {})}}
+    settings = moved | theirs.get("settings", {})
+    if usual is not None:
+        settings = completed(settings, type(usual))
+    return {**theirs, "config": config, "settings": settings}
 
 
 def _tuples(told: Any) -> dict[str, Any]:

@@ -73,11 +73,12 @@ def _unlearn(
     key, k_emb, k_noise = jax.random.split(state.key, 3)
     state = erase_task(state, task, net.fresh)  # first, so that drift no longer holds the task
     carry = steps.start_unlearning(net, state)
-    forgotten = steps.TaskToForget(task, steps.anchor(net, state), state.task_emb, state.chunk_emb)
+    forgotten = steps.TaskToForget(
+        task, steps.anchor(net, state), state.task_emb, state.chunk_emb, state.noise_key
+    )
     iterations = burn_in_iterations(settings, int(state.n_unlearned))
-    fixed = settings.noise == "fixed"
     for index in range(iterations):
-        k_step = state.noise_key if fixed else jax.random.fold_in(k_noise, index)
+        k_step = jax.random.fold_in(k_noise, index)
         lr = np.float32(settings.unlearn_lr)
         carry, losses = steps.unlearn(net, settings, carry, forgotten, k_step, lr)
         if on_step:

@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from uncle_jax.config import Config
+from uncle_jax.config import Config, Uncle, completed
 from uncle_jax.errors import UncleError
 from uncle_jax.evaluation.metrics import all_metrics
 from uncle_jax.methods.registry import HYPERNETWORK
@@ -84,13 +84,19 @@ def _read_seed(path: Path, seed: int, summary: Mapping[str, Any]) -> SeedRun | s
 
 
 def modern(told: Mapping[str, Any]) -> dict[str, Any]:
-    """config.json; of a run from when Config held UnCLe's settings, as it would be today."""
+    """config.json; of a run by an earlier version, as it would be today.
+
+    That lacks the newest settings, or its Config held UnCLe's.
+    """
     shared = {field.name for field in fields(Config)}
     config = {key: value for key, value in told["config"].items() if key in shared}
     moved = {key: value for key, value in told["config"].items() if key not in shared}
-    if not moved or told["method"] not in HYPERNETWORK:
-        return {**told, "config": config}
-    return {**told, "config": config, "settings": moved | (told.get("settings") or {})}
+    settings = told.get("settings") or {}
+    if told["method"] in HYPERNETWORK:
+        settings = moved | settings
+    if told["method"] == "uncle":
+        settings = completed(settings, Uncle)
+    return {**told, "config": config, **({"settings": settings} if settings else {})}
 
 
 def older_times(seed: int, summary: Mapping[str, Any]) -> dict[str, Any] | None:
