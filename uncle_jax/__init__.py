@@ -76,9 +76,9 @@ MODULES = {
     ),
     **dict.fromkeys(("config", "errors", "files", "presets", "requests", "tasks"), ""),
     **dict.fromkeys(
-        ("checks", "hypernet", "inputs", "interning", "layout", "loop", "losses"), "core."
+        ("adversary", "checks", "hypernet", "inputs", "interning", "layout", "loop"), "core."
     ),
-    **dict.fromkeys(("objectives", "resnet", "state", "status", "steps"), "core."),
+    **dict.fromkeys(("losses", "objectives", "resnet", "state", "status", "steps"), "core."),
     **dict.fromkeys(("accuracy", "answers", "metrics"), "evaluation."),
     **dict.fromkeys(("protocol", "registry"), "methods."),
 }

@@ -180,9 +180,19 @@ class Uncle(Hypernetwork):
     fresh_noise: NonNegative = 0.0  # weight of it beside the noise at e_f
     fresh_draws: Count = 1  # embeddings an iteration, drawn anew
     fresh_radius: Positive | None = None  # drawn from N(0, I), or so far around e_f
+    adversary_noise: NonNegative = 0.0  # the same, at embeddings that search the forgotten network
+    adversaries: Count = 4  # so many of them
+    adversary_lr: Positive = 0.03  # Adam's, one step of theirs an iteration
 
 
-LATER: dict[str, Any] = {"fresh_noise": 0.0, "fresh_draws": 1, "fresh_radius": None}
+LATER: dict[str, Any] = {
+    "fresh_noise": 0.0,
+    "fresh_draws": 1,
+    "fresh_radius": None,
+    "adversary_noise": 0.0,
+    "adversaries": 4,
+    "adversary_lr": 0.03,
+}
 """Settings that are younger than some runs and stores, and what those ran with."""
 
 S = TypeVar("S")

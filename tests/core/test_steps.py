@@ -87,10 +87,7 @@ def one_step(settings, key):
     net = network(Small(), (6, 6, 1), TINY, part(Hypernetwork, settings))
     state = steps.init(net, 3, jax.random.key(1))
     state = dataclasses.replace(state, status=state.status.at[1].set(LEARNED))
-    forgotten = steps.TaskToForget(
-        0, steps.anchor(net, state), state.task_emb, state.chunk_emb, state.noise_key
-    )
-    before = steps.start_unlearning(net, state)
+    before, forgotten = steps.start_unlearning(net, settings, state, 0, jax.random.key(2))
     copied = jax.tree.map(jnp.copy, before)
     after, losses = steps.unlearn(net, settings, copied, forgotten, key, np.float32(1e-2))
     return net, before, forgotten, after, losses
@@ -115,12 +112,13 @@ def equation_3(net, settings, carry, forgotten, key):
 
 
 def test_without_fresh_noise_a_step_is_equation_3_to_the_bit():
-    settings = dataclasses.replace(HYPER, fresh_noise=0.0, fresh_draws=4, fresh_radius=0.3)
+    settings = dataclasses.replace(HYPER, fresh_noise=0.0, fresh_draws=4, adversary_noise=0.0)
     key = jax.random.key(5)
     net, before, forgotten, after, _ = one_step(settings, key)
     assert same(after.phi, equation_3(net, settings, before, forgotten, key))
-    with_noise = one_step(dataclasses.replace(settings, fresh_noise=1.0), key)[3]
-    assert not same(after.phi, with_noise.phi)
+    for name in ("fresh_noise", "adversary_noise"):
+        other = one_step(dataclasses.replace(settings, **{name: 1.0}), key)[3]
+        assert not same(after.phi, other.phi)
 
 
 @pytest.mark.parametrize("noise", ["gaussian", "norm", "fixed"])
@@ -143,6 +141,24 @@ def test_fresh_noise_adds_the_mean_alignment_at_fresh_embeddings(noise, draws, r
     drawn = zip(embeddings, jax.random.split(k_noise, draws), strict=True)
     fresh = np.mean([alignment(emb, k) for emb, k in drawn])
     np.testing.assert_allclose(losses.task, own + 0.5 * fresh, rtol=1e-5)
+
+
+def test_adversary_noise_adds_the_mean_alignment_where_adversaries_are_after_their_step():
+    settings = dataclasses.replace(HYPER, adversary_noise=2.0, adversaries=3)
+    key = jax.random.key(5)
+    net, before, forgotten, after, losses = one_step(settings, key)
+    assert before.adversaries.emb.shape == (3, HYPER.embedding)
+    at = after.adversaries.emb
+    assert not np.any(np.isclose(before.adversaries.emb, at).all(axis=1))
+
+    def alignment(emb, k):
+        out = hypernet.outputs(before.phi, emb, forgotten.chunk_emb)
+        return objectives.noise_alignment(k, out, net.layout, "gaussian", 10, "collapsed")
+
+    keys = jax.random.split(jax.random.fold_in(key, 2), 3)
+    own = alignment(forgotten.task_emb[0], key)
+    found = np.mean([alignment(emb, k) for emb, k in zip(at, keys, strict=True)])
+    np.testing.assert_allclose(losses.task, own + 2 * found, rtol=1e-5)
 
 
 def test_fixed_noise_is_aligned_at_other_embeddings_every_iteration():

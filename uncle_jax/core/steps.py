@@ -19,7 +19,8 @@ import optax
 from jax import Array
 
 from uncle_jax.config import Config, Hypernetwork, Uncle
-from uncle_jax.core import hypernet, objectives, resnet
+from uncle_jax.core import adversary, hypernet, objectives, resnet
+from uncle_jax.core.adversary import Adversaries
 from uncle_jax.core.hypernet import Phi
 from uncle_jax.core.inputs import TaskInput, mask_logits, normalise
 from uncle_jax.core.interning import interned
@@ -90,6 +91,7 @@ class Unlearning(NamedTuple):
 
     phi: Phi
     optimiser: Any
+    adversaries: Adversaries  # none of them unless `adversary_noise`
 
 
 class TaskToLearn(NamedTuple):
@@ -109,6 +111,7 @@ class TaskToForget(NamedTuple):
     task_emb: Array  # [T, E]
     chunk_emb: Array  # [C, E]
     noise_key: Array  # typed PRNG key: draws the one z of `noise=fixed`
+    former: dict[Kind, Array]  # {kind: [W, C]} H(e_f; phi) as it was: what adversaries search
 
 
 class Losses(NamedTuple):
@@ -128,6 +131,14 @@ def optimiser(clip_norm: float | None) -> optax.GradientTransformation:
 def generate(net: Network, phi: Phi, emb: Array, chunk_emb: Array) -> dict[str, Any]:
     """theta of the task embedding [E]; traced where it is called."""
     return hypernet.generate(phi, emb, chunk_emb, net.layout, net.hyper.parametrisation)
+
+
+def outputs(net: Network, phi: Phi, emb: Array, chunk_emb: Array) -> dict[Kind, Array]:
+    """{kind: [W, C]} H(e; phi) of the embedding [E], as drift and noise measure it; traced."""
+    out = hypernet.outputs(phi, emb, chunk_emb)
+    if net.hyper.output_space == "theta":
+        out = hypernet.scale(net.layout, net.hyper.parametrisation, out)
+    return out
 
 
 @partial(jax.jit, static_argnums=0)
@@ -217,11 +228,28 @@ def learn(
     return Learning(phi, emb, chunk_emb, stats, (shared_state, own_state)), losses
 
 
-@partial(jax.jit, static_argnums=0)
-def start_unlearning(net: Network, state: CLState) -> Unlearning:
-    """What an unlearn request starts from."""
+def start_unlearning(
+    net: Network, settings: Uncle, state: CLState, task: Array | int, key: Array
+) -> tuple[Unlearning, TaskToForget]:
+    """What an unlearn request of `task` starts from, and what stays the same in it.
+
+    `task` is not among those that `state` retains any more; `key` draws the adversaries.
+    """
+    carry, former = _start_unlearning(net, settings, state, task, key)
+    held = anchor(net, state)
+    constant = TaskToForget(task, held, state.task_emb, state.chunk_emb, state.noise_key, former)
+    return carry, constant
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _start_unlearning(
+    net: Network, settings: Uncle, state: CLState, task: Array | int, key: Array
+) -> tuple[Unlearning, dict[Kind, Array]]:
     phi = jax.tree.map(jnp.copy, state.phi)
-    return Unlearning(phi, net.shared_optimiser.init(phi))
+    count = settings.adversaries if settings.adversary_noise else 0
+    searching = adversary.start(key, count, net.hyper.embedding)
+    former = outputs(net, phi, state.task_emb[task], state.chunk_emb) if count else {}
+    return Unlearning(phi, net.shared_optimiser.init(phi), searching), former
 
 
 @partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
@@ -235,37 +263,55 @@ def unlearn(
 ) -> tuple[Unlearning, Losses]:
     """One iteration of the burn-in, Equation 3, or 6 for `noise=norm`: (carry after, losses).
 
-    `key` draws the iteration's noise and fresh embeddings; `lr`: a scalar.
+    With `fresh_noise` and `adversary_noise` noise is aligned at other embeddings too. `key` draws
+    the iteration's noise and fresh embeddings; `lr`: a scalar.
     """
-    hyper, layout = net.hyper, net.layout
-    task, anchor, task_emb, chunk_emb, noise_key = forgotten
+    layout, adversaries = net.layout, carry.adversaries
+    task_emb, chunk_emb = forgotten.task_emb, forgotten.chunk_emb
+    # Branches while tracing: without these settings it is the paper's step, to the bit.
+    if settings.adversary_noise:
 
-    def noise_at(phi: Phi, emb: Array, key: Array) -> Array:
-        key = noise_key if settings.noise == "fixed" else key
-        out = hypernet.outputs(phi, emb, chunk_emb)
-        if hyper.output_space == "theta":
-            out = hypernet.scale(layout, hyper.parametrisation, out)
+        def distance(emb: Array) -> Array:
+            return objectives.alignment(
+                outputs(net, carry.phi, emb, chunk_emb), forgotten.former, layout
+            )
+
+        adversaries = adversary.pursue(adversaries, distance, settings.adversary_lr)
+
+    def alignment(phi: Phi, emb: Array, key: Array) -> Array:
         return objectives.noise_alignment(
-            key, out, layout, settings.noise, settings.noise_samples, settings.noise_form
+            forgotten.noise_key if settings.noise == "fixed" else key,
+            outputs(net, phi, emb, chunk_emb),
+            layout,
+            settings.noise,
+            settings.noise_samples,
+            settings.noise_form,
         )
 
+    def mean_alignment(phi: Phi, emb_NxE: Array, key: Array) -> Array:
+        return jax.vmap(partial(alignment, phi))(
+            emb_NxE, jax.random.split(key, len(emb_NxE))
+        ).mean()
+
     def loss(phi: Phi) -> tuple[Array, Losses]:
-        forget = noise_at(phi, task_emb[task], key)
-        if settings.fresh_noise:  # a branch while tracing: without it, the paper's step to the bit
+        emb = task_emb[forgotten.task]
+        forget = alignment(phi, emb, key)
+        if settings.fresh_noise:
             k_emb, k_noise = jax.random.split(jax.random.fold_in(key, 1))
             emb_FxE = objectives.fresh_embeddings(
-                k_emb, task_emb[task], settings.fresh_draws, settings.fresh_radius
+                k_emb, emb, settings.fresh_draws, settings.fresh_radius
             )
-            keys_F = jax.random.split(k_noise, settings.fresh_draws)
-            fresh = jax.vmap(partial(noise_at, phi))(emb_FxE, keys_F)
-            forget += settings.fresh_noise * fresh.mean()
-        reg = objectives.drift(phi, anchor, task_emb, chunk_emb, layout, net.drift_gains)
+            forget += settings.fresh_noise * mean_alignment(phi, emb_FxE, k_noise)
+        if settings.adversary_noise:
+            k_noise = jax.random.fold_in(key, 2)
+            forget += settings.adversary_noise * mean_alignment(phi, adversaries.emb, k_noise)
+        reg = objectives.drift(phi, forgotten.anchor, task_emb, chunk_emb, layout, net.drift_gains)
         total = objectives.unlearn_loss(forget, reg, settings.gamma, settings.noise)
         return total, Losses(total, forget, reg)
 
     grad, losses = jax.grad(loss, has_aux=True)(carry.phi)
     update, state = net.shared_optimiser.update(grad, carry.optimiser)
-    return Unlearning(descend(carry.phi, update, lr), state), losses
+    return Unlearning(descend(carry.phi, update, lr), state, adversaries), losses
 
 
 @partial(jax.jit, static_argnums=0)

@@ -72,10 +72,8 @@ def _unlearn(
 ) -> CLState:
     key, k_emb, k_noise = jax.random.split(state.key, 3)
     state = erase_task(state, task, net.fresh)  # first, so that drift no longer holds the task
-    carry = steps.start_unlearning(net, state)
-    forgotten = steps.TaskToForget(
-        task, steps.anchor(net, state), state.task_emb, state.chunk_emb, state.noise_key
-    )
+    k_search = jax.random.fold_in(k_emb, 1)
+    carry, forgotten = steps.start_unlearning(net, settings, state, task, k_search)
     iterations = burn_in_iterations(settings, int(state.n_unlearned))
     for index in range(iterations):
         k_step = jax.random.fold_in(k_noise, index)
