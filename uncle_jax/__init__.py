@@ -76,9 +76,10 @@ MODULES = {
     ),
     **dict.fromkeys(("config", "errors", "files", "presets", "requests", "tasks"), ""),
     **dict.fromkeys(
-        ("adversary", "checks", "hypernet", "inputs", "interning", "layout", "loop"), "core."
+        ("adversary", "checks", "convolution", "hypernet", "inputs", "interning"), "core."
     ),
-    **dict.fromkeys(("losses", "objectives", "resnet", "state", "status", "steps"), "core."),
+    **dict.fromkeys(("layout", "loop", "losses", "objectives", "resnet"), "core."),
+    **dict.fromkeys(("state", "status", "steps"), "core."),
     **dict.fromkeys(("accuracy", "answers", "metrics"), "evaluation."),
     **dict.fromkeys(("protocol", "registry"), "methods."),
 }

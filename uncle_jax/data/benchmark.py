@@ -19,6 +19,7 @@ class Benchmark:
     provenance: Mapping[str, Any] = field(default_factory=dict)  # for config.json
     remarks: tuple[str, ...] = ()  # what a reader of any result must know: stand-ins, subsets
     understood: tuple[str, ...] = ()  # what own data were taken for, in words
+    spare: int = 0  # `load` gives so many more tasks, from n_tasks on, that no run learns
 
     def held_out(self, seed: int) -> "Benchmark":
         """This benchmark for choosing settings: its test split is a tenth of each task's training

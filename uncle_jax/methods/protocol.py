@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from jax import Array
 
 from uncle_jax.core.loop import Inflight, OnStep
+from uncle_jax.core.steps import Network
 from uncle_jax.tasks import Data
 
 Reads = Literal["none", "buffer", "forget", "forget+retain", "latest", "all retained data"]
@@ -79,6 +80,7 @@ class Method(NamedTuple):
     # (unlearnings so far) -> optimiser steps of the next, where they do not depend on data
     iterations: Callable[[int], int] | None = None
     network: Callable[[Any, int], TaskNetwork] | None = None  # (state, task) -> ready to apply
+    generator: Network | None = None  # what makes networks of embeddings, if that is how they come
     # (a whole state, some checkpoint's arrays by path, task) -> every state that the arrays, with
     # the whole state's where they lack some, could answer for the task with; None: those in place
     partial: Callable[[Any, Mapping[str, Any], int], Sequence[Any]] | None = None

@@ -79,6 +79,7 @@ def hypernetwork(
         settings=settings,
         iterations=lambda n: 0,
         network=partial(_task_network, net),
+        generator=net,
         partial=partial_states,
     )
     return Learner(method, net)
