@@ -51,3 +51,35 @@ def write_run(
     done |= {"unlearn_seconds": 2.0, "wall_seconds": 60.0 * len(seeds), **(summary or {})}
     (folder / "summary.json").write_text(json.dumps(done))
     return folder
+
+
+def write_audit(
+    folder: Path,
+    unlearned=(90.0, 20.0),
+    never=((40.0, 30.0), (35.0, 30.0)),
+    relearned=None,
+) -> Path:
+    """audit.json for each seed of a run: task 0 unlearned, 1 retained, 5 and on never learned.
+
+    `unlearned`, `never`: each start's accuracy; `relearned`: of task 0 by state, 1 more a seed.
+    """
+    relearned = relearned or {"run": 60.0, "swapped": 50.0, "never": 55.0}
+
+    def found(attack, role, state, task, place, accuracy):
+        piece = {"attack": attack, "role": role, "state": state, "task": task, "slot": task}
+        return {"piece": piece, "place": place, "accuracy": accuracy, "seconds": 1.0}
+
+    for path in sorted(folder.glob("seed*")):
+        seed = int(path.name[4:])
+        made = [found("embedding search", "unlearned", "run", 0, 0, [*unlearned])]
+        made.append(found("embedding search", "retained", "run", 1, 1, [95.0, 20.0]))
+        made += [
+            found("embedding search", "never", "run", 5 + i, None, [*one])
+            for i, one in enumerate(never)
+        ]
+        for state, value in relearned.items():
+            made.append(found("relearning", "unlearned", state, 0, 0, [[1.0, value + seed, 99.0]]))
+        settings = {"relearning": {"epochs": [0.5, 1.0, 2.0], "repeats": 1}}
+        told = {"complete": True, "settings": settings, "found": made, "run": {"seed": seed}}
+        (path / "audit.json").write_text(json.dumps(told))
+    return folder

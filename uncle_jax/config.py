@@ -264,6 +264,11 @@ def as_dict(config: Any) -> dict[str, Any]:
     return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
+def restored(kind: type[S], told: Mapping[str, Any]) -> S:
+    """Settings of `kind` as JSON has them: it knows no tuples. Raises UncleError."""
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in told.items()})
+
+
 def fingerprint(settings: Mapping[str, Any]) -> str:
     """Twelve hex digits that change when any of `settings` (JSON-ready values) does."""
     text = json.dumps(settings, sort_keys=True, separators=(",", ":"))

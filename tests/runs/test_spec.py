@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from uncle_jax.config import Config
+from uncle_jax.config import Config, as_dict
 from uncle_jax.errors import UncleError
 from uncle_jax.presets import preset
 from uncle_jax.requests import parse, table_4
-from uncle_jax.runs.spec import OWN, RunSpec, own_fields, set_changes, setting
+from uncle_jax.runs.spec import OWN, RunSpec, own_fields, set_changes, setting, spec_of
 
 
 def test_what_is_not_given_is_the_presets():
@@ -92,3 +92,18 @@ def test_a_setting_of_ones_own_method_is_named_by_its_function():
     assert setting(item, ["ssd", "a.py:nearest"], "--set") == ("a.py:nearest", "k", "3")
     with pytest.raises(UncleError, match="of method nearest, not of ssd"):
         setting(item, ["ssd"], "--set")
+
+
+def test_a_run_is_read_back_as_it_was_asked_for():
+    spec = RunSpec("permuted-digits", requests=parse("L0 U0"), seeds=(4,))
+    spec = spec.changed("trunk=8,16", "epochs=2")
+    told = {"dataset": spec.dataset, "method": spec.method, "preset": spec.preset, "seed": 4}
+    told |= {
+        "requests": "L0 U0",
+        "config": as_dict(spec.config),
+        "settings": as_dict(spec.settings),
+    }
+    assert spec_of(told) == spec
+    plain = RunSpec("permuted-digits", "clpu", requests=parse("L0 U0"), seeds=(4,))
+    del told["settings"]
+    assert spec_of({**told, "method": "clpu", "config": as_dict(plain.config)}) == plain

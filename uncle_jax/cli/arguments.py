@@ -166,6 +166,13 @@ def add_data(p: argparse.ArgumentParser) -> None:
         "--preset", help="paper (a GPU; the default where there is one) or laptop"
     )
     completing(name, ["paper", "laptop"])
+    data = add_sources(p)
+    data.add_argument("--classes-per-task", type=int, default=10, help="own data; default 10")
+    data.add_argument("--tasks", type=Path, help='own data: JSON, [["cat", "dog"], ["car", ...]]')
+
+
+def add_sources(p: argparse.ArgumentParser) -> Any:
+    """Where data come from, for a command that knows which; returned to be added to."""
     data = p.add_argument_group("data")
     data.add_argument(
         "--data-dir",
@@ -188,8 +195,7 @@ def add_data(p: argparse.ArgumentParser) -> None:
         metavar="TASK=NAME",
         help="five-tasks: another data set in a task's place, as in svhn=cifar10; results say so",
     )
-    data.add_argument("--classes-per-task", type=int, default=10, help="own data; default 10")
-    data.add_argument("--tasks", type=Path, help='own data: JSON, [["cat", "dog"], ["car", ...]]')
+    return data
 
 
 def add_settings(p: argparse.ArgumentParser) -> None:

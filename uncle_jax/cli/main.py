@@ -18,6 +18,7 @@ COMMANDS = {
     "run": "learn and unlearn a sequence of tasks, and show what came of it",
     "request": "answer one request on a store, in a process of its own",
     "table": "compare finished runs",
+    "audit": "attack what a run unlearned: does it come back?",
     "tune": "choose unlearning settings on validation data",
     "list": "methods, datasets, presets and settings, a line each",
 }

@@ -12,7 +12,7 @@ from pathlib import Path
 from uncle_jax.cli.arguments import Parser, completing, exit_code, parsed
 from uncle_jax.errors import UncleError, allowed
 from uncle_jax.evaluation.metrics import METRICS
-from uncle_jax.report.compare import SHOWN, groups, table_of
+from uncle_jax.report.compare import SHOWN, Table, groups, table_of
 from uncle_jax.report.formats import as_csv, as_latex, as_markdown, as_terminal
 from uncle_jax.report.results import read_run
 
@@ -45,15 +45,24 @@ def main(argv: list[str] | None = None) -> int:
 
 def show(args: argparse.Namespace) -> int:
     """Print the table, or write it."""
-    text = compare(args)
-    if args.output is None:
-        print(text, end="", flush=True)
-        return 0
-    try:
-        args.output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UncleError(f"cannot write {args.output} ({error.strerror})") from None
+    written(compare(args), args.output)
     return 0
+
+
+def written(text: str, output: Path | None) -> None:
+    """Print `text`, or write it to the file `output`. Raises UncleError."""
+    if output is None:
+        print(text, end="", flush=True)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UncleError(f"cannot write {output} ({error.strerror})") from None
+
+
+def as_text(table: Table, form: str) -> str:
+    """`table` in one of `FORMATS`, csv apart."""
+    return {"terminal": as_terminal, "markdown": as_markdown, "latex": as_latex}[form](table)
 
 
 def compare(args: argparse.Namespace) -> str:
@@ -71,5 +80,5 @@ def compare(args: argparse.Namespace) -> str:
     metrics = tuple(METRICS) if args.all else SHOWN
     if args.format == "csv":
         return as_csv(groups(runs), metrics, args.paper)
-    form = {"terminal": as_terminal, "markdown": as_markdown, "latex": as_latex}[args.format]
-    return "\n".join(form(table_of(group, metrics, args.paper)) for group in groups(runs))
+    made = (table_of(group, metrics, args.paper) for group in groups(runs))
+    return "\n".join(as_text(table, args.format) for table in made)

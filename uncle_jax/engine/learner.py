@@ -7,7 +7,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from uncle_jax.config import Config, Hypernetwork, as_dict, completed
+from uncle_jax.config import Config, Hypernetwork, as_dict, completed, restored
 from uncle_jax.core import resnet
 from uncle_jax.core.inputs import input_shape
 from uncle_jax.errors import UncleError, allowed
@@ -56,9 +56,9 @@ def learner(store: Store) -> Method:
     usual = registry.settings_of(name, registry.find(name), {})
     told = modern(store.identity, usual)
     try:
-        config = Config(**_tuples(told["config"]))
-        settings = None if usual is None else type(usual)(**_tuples(told["settings"]))
-    except (TypeError, UncleError) as error:
+        config = restored(Config, told["config"])
+        settings = None if usual is None else restored(type(usual), told["settings"])
+    except UncleError as error:
         raise UncleError(
             f"{store.folder} has settings this version does not know ({error})"
         ) from None
@@ -84,8 +84,3 @@ def modern(theirs: Mapping[str, Any], usual: Any) -> dict[str, Any]:
     if usual is not None:
         settings = completed(settings, type(usual))
     return {**theirs, "config": config, "settings": settings}
-
-
-def _tuples(told: Any) -> dict[str, Any]:
-    """Settings as their dataclass has them: JSON knows no tuples."""
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in told.items()}

@@ -7,15 +7,23 @@ Importing this module imports no jax; making a RunSpec imports its method, which
 
 import dataclasses
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from uncle_jax.config import Config, Hypernetwork, Uncle, as_dict, fingerprint, replace
+from uncle_jax.config import (
+    Config,
+    Hypernetwork,
+    Uncle,
+    as_dict,
+    fingerprint,
+    replace,
+    restored,
+)
 from uncle_jax.errors import UncleError, allowed
 from uncle_jax.methods import registry
 from uncle_jax.presets import Preset, preset, presets
-from uncle_jax.requests import TABLE_4, Request, table_4
+from uncle_jax.requests import TABLE_4, Request, parse, table_4
 
 if TYPE_CHECKING:
     from uncle_jax.data.load import Choice
@@ -102,6 +110,23 @@ class RunSpec:
         if len(told) > 3:
             told = [f"changed-{fingerprint(changes)[:6]}"]
         return "-".join([*place, registry.short(self.method), *told])
+
+
+def spec_of(told: Mapping[str, Any]) -> RunSpec:
+    """The run that a config.json tells of. Raises UncleError for settings of another version."""
+    method = told["method"]
+    usual = registry.settings_of(method, registry.find(method), {})
+    config = restored(Config, told["config"])
+    settings = None if usual is None else restored(type(usual), told.get("settings") or {})
+    return RunSpec(
+        told["dataset"],
+        method,
+        told.get("preset") or FROM_PRESET,
+        config,
+        settings,
+        parse(told["requests"]),
+        (told["seed"],),
+    )
 
 
 def check_seed(seed: int, option: str) -> None:

@@ -35,10 +35,10 @@ from uncle_jax.tasks import Data
 
 @dataclass(frozen=True)
 class EmbeddingSearch(Settings):
-    """How the search is made; chosen for power on permuted digits, seed 0 (docs/audit.md)."""
+    """How the search is made; rate and steps by power on retained tasks (docs/audit.md)."""
 
     starts: Count = 16
-    steps: Count = 300
+    steps: Count = 150
     batch: Count = 32
     lr: Positive = 0.1  # Adam's at first, falling to 0 by a cosine
     start: Literal["fresh", "own"] = "fresh"  # N(0, I), or the task's own embedding plus `radius`

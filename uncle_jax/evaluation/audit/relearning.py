@@ -26,7 +26,7 @@ class Relearning(Settings):
     """When the accuracy is measured, and how often all of it is done."""
 
     epochs: Annotated[tuple[float, ...], Bound(above=0)] = (0.5, 1.0, 2.0)
-    repeats: Count = 2  # draws of the new embedding and of the order of images
+    repeats: Count = 1  # draws of the new embedding and of the order of images
 
 
 def one_epoch(config: Config) -> Config:

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 from jax import Array
 
 from uncle_jax.core.status import UNLEARNED
@@ -23,5 +24,7 @@ def withheld(state: Any, task: int, key: Array) -> Any:
 
     A retained task that is withheld is what an attack shows its power on. A state of any method.
     """
-    status = state.status.at[task].set(UNLEARNED)
-    return dataclasses.replace(state, status=status, key=key)
+    changes = {"status": jnp.asarray(state.status).at[task].set(UNLEARNED)}
+    if hasattr(state, "key"):  # a state of one's own method may draw nothing
+        changes["key"] = key
+    return dataclasses.replace(state, **changes)

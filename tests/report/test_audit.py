@@ -1,0 +1,70 @@
+"""Audits as tables: what counts as found, and against what."""
+
+import json
+
+import pytest
+from reporting import write_audit, write_run
+
+from uncle_jax.report import audit as report
+from uncle_jax.report.formats import as_terminal
+from uncle_jax.report.results import read_run
+
+
+def rows(tmp_path, **more):
+    folder = write_audit(write_run(tmp_path / "a", seeds=(0, 1)), **more)
+    return report.audited(read_run(folder)[0])
+
+
+def test_runs_without_an_audit_are_no_rows(tmp_path):
+    folder = write_run(tmp_path / "a")
+    assert report.audited(read_run(folder)[0]) == []
+
+
+def test_found_is_what_is_above_every_start_on_never_learned_tasks(tmp_path):
+    (one,) = rows(tmp_path, unlearned=[90, 41, 30], never=([40, 20, 10], [35, 42, 10]))
+    assert report.level(one, 0) == 42
+    told = report.searched(one, "unlearned")
+    assert (told.cases, told.back, told.best, told.most) == (2, 2, 90, 90)
+    assert told.share == pytest.approx(1 / 3)
+    # a never-learned task is held against the others: 42 is above 40, and no start of the first is
+    told = report.searched(one, "never")
+    assert (told.cases, told.back) == (4, 2)
+    assert told.share == pytest.approx(1 / 6)
+
+
+def test_without_a_reference_nothing_counts_as_found(tmp_path):
+    (one,) = rows(tmp_path, unlearned=[90, 41, 30], never=())
+    told = report.searched(one, "unlearned")
+    assert (told.cases, told.back, told.share, told.best) == (2, 0, None, 90)
+    text = as_terminal(report.search_table([one]))
+    assert "unlearned, learned first" in text
+    assert "never learned (reference)" not in text
+
+
+def test_the_head_start_is_paired_by_task_and_seed(tmp_path):
+    (one,) = rows(tmp_path, relearned={"run": 60.0, "swapped": 50.0, "never": 55.0})
+    assert report.relearned(one, "unlearned") == {(0, 0): 60, (1, 0): 61}  # + 1 a seed
+    assert report.advantage(one, "swapped", lambda place: place == 0) == ("+10.0 ± 0.0", 2)
+    assert report.advantage(one, "never", lambda place: place == 0) == ("+5.0 ± 0.0", 2)
+    assert report.advantage(one, "swapped", lambda place: place != 0) == ("-", 0)
+    lines = as_terminal(report.relearning_table([one])).splitlines()
+    (line,) = (line for line in lines if "learned first" in line)
+    assert "60.5 ± 0.7" in line
+    assert line.count("+10.0") == line.count("+5.0") == 1
+
+
+def test_tables_are_of_the_attacks_that_were_made(tmp_path):
+    (one,) = rows(tmp_path)
+    assert [table.title for table in report.tables([one])] == ["embedding search", "relearning"]
+    for audit in one.audits.values():
+        audit["found"][:] = [f for f in audit["found"] if f["piece"]["attack"] == "relearning"]
+    assert [table.title for table in report.tables([one])] == ["relearning"]
+    assert json.dumps(one.audits[0])
+
+
+@pytest.mark.parametrize(
+    ("values", "signed", "told"),
+    [([], False, "-"), ([3.0], True, "+3.0"), ([1.0, 3.0], False, "2.0 ± 1.4")],
+)
+def test_a_spread_needs_two(values, signed, told):
+    assert report.spread(values, signed) == told

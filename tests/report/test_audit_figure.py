@@ -1,0 +1,32 @@
+"""The picture of audits: a point for each task and seed."""
+
+import pytest
+from matplotlib.figure import Figure
+from reporting import write_audit, write_run
+
+from uncle_jax.report.audit import audited
+from uncle_jax.report.audit_figure import plot_audits
+from uncle_jax.report.results import read_run
+
+
+@pytest.mark.parametrize("never", [([40, 20], [35, 42]), ()])
+def test_every_task_and_seed_is_a_point(tmp_path, monkeypatch, never):
+    figures = []
+    save = Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda self, *a, **k: (figures.append(self), save(self, *a, **k))
+    )
+    folder = write_audit(write_run(tmp_path / "a", seeds=(0, 1)), unlearned=[90, 20], never=never)
+    rows = audited(read_run(folder)[0])
+    plot_audits(tmp_path / "audit.png", rows)
+    assert (tmp_path / "audit.png").stat().st_size > 1000
+    search, relearning = figures[0].axes
+    points = [[float(y) for y in line.get_ydata()] for line in search.lines[:4]]
+    assert points == [[90, 90], [], [95, 95], [max(n) for _ in (0, 1) for n in never]]
+    assert len(search.lines) == 4 + 2 * bool(never)  # the level of each seed
+    (first, later, diagonal) = relearning.lines
+    assert list(map(float, first.get_xdata())) == [50, 51]
+    assert list(map(float, first.get_ydata())) == [60, 61]
+    assert not len(later.get_xdata())
+    assert "+10.0" in first.get_label()
+    assert list(diagonal.get_xdata()) == list(diagonal.get_ydata())

@@ -1,0 +1,181 @@
+"""Attack what a finished run unlearned: does it come back?
+
+uncle audit runs/permuted-digits-seq1-uncle            two attacks, minutes; a table
+uncle audit runs/* --figure audit.png                  several runs beside each other
+uncle audit runs/A --starts 32 --attacks embedding-search
+
+Each finding is kept in RUN/seed<k>/audit.json as it is made: the same command again goes on, and
+shows the table once all is there.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from uncle_jax.cli.arguments import (
+    Parser,
+    add_sources,
+    completing,
+    data_choice,
+    exit_code,
+    parsed,
+)
+from uncle_jax.cli.table import FORMATS, as_text, written
+from uncle_jax.errors import UncleError, allowed
+from uncle_jax.report import audit as report
+from uncle_jax.report.results import SeedRun, read_run
+from uncle_jax.runs.progress import Download
+
+if TYPE_CHECKING:  # it imports JAX, which `--help` need not wait for
+    from uncle_jax.runs.audit import AuditSettings
+
+ATTACKS = {"embedding-search": "embedding search", "relearning": "relearning"}
+
+
+def parser() -> Parser:
+    """The options of `uncle audit`."""
+    p = Parser(prog="uncle audit", description=__doc__)
+    p.add_argument(
+        "workdirs", type=Path, nargs="+", metavar="RUN", help="uncle run's --workdir, finished"
+    )
+    p.add_argument("--seeds", type=int, nargs="+", help="of these seeds alone; default: all")
+    attacks = p.add_argument(
+        "--attacks", nargs="+", default=[*ATTACKS], metavar="ATTACK", help=", ".join(ATTACKS)
+    )
+    completing(attacks, ATTACKS)
+    p.add_argument("--starts", type=int, default=16, help="of an embedding search; default 16")
+    p.add_argument("--steps", type=int, default=150, help="of an embedding search; default 150")
+    p.add_argument(
+        "--references", type=int, default=2, help="never-learned tasks to attack; default 2"
+    )
+    p.add_argument("--power", type=int, default=3, help="retained tasks to attack; default 3")
+    p.add_argument("--show", action="store_true", help="compute nothing, show what there is")
+    form = p.add_argument("--format", default="terminal", help=", ".join(FORMATS[:3]))
+    completing(form, FORMATS[:3])
+    p.add_argument("--output", type=Path, metavar="FILE", help="write there, not to the terminal")
+    p.add_argument("--figure", type=Path, metavar="FILE.png", help="a point for each task and seed")
+    data = add_sources(p)
+    data.add_argument("--classes-per-task", type=int, default=10, help="as the run had it")
+    data.add_argument("--tasks", type=Path, help="as the run had it")
+    return p
+
+
+def main(argv: list[str] | None = None) -> int:
+    """`uncle audit`: the exit code."""
+    args = parsed(parser(), argv)
+    return exit_code(lambda: audit(args), "the same command goes on from here", argv is None)
+
+
+def audit(args: argparse.Namespace) -> int:
+    """Attack what is not attacked yet, then show what was found."""
+    if args.format not in FORMATS[:3]:
+        raise allowed("--format", args.format, FORMATS[:3])
+    for name in args.attacks:
+        if name not in ATTACKS:
+            raise allowed("--attacks", name, ATTACKS)
+    for option, folder in (("--output", args.output), ("--figure", args.figure)):
+        if folder is not None and not folder.parent.is_dir():
+            raise UncleError(f"there is no folder {folder.parent} for {option}")
+    runs = chosen_runs(args)
+    if not args.show:
+        attack(args, runs)
+    rows = report.audited(runs)
+    if not rows:
+        raise UncleError(
+            "none of these runs has an audit.json yet; leave --show out to attack them"
+        )
+    text = "\n".join(as_text(table, args.format) for table in report.tables(rows))
+    written(text, args.output)
+    if args.figure is not None:
+        from uncle_jax.report.audit_figure import plot_audits
+
+        plot_audits(args.figure, rows)
+    return 0
+
+
+def chosen_runs(args: argparse.Namespace) -> list[SeedRun]:
+    """The finished seeds that are asked for. Raises UncleError if there is none."""
+    runs: list[SeedRun] = []
+    for folder in args.workdirs:
+        finished, skipped = read_run(folder)
+        runs += [run for run in finished if args.seeds is None or run.seed in args.seeds]
+        for line in skipped:
+            print(f"skipped: {line}", file=sys.stderr)
+    if not runs:
+        raise UncleError("no run is finished yet" if args.seeds is None else "no such seed")
+    return runs
+
+
+def attack(args: argparse.Namespace, runs: list[SeedRun]) -> None:
+    """Complete the audits of `runs`, and tell of each finding."""
+    settings = settings_of(args)
+    bar = Download()
+    data = data_choice(args, bar)
+
+    from uncle_jax.runs import audit as audits
+
+    with bar:
+        for run in runs:
+            with Screen(run) as screen:
+                watch = audits.Watch(
+                    screen.on_piece, screen.on_step, screen.on_found, screen.on_state
+                )
+                audits.audit(run, settings, data, watch)
+
+
+def settings_of(args: argparse.Namespace) -> "AuditSettings":
+    """What the arguments ask for. Raises UncleError."""
+    from uncle_jax.evaluation.audit.embedding_search import EmbeddingSearch
+    from uncle_jax.runs.audit import AuditSettings
+
+    attacks: Any = tuple(told for name, told in ATTACKS.items() if name in args.attacks)
+    search = EmbeddingSearch(starts=args.starts, steps=args.steps)
+    return AuditSettings(
+        search=search, references=args.references, power=args.power, attacks=attacks
+    )
+
+
+class Screen:
+    """What a person sees of an audit: a line for each finding, a bar for the one under way."""
+
+    def __init__(self, run: SeedRun) -> None:
+        from tqdm import tqdm
+
+        self.run, self.place = run, ""
+        form = "{desc} {bar:24} {n_fmt}/{total_fmt}"
+        self.bar = tqdm(bar_format=form, leave=False, disable=None, total=1)
+
+    def __enter__(self) -> "Screen":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+    def on_piece(self, piece: Any, number: int, of: int) -> None:
+        if number == 1:
+            print(f"{self.run.folder}: {of} attacks", file=sys.stderr, flush=True)
+        self.place = f"[{number}/{of}] {piece}"
+        self.bar.set_description_str(self.place)
+
+    def on_state(self, name: str, request: Any) -> None:
+        told = f"the {name} reference is made" if request is None else f"{name}: {request} answered"
+        self.bar.clear()
+        print(f"  {told}", file=sys.stderr, flush=True)
+
+    def on_step(self, step: int, steps: int, loss: Any) -> None:
+        del loss
+        if not self.bar.disable:
+            self.bar.total, self.bar.n = steps, step
+            self.bar.update(0)
+
+    def on_found(self, found: Any) -> None:
+        values = found["accuracy"]
+        if found["piece"]["attack"] == "relearning":
+            told = ", ".join(
+                f"{sum(column) / len(values):.1f}" for column in zip(*values, strict=True)
+            )
+        else:
+            told = " ".join(f"{value:.0f}" for value in sorted(values, reverse=True))
+        self.bar.clear()
+        print(f"{self.place}: {told} ({found['seconds']:.0f} s)", file=sys.stderr, flush=True)

@@ -1,0 +1,201 @@
+"""audit.json of finished audits as one table: what comes back, beside what never was there.
+
+No jax, and nothing is written. Over the seeds of a work directory; a task and a seed are one case.
+"""
+
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from uncle_jax.report.compare import Row, Table, groups
+from uncle_jax.report.results import SeedRun, read_json
+
+Found = Mapping[str, Any]  # one of audit.json's `found`
+
+
+class Audited(NamedTuple):
+    """The audited seeds of a work directory's row."""
+
+    row: Row
+    audits: Mapping[int, Mapping[str, Any]]  # by seed: audit.json
+
+    def found(self, attack: str, role: str, state: str = "run") -> list[tuple[int, Found]]:
+        """(seed, finding) of an attack on tasks of a role in a state."""
+        return [
+            (seed, found)
+            for seed, audit in sorted(self.audits.items())
+            for found in audit["found"]
+            if (found["piece"]["attack"], found["piece"]["role"]) == (attack, role)
+            and found["piece"]["state"] == state
+        ]
+
+
+def audited(runs: Iterable[SeedRun]) -> list[Audited]:
+    """The rows of finished runs, of one group or more, that have audits. Raises UncleError."""
+    result = []
+    for group in groups(runs):
+        for row in group.rows:
+            told = {run.seed: read_json(run.folder / "audit.json") for run in row.runs}
+            there = {seed: audit for seed, audit in told.items() if audit is not None}
+            if there:
+                result.append(Audited(row, there))
+    return result
+
+
+def never_found(one: Audited) -> list[tuple[int, Found]]:
+    """The embedding searches of never-learned tasks, in the run's state or the reference's."""
+    return [
+        *one.found("embedding search", "never"),
+        *one.found("embedding search", "never", "never"),
+    ]
+
+
+def level(one: Audited, seed: int, without: int | None = None) -> float | None:
+    """The best that a start reaches on any never-learned task of a seed, but for task `without`."""
+    best = [
+        max(found["accuracy"])
+        for s, found in never_found(one)
+        if s == seed and found["piece"]["task"] != without
+    ]
+    return max(best, default=None)
+
+
+class Search(NamedTuple):
+    """Embedding searches of one kind of task, over tasks and seeds."""
+
+    cases: int
+    back: int  # of them: those that any start brings above the reference's level
+    share: float | None  # of starts above that level
+    best: float  # the mean over cases of the best start, per cent
+    most: float  # the best start of all
+
+
+def searched(one: Audited, role: str, wanted: Callable[[Found], bool] | None = None) -> Search:
+    """What the searches of tasks of `role` came to; a never-learned one's level is the others'."""
+    given = never_found(one) if role == "never" else one.found("embedding search", role)
+    cases = [(seed, found) for seed, found in given if wanted is None or wanted(found)]
+    above, starts, back = 0, 0, 0
+    for seed, found in cases:
+        limit = level(one, seed, found["piece"]["task"] if role == "never" else None)
+        if limit is not None:
+            count = sum(value > limit for value in found["accuracy"])
+            above, starts, back = above + count, starts + len(found["accuracy"]), back + (count > 0)
+    best = [max(found["accuracy"]) for _, found in cases]
+    share = above / starts if starts else None
+    return Search(len(cases), back, share, statistics.fmean(best), max(best))
+
+
+def relearned(
+    one: Audited, role: str, state: str = "run", epochs: float = 1.0
+) -> dict[tuple[int, int], float]:
+    """{(seed, task): accuracy after so many epochs of relearning}, the mean over repeats."""
+    result = {}
+    for seed, found in one.found("relearning", role, state):
+        at = one.audits[seed]["settings"]["relearning"]["epochs"].index(epochs)
+        values = [repeat[at] for repeat in found["accuracy"]]
+        result[seed, found["piece"]["task"]] = statistics.fmean(values)
+    return result
+
+
+def advantage(one: Audited, state: str, places: Callable[[int], bool]) -> tuple[str, int]:
+    """(mean ± std over seeds of the head start against a reference's `state`, cases).
+
+    Points after one epoch, of unlearned tasks whose place in the order of learning is wanted.
+    """
+    place = {
+        (seed, found["piece"]["task"]): found["place"]
+        for seed, found in one.found("relearning", "unlearned")
+    }
+    here, there = relearned(one, "unlearned"), relearned(one, "unlearned", state)
+    seeds: dict[int, list[float]] = {}
+    for case in here.keys() & there.keys():
+        if places(place[case]):
+            seeds.setdefault(case[0], []).append(here[case] - there[case])
+    means = [statistics.fmean(values) for _, values in sorted(seeds.items())]
+    return spread(means, signed=True), sum(map(len, seeds.values()))
+
+
+def spread(values: Sequence[float], signed: bool = False) -> str:
+    """Mean ± sample standard deviation of values, one a seed; - for none."""
+    if not values:
+        return "-"
+    mean = f"{statistics.fmean(values):{'+' if signed else ''}.1f}"
+    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.1f}"
+
+
+def per_seed(values: Mapping[tuple[int, int], float]) -> list[float]:
+    """The mean over the tasks of each seed."""
+    seeds: dict[int, list[float]] = {}
+    for (seed, _), value in values.items():
+        seeds.setdefault(seed, []).append(value)
+    return [statistics.fmean(of) for _, of in sorted(seeds.items())]
+
+
+ROLES = (
+    ("unlearned, learned first", "unlearned", lambda found: found["place"] == 0),
+    ("unlearned, learned later", "unlearned", lambda found: found["place"] != 0),
+    ("retained, withheld (power)", "retained", None),
+    ("never learned (reference)", "never", None),
+)
+
+
+def search_table(rows: Sequence[Audited]) -> Table:
+    """Embedding search: how many tasks come back, and how far."""
+    head = ["method", "tasks", "found", "starts above", "best, mean", "best of all"]
+    body = []
+    for one in rows:
+        for name, role, wanted in ROLES:
+            given = never_found(one) if role == "never" else one.found("embedding search", role)
+            if not any(wanted is None or wanted(found) for _, found in given):
+                continue
+            told = searched(one, role, wanted)
+            share = "-" if told.share is None else f"{100 * told.share:.0f} %"
+            found = "-" if told.share is None else f"{told.back} of {told.cases}"
+            body.append([one.row.label, name, found, share, f"{told.best:.1f}", f"{told.most:.1f}"])
+    notes = [
+        "test accuracy (%) of the best start; found: any start above the best of all starts on "
+        "never-learned tasks of the same seed (of a never-learned task: on the others)",
+    ]
+    return Table("embedding search", head, body, set(), notes)
+
+
+def relearning_table(rows: Sequence[Audited]) -> Table:
+    """Relearning: accuracy after an epoch, and the head start against the references."""
+    head = ["method", "tasks", "after 1 epoch", "swapped", "never", "minus swapped", "minus never"]
+    body = []
+    for one in rows:
+        for name, places in (
+            ("unlearned, learned first", lambda place: place == 0),
+            ("unlearned, learned later", lambda place: place != 0),
+        ):
+            where = {
+                (seed, found["piece"]["task"])
+                for seed, found in one.found("relearning", "unlearned")
+                if places(found["place"])
+            }
+            if not where:
+                continue
+            cells = []
+            for state in ("run", "swapped", "never"):
+                known = relearned(one, "unlearned", state)
+                cells.append(spread(per_seed({c: v for c, v in known.items() if c in where})))
+            cells += [advantage(one, state, places)[0] for state in ("swapped", "never")]
+            body.append([one.row.label, name, *cells])
+        for name, role in (
+            ("retained, withheld (power)", "retained"),
+            ("never learned: a new task", "never"),
+        ):
+            if known := relearned(one, role):
+                cells = [spread(per_seed(known)), *["-"] * 4]
+                body.append([one.row.label, name, *cells])
+    notes = [
+        "test accuracy (%) after one epoch of learning the task (again), mean over tasks, ± over "
+        "seeds; swapped: the same requests had another task in its place; never: none",
+    ]
+    return Table("relearning", head, body, set(), notes)
+
+
+def tables(rows: Sequence[Audited]) -> list[Table]:
+    """One table of each attack that was made."""
+    made = [search_table(rows), relearning_table(rows)]
+    return [table for table in made if table.body]

@@ -1,0 +1,92 @@
+"""A picture of audits: one point a task and seed."""
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from uncle_jax.report.audit import Audited, level, never_found, relearned
+
+COLOURS = {"first": "#d55e00", "later": "#0072b2", "retained": "#009e73", "never": "#777777"}
+MARKERS = {"first": "o", "later": "s", "retained": "^", "never": "x"}
+NAMES = {
+    "first": "unlearned,\nlearned first",
+    "later": "unlearned,\nlearned later",
+    "retained": "retained,\nwithheld",
+    "never": "never\nlearned",
+}
+
+
+def plot_audits(path: Path, rows: Sequence[Audited]) -> None:
+    """A column for each row; above embedding search, below relearning.
+
+    Above: the best start of each task and seed, the lines the best on any never-learned task of
+    each seed. Below: an epoch of relearning against the control of the same task and seed; what
+    lies above the diagonal has a head start.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    width = max(5.2, 3.4 * len(rows))
+    figure = Figure(figsize=(width, 6.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2, len(rows), squeeze=False, sharey="row")
+    for (above, below), one in zip(axes.T, rows, strict=True):
+        above.set_title(one.row.label, fontsize=9)
+        _searches(above, one)
+        _relearnings(below, one)
+    axes[0, 0].set_ylabel("embedding search:\nbest start (%)")
+    axes[1, 0].set_ylabel("relearned for one epoch (%)")
+    figure.savefig(path, dpi=130)
+
+
+def _searches(axes: Any, one: Audited) -> None:
+    places: dict[str, list[float]] = {kind: [] for kind in NAMES}
+    for role in ("unlearned", "retained"):
+        for _, found in one.found("embedding search", role):
+            kind = role if role == "retained" else "later" if found["place"] else "first"
+            places[kind].append(max(found["accuracy"]))
+    places["never"] = [max(found["accuracy"]) for _, found in never_found(one)]
+    for x, (kind, values) in enumerate(places.items()):
+        spread = np.linspace(-0.25, 0.25, len(values)) if len(values) > 1 else [0.0] * len(values)
+        marker = MARKERS[kind]
+        axes.plot([x + dx for dx in spread], values, marker, color=COLOURS[kind], ms=5, ls="")
+    for seed in one.audits:
+        limit = level(one, seed)
+        if limit is not None:
+            axes.axhline(limit, color=COLOURS["never"], lw=0.7, ls=":")
+    axes.set_xticks(range(len(NAMES)), NAMES.values(), fontsize=7)
+    axes.set_xlim(-0.5, len(NAMES) - 0.5)
+    axes.set_ylim(0, 102)
+
+
+def _relearnings(axes: Any, one: Audited) -> None:
+    here = relearned(one, "unlearned")
+    state = "swapped" if one.found("relearning", "unlearned", "swapped") else "never"
+    there = relearned(one, "unlearned", state)
+    place = {
+        (seed, found["piece"]["task"]): found["place"]
+        for seed, found in one.found("relearning", "unlearned")
+    }
+    for kind in ("first", "later"):
+        cases = [c for c in here if c in there and (place[c] == 0) == (kind == "first")]
+        gain = statistics.fmean(here[c] - there[c] for c in cases) if cases else 0.0
+        axes.plot(
+            [there[c] for c in cases],
+            [here[c] for c in cases],
+            MARKERS[kind],
+            color=COLOURS[kind],
+            ms=5,
+            ls="",
+            label=f"learned {kind} ({gain:+.1f})",
+        )
+    ends = [0, 100]
+    axes.plot(ends, ends, color="black", lw=0.7, ls=":")
+    values = [*here.values(), *there.values()] or ends
+    low, high = min(values) - 3, max(values) + 3
+    axes.set_xlim(low, high)
+    axes.set_ylim(low, high)
+    axes.set_xlabel(f"control, {state} (%)", fontsize=8)
+    axes.legend(fontsize=7, loc="lower right")
