@@ -48,6 +48,8 @@ def test_what_is_there_is_shown_and_drawn(tmp_path, capsys):
     assert "### embedding search" in out
     assert "### relearning" in out
     assert picture.stat().st_size > 1000
+    assert audit.main([*words[1:-1], str(tmp_path / "audit.xyz")]) == 2
+    assert "audit.xyz" in capsys.readouterr().err
     written = tmp_path / "audit.md"
     assert audit.main([*words[1:], "--output", str(written)]) == 0
     assert written.read_text() == out

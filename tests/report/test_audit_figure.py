@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from reporting import write_audit, write_run
 
 from uncle_jax.report.audit import audited
-from uncle_jax.report.audit_figure import plot_audits
+from uncle_jax.report.audit_figure import plot_audits, plot_tradeoff
 from uncle_jax.report.results import read_run
 
 
@@ -30,3 +30,21 @@ def test_every_task_and_seed_is_a_point(tmp_path, monkeypatch, never):
     assert not len(later.get_xdata())
     assert "+10.0" in first.get_label()
     assert list(diagonal.get_xdata()) == list(diagonal.get_ydata())
+
+
+def test_a_row_is_a_point_of_the_tradeoff(tmp_path, monkeypatch):
+    figures = []
+    save = Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda self, *a, **k: (figures.append(self), save(self, *a, **k))
+    )
+    runs = []
+    for name, unlearned in (("a", [90, 80]), ("b", [90, 20])):
+        told = {"changes": {"gamma": 1.0 if name == "a" else 2.0}}
+        folder = write_run(tmp_path / name, seeds=(0, 1), ra=70.0, told=told)
+        runs += read_run(write_audit(folder, unlearned=unlearned))[0]
+    plot_tradeoff(tmp_path / "tradeoff.png", audited(runs))
+    left, right = figures[0].axes
+    at = [tuple(float(v[0]) for v in line.get_data()) for line in left.lines]
+    assert sorted(at) == [(70.5, 50.0), (70.5, 100.0)]
+    assert not right.lines  # nobody relearned a new task

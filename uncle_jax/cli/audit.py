@@ -55,6 +55,9 @@ def parser() -> Parser:
     completing(form, FORMATS[:3])
     p.add_argument("--output", type=Path, metavar="FILE", help="write there, not to the terminal")
     p.add_argument("--figure", type=Path, metavar="FILE.png", help="a point for each task and seed")
+    p.add_argument(
+        "--tradeoff", type=Path, metavar="FILE.png", help="attack against RA, a point a run"
+    )
     data = add_sources(p)
     data.add_argument("--classes-per-task", type=int, default=10, help="as the run had it")
     data.add_argument("--tasks", type=Path, help="as the run had it")
@@ -74,9 +77,10 @@ def audit(args: argparse.Namespace) -> int:
     for name in args.attacks:
         if name not in ATTACKS:
             raise allowed("--attacks", name, ATTACKS)
-    for option, folder in (("--output", args.output), ("--figure", args.figure)):
-        if folder is not None and not folder.parent.is_dir():
-            raise UncleError(f"there is no folder {folder.parent} for {option}")
+    for option in ("output", "figure", "tradeoff"):
+        file = getattr(args, option)
+        if file is not None and not file.parent.is_dir():
+            raise UncleError(f"there is no folder {file.parent} for --{option}")
     runs = chosen_runs(args)
     if not args.show:
         attack(args, runs)
@@ -87,11 +91,21 @@ def audit(args: argparse.Namespace) -> int:
         )
     text = "\n".join(as_text(table, args.format) for table in report.tables(rows))
     written(text, args.output)
-    if args.figure is not None:
-        from uncle_jax.report.audit_figure import plot_audits
-
-        plot_audits(args.figure, rows)
+    draw(args, rows)
     return 0
+
+
+def draw(args: argparse.Namespace, rows: list[report.Audited]) -> None:
+    """The pictures that are asked for. Raises UncleError where one cannot be written."""
+    from uncle_jax.report.audit_figure import plot_audits, plot_tradeoff
+
+    for path, plot in ((args.figure, plot_audits), (args.tradeoff, plot_tradeoff)):
+        if path is None:
+            continue
+        try:
+            plot(path, rows)
+        except (OSError, ValueError) as error:  # of a name that says no format, ValueError
+            raise UncleError(f"cannot write {path} ({error})") from None
 
 
 def chosen_runs(args: argparse.Namespace) -> list[SeedRun]:

@@ -1,4 +1,4 @@
-"""A picture of audits: one point a task and seed."""
+"""Pictures of audits: a point for each task and seed, and what a remedy costs."""
 
 import statistics
 from collections.abc import Sequence
@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from uncle_jax.report.audit import Audited, level, never_found, relearned
+from uncle_jax.report.audit import (
+    Audited,
+    level,
+    never_found,
+    per_seed,
+    relearned,
+    searched,
+)
 
 COLOURS = {"first": "#d55e00", "later": "#0072b2", "retained": "#009e73", "never": "#777777"}
 MARKERS = {"first": "o", "later": "s", "retained": "^", "never": "x"}
@@ -90,3 +97,31 @@ def _relearnings(axes: Any, one: Audited) -> None:
     axes.set_ylim(low, high)
     axes.set_xlabel(f"control, {state} (%)", fontsize=8)
     axes.legend(fontsize=7, loc="lower right")
+
+
+def plot_tradeoff(path: Path, rows: Sequence[Audited]) -> None:
+    """How often a start brings an unlearned task back, against what that costs; a point a row.
+
+    Left against RA, right against a new task's accuracy after its first epoch; means over seeds.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.6, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2, sharey=True)
+    for number, one in enumerate(rows, start=1):
+        share = searched(one, "unlearned").share
+        new = per_seed(relearned(one, "never"))
+        retained = [run.metrics["RA"] for run in one.row.runs if run.seed in one.audits]
+        for axes, values in ((left, retained), (right, new)):
+            if share is not None and values:
+                at = (statistics.fmean(values), 100 * share)
+                axes.plot(*at, "o", color=COLOURS["later"], ms=5)
+                axes.annotate(str(number), at, (4, 4), textcoords="offset points", fontsize=8)
+    names = [f"{number} {one.row.label}" for number, one in enumerate(rows, start=1)]
+    figure.supxlabel("\n".join(names), fontsize=6.5, ha="left", x=0.02)
+    left.set_ylabel("starts that bring it back (%)")
+    left.set_xlabel("RA (%)")
+    right.set_xlabel("a new task after one epoch (%)")
+    figure.savefig(path, dpi=130)
