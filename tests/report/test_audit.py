@@ -55,11 +55,22 @@ def test_the_head_start_is_paired_by_task_and_seed(tmp_path):
 
 def test_tables_are_of_the_attacks_that_were_made(tmp_path):
     (one,) = rows(tmp_path)
-    assert [table.title for table in report.tables([one])] == ["embedding search", "relearning"]
+    titles = [table.title for table in report.tables([one])]
+    assert titles == ["embedding search", "relearning", "what it costs"]
     for audit in one.audits.values():
         audit["found"][:] = [f for f in audit["found"] if f["piece"]["attack"] == "relearning"]
-    assert [table.title for table in report.tables([one])] == ["relearning"]
+    titles = [table.title for table in report.tables([one])]
+    assert titles == ["relearning", "what it costs"]
     assert json.dumps(one.audits[0])
+
+
+def test_the_price_is_of_the_audited_seeds(tmp_path):
+    folder = write_audit(write_run(tmp_path / "a", seeds=(0, 1), ra=80, spill=-2.0))
+    (folder / "seed1" / "audit.json").unlink()
+    (one,) = report.audited(read_run(folder)[0])
+    assert report.worst_loss(one.row.runs[0]) == 2  # task 1, when 0 is unlearned
+    (line,) = report.price_table([one]).body
+    assert line[1:] == ["0", "80.00", "10.00", "2.00", "0.00", "2.00", "-", "2.0"]
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,12 @@ No jax, and nothing is written. Over the seeds of a work directory; a task and a
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from uncle_jax.report.compare import Row, Table, groups
 from uncle_jax.report.results import SeedRun, read_json
+from uncle_jax.requests import parse, retained
 
 Found = Mapping[str, Any]  # one of audit.json's `found`
 
@@ -115,12 +117,12 @@ def advantage(one: Audited, state: str, places: Callable[[int], bool]) -> tuple[
     return spread(means, signed=True), sum(map(len, seeds.values()))
 
 
-def spread(values: Sequence[float], signed: bool = False) -> str:
+def spread(values: Sequence[float], signed: bool = False, digits: int = 1) -> str:
     """Mean ± sample standard deviation of values, one a seed; - for none."""
     if not values:
         return "-"
-    mean = f"{statistics.fmean(values):{'+' if signed else ''}.1f}"
-    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.1f}"
+    mean = f"{statistics.fmean(values):{'+' if signed else ''}.{digits}f}"
+    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
 
 
 def per_seed(values: Mapping[tuple[int, int], float]) -> list[float]:
@@ -195,7 +197,42 @@ def relearning_table(rows: Sequence[Audited]) -> Table:
     return Table("relearning", head, body, set(), notes)
 
 
+def worst_loss(run: SeedRun) -> float | None:
+    """What the retained task that lost most lost since it was learned, in points; None: no task."""
+    requests = parse(run.told["requests"])
+    last = {task: index for index, (op, task) in enumerate(requests) if op == "L"}
+    losses = [run.accuracy[last[t]][t] - run.accuracy[-1][t] for t in retained(requests)]
+    return max(losses, default=None)
+
+
+def price_table(rows: Sequence[Audited]) -> Table:
+    """What the runs are worth otherwise, so that a remedy is read beside its price."""
+    metrics = ("RA", "FA", "spill", "relapse")
+    head = ["method", "seeds", *metrics, "worst loss", "new task", "s/unlearning"]
+    body = []
+    for one in rows:
+        runs = [run for run in one.row.runs if run.seed in one.audits]
+        cells = [spread([run.metrics[name] for run in runs], digits=2) for name in metrics]
+        lost = [loss for run in runs if (loss := worst_loss(run)) is not None]
+        seconds = replace(one.row, runs=tuple(runs)).time("unlearn_seconds")
+        body.append(
+            [
+                one.row.label,
+                " ".join(str(run.seed) for run in runs),
+                *cells,
+                spread(lost, digits=2),
+                spread(per_seed(relearned(one, "never"))),
+                "-" if seconds is None else f"{seconds:.1f}",
+            ]
+        )
+    notes = [
+        "worst loss: of the retained task that lost most since it was learned (points); new task: "
+        "a never-learned one after one epoch (%)",
+    ]
+    return Table("what it costs", head, body, set(), notes)
+
+
 def tables(rows: Sequence[Audited]) -> list[Table]:
-    """One table of each attack that was made."""
+    """One table of each attack that was made, and one of what the runs are worth otherwise."""
     made = [search_table(rows), relearning_table(rows)]
-    return [table for table in made if table.body]
+    return [*(table for table in made if table.body), price_table(rows)]
