@@ -15,6 +15,7 @@ from uncle_jax.evaluation.accuracy import evaluate
 from uncle_jax.report.results import read_run
 from uncle_jax.requests import parse
 from uncle_jax.runs import audit as audits
+from uncle_jax.runs import workdir as workdirs
 from uncle_jax.runs.audit import AuditSettings, Piece, Subject, Watch, audit, plan
 from uncle_jax.runs.execute import execute
 from uncle_jax.runs.spec import RunSpec
@@ -99,6 +100,16 @@ def test_other_settings_are_another_audit(run):
     audit(run, FEW, Choice())
     with pytest.raises(UncleError, match="other settings"):
         audit(run, AuditSettings(references=2), Choice())
+
+
+def test_an_audit_of_another_run_is_refused_and_goes_with_the_run_it_is_of(run):
+    audit(run, FEW, Choice())
+    other = run._replace(told={**run.told, "fingerprint": "other"})
+    with pytest.raises(UncleError, match="another run"):
+        audit(other, FEW, Choice())
+    workdirs.clear(run.folder.parent, run.seed)
+    assert not (run.folder / "audit.json").exists()
+    assert not (run.folder / "audit").exists()
 
 
 def test_a_run_without_its_store_is_refused(run):

@@ -96,6 +96,8 @@ def audit(
     path = run.folder / "audit.json"
     known = read_json(path)
     asked = as_dict(settings)
+    if known is not None and known["run"]["fingerprint"] != run.told.get("fingerprint"):
+        raise UncleError(f"{path} is of another run than is there now; remove it")
     if known is not None and known.get("settings") != asked:
         raise UncleError(f"{path} is of an audit with other settings; remove it, or repeat those")
     if known is not None and known["complete"]:

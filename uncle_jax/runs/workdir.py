@@ -2,6 +2,7 @@
 
     WORKDIR/seed<k>/config.json    everything that decided the run, and where it ran
     WORKDIR/seed<k>/metrics.csv    every accuracy, rewritten after each request
+    WORKDIR/seed<k>/audit.json     what `uncle audit` found, if it was asked (runs/audit.py)
     WORKDIR/seed<k>/times.json     seconds of its requests, of compilation, and of all
     WORKDIR/summary.json           RA, FA, spill, relapse over the seeds, and times
     WORKDIR/accuracy.png           the same as a picture
@@ -25,9 +26,9 @@ import numpy as np
 
 from uncle_jax.errors import UncleError
 from uncle_jax.evaluation.answers import Answer
-from uncle_jax.files import write_whole
+from uncle_jax.files import remove, write_whole
 from uncle_jax.report.figures import plot_accuracy
-from uncle_jax.report.results import SeedRun, older_times, read_json, read_run
+from uncle_jax.report.results import SeedRun, modern, older_times, read_json, read_run
 from uncle_jax.requests import parse
 
 SETTING = ("dataset", "requests", "method", "config", "settings", "remarks")  # all seeds' alike
@@ -65,7 +66,8 @@ def prepare(workdir: Path, settings: Mapping[int, Mapping[str, Any]], overwrite:
 
 
 def same_setting(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two config.json are of one experiment, their seeds apart."""
+    """Whether two config.json are of one experiment, their seeds and versions apart."""
+    one, other = modern(one), modern(other)
     return all((one.get(key) or None) == (other.get(key) or None) for key in SETTING)
 
 
@@ -88,9 +90,10 @@ def write_config(workdir: Path, seed: int, settings: Mapping[str, Any]) -> None:
 
 
 def clear(workdir: Path, seed: int) -> None:
-    """Remove a seed's results, which a new run of it replaces."""
-    for name in ("metrics.csv", "times.json"):
+    """Remove a seed's results and its audit, which a new run of it replaces."""
+    for name in ("metrics.csv", "times.json", "audit.json"):
         (workdir / f"seed{seed}" / name).unlink(missing_ok=True)
+    remove(workdir / f"seed{seed}" / "audit")
 
 
 class SeedLog:
