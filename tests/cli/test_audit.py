@@ -45,7 +45,7 @@ def test_what_is_there_is_shown_and_drawn(tmp_path, capsys):
     words = ["audit", str(folder), "--show", "--format", "markdown", "--figure", str(picture)]
     assert main.main(words) == 0
     out = capsys.readouterr().out
-    assert "### embedding search" in out
+    assert "### embedding search: cifar100, preset laptop, L0 L1 U0 L2" in out
     assert "### relearning" in out
     assert picture.stat().st_size > 1000
     assert audit.main([*words[1:-1], str(tmp_path / "audit.xyz")]) == 2

@@ -18,6 +18,7 @@ Found = Mapping[str, Any]  # one of audit.json's `found`
 class Audited(NamedTuple):
     """The audited seeds of a work directory's row."""
 
+    place: str  # its group's data and requests: rows of one place can be compared
     row: Row
     audits: Mapping[int, Mapping[str, Any]]  # by seed: audit.json
 
@@ -36,11 +37,12 @@ def audited(runs: Iterable[SeedRun]) -> list[Audited]:
     """The rows of finished runs, of one group or more, that have audits. Raises UncleError."""
     result = []
     for group in groups(runs):
+        place = f"{group.dataset}, preset {group.preset}, {group.requests}"
         for row in group.rows:
             told = {run.seed: read_json(run.folder / "audit.json") for run in row.runs}
             there = {seed: audit for seed, audit in told.items() if audit is not None}
             if there:
-                result.append(Audited(row, there))
+                result.append(Audited(place, row, there))
     return result
 
 
@@ -233,6 +235,11 @@ def price_table(rows: Sequence[Audited]) -> Table:
 
 
 def tables(rows: Sequence[Audited]) -> list[Table]:
-    """One table of each attack that was made, and one of what the runs are worth otherwise."""
-    made = [search_table(rows), relearning_table(rows)]
-    return [*(table for table in made if table.body), price_table(rows)]
+    """For each place: a table of each attack made, and one of what the runs are worth otherwise."""
+    result = []
+    for place in dict.fromkeys(one.place for one in rows):
+        here = [one for one in rows if one.place == place]
+        for table in (search_table(here), relearning_table(here), price_table(here)):
+            if table.body:
+                result.append(table._replace(title=f"{table.title}: {place}"))
+    return result
