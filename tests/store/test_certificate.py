@@ -1,5 +1,6 @@
 import pytest
 
+from uncle_jax.errors import UncleError
 from uncle_jax.store import certificate
 
 
@@ -34,6 +35,22 @@ def test_it_says_what_was_asked_done_measured_and_not_claimed():
         assert told in page
     assert "HISTORY" not in page
     assert len(page.splitlines()) < 60
+
+
+def test_it_reads_as_it_was_written_whatever_is_known_since():
+    first, second = (
+        certificate.text(certificate.certify(entries(**edition), "U3-2"))
+        for edition in ({}, {"edition": 2})
+    )
+    assert "brought back" not in first
+    assert "brought back" in second
+    assert certificate.EDITION == 2
+
+
+@pytest.mark.parametrize("edition", [3, "2", None, [1]])
+def test_an_edition_of_a_later_version_is_refused(edition):
+    with pytest.raises(UncleError, match="edition"):
+        certificate.certify(entries(edition=edition), "U3-2")
 
 
 def test_kept_history_is_on_the_page():

@@ -130,6 +130,7 @@ class Store:
             "state_before": self.requests[-1]["state"] if self.step else self.entries[0]["state"],
             "state": checkpoint.tree_hash(state),
             "history_kept": self.keep_history,
+            "edition": certificate.EDITION,
             "erase": [
                 measure(self.folder, path)
                 for path in leftovers(self.folder, step, tasks["learned"], self.keep_history)
