@@ -40,10 +40,13 @@ def plot_audits(path: Path, rows: Sequence[Audited]) -> None:
     figure = Figure(figsize=(width, 6.6), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, len(rows), squeeze=False, sharey="row")
-    for (above, below), one in zip(axes.T, rows, strict=True):
+    relearnings = [_relearning(one) for one in rows]
+    values = [v for _, here, there in relearnings for v in (*here.values(), *there.values())]
+    limits = (min(values) - 3, max(values) + 3) if values else (0.0, 100.0)
+    for (above, below), one, pair in zip(axes.T, rows, relearnings, strict=True):
         above.set_title(one.row.label, fontsize=9)
         _searches(above, one)
-        _relearnings(below, one)
+        _draw_relearning(below, one, pair, limits)
     axes[0, 0].set_ylabel("embedding search:\nbest start (%)")
     axes[1, 0].set_ylabel("relearned for one epoch (%)")
     figure.savefig(path, dpi=130)
@@ -69,10 +72,19 @@ def _searches(axes: Any, one: Audited) -> None:
     axes.set_ylim(0, 102)
 
 
-def _relearnings(axes: Any, one: Audited) -> None:
-    here = relearned(one, "unlearned")
+Cases = dict[tuple[int, int], float]  # (seed, task) -> per cent
+
+
+def _relearning(one: Audited) -> tuple[str, Cases, Cases]:
+    """(the reference's state, unlearned tasks after one epoch, the same in that state)."""
     state = "swapped" if one.found("relearning", "unlearned", "swapped") else "never"
-    there = relearned(one, "unlearned", state)
+    return state, relearned(one, "unlearned"), relearned(one, "unlearned", state)
+
+
+def _draw_relearning(
+    axes: Any, one: Audited, pair: tuple[str, Cases, Cases], limits: tuple[float, float]
+) -> None:
+    state, here, there = pair
     place = {
         (seed, found["piece"]["task"]): found["place"]
         for seed, found in one.found("relearning", "unlearned")
@@ -87,16 +99,14 @@ def _relearnings(axes: Any, one: Audited) -> None:
             color=COLOURS[kind],
             ms=5,
             ls="",
-            label=f"learned {kind} ({gain:+.1f})",
+            label=f"learned {kind} ({gain:+.1f})" if cases else None,
         )
-    ends = [0, 100]
-    axes.plot(ends, ends, color="black", lw=0.7, ls=":")
-    values = [*here.values(), *there.values()] or ends
-    low, high = min(values) - 3, max(values) + 3
-    axes.set_xlim(low, high)
-    axes.set_ylim(low, high)
+    axes.plot(limits, limits, color="black", lw=0.7, ls=":")
+    axes.set_xlim(*limits)
+    axes.set_ylim(*limits)
     axes.set_xlabel(f"control, {state} (%)", fontsize=8)
-    axes.legend(fontsize=7, loc="lower right")
+    if here:
+        axes.legend(fontsize=7, loc="lower right")
 
 
 def plot_tradeoff(path: Path, rows: Sequence[Audited]) -> None:
