@@ -24,8 +24,8 @@ _ELSEWHERE = (
 _NOT_BACK = (
     "that the task cannot be brought back by someone who has the state and the task's images: right"
     " after UnCLe unlearned the task it had learned first, a search for another embedding brought"
-    " it back to 96 % on permuted digits from 32 of 32 starts (tasks never learned: 48 % at best),"
-    " and with fresh_noise 1 and adversary_noise 1 to 94 % from 13 of 32 (docs/audit.md)"
+    " it back to 93-96 % on permuted digits from 48 of 48 starts (never learned: 48 % at best), and"
+    " with fresh_noise 1 and adversary_noise 1 to 93-94 % from 22 of 48 (docs/audit.md)"
 )
 NOT_CLAIMED = {1: (_NO_TRACE, *_ELSEWHERE), 2: (_NO_TRACE, _NOT_BACK, *_ELSEWHERE)}
 """By edition, which a ledger's entry names: a certificate always reads as it was written."""
