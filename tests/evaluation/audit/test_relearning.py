@@ -13,7 +13,7 @@ from uncle_jax.methods.clpu import clpu
 from uncle_jax.methods.uncle import uncle
 from uncle_jax.tasks import Data
 
-SETTINGS = Relearning(epochs=(0.5, 1.0, 4.0))
+SETTINGS = Relearning(epochs=(0.5, 1.0, 4.0), repeats=2)
 CONFIG = dataclasses.replace(TINY, epochs=20)
 
 
