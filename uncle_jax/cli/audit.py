@@ -21,10 +21,10 @@ from uncle_jax.cli.arguments import (
     exit_code,
     parsed,
 )
-from uncle_jax.cli.table import FORMATS, as_text, written
+from uncle_jax.cli.table import FORMATS, as_text, finished_runs, written
 from uncle_jax.errors import UncleError, allowed
 from uncle_jax.report import audit as report
-from uncle_jax.report.results import SeedRun, read_run
+from uncle_jax.report.results import SeedRun
 from uncle_jax.runs.progress import Download
 
 if TYPE_CHECKING:  # it imports JAX, which `--help` need not wait for
@@ -110,12 +110,8 @@ def draw(args: argparse.Namespace, rows: list[report.Audited]) -> None:
 
 def chosen_runs(args: argparse.Namespace) -> list[SeedRun]:
     """The finished seeds that are asked for. Raises UncleError if there is none."""
-    runs: list[SeedRun] = []
-    for folder in args.workdirs:
-        finished, skipped = read_run(folder)
-        runs += [run for run in finished if args.seeds is None or run.seed in args.seeds]
-        for line in skipped:
-            print(f"skipped: {line}", file=sys.stderr)
+    finished = finished_runs(args.workdirs)
+    runs = [run for run in finished if args.seeds is None or run.seed in args.seeds]
     if not runs:
         raise UncleError("no run is finished yet" if args.seeds is None else "no such seed")
     return runs

@@ -7,6 +7,7 @@ uncle table runs/* --format csv --all                  for other programs
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from uncle_jax.cli.arguments import Parser, completing, exit_code, parsed
@@ -14,7 +15,7 @@ from uncle_jax.errors import UncleError, allowed
 from uncle_jax.evaluation.metrics import METRICS
 from uncle_jax.report.compare import SHOWN, Table, groups, table_of
 from uncle_jax.report.formats import as_csv, as_latex, as_markdown, as_terminal
-from uncle_jax.report.results import read_run
+from uncle_jax.report.results import SeedRun, read_run
 
 FORMATS = ("terminal", "markdown", "latex", "csv")
 
@@ -49,6 +50,17 @@ def show(args: argparse.Namespace) -> int:
     return 0
 
 
+def finished_runs(workdirs: Iterable[Path]) -> list[SeedRun]:
+    """The finished seeds of `workdirs`; tells stderr what is not finished. Raises UncleError."""
+    runs: list[SeedRun] = []
+    for folder in workdirs:
+        finished, skipped = read_run(folder)
+        runs += finished
+        for line in skipped:
+            print(f"skipped: {line}", file=sys.stderr)
+    return runs
+
+
 def written(text: str, output: Path | None) -> None:
     """Print `text`, or write it to the file `output`. Raises UncleError."""
     if output is None:
@@ -69,12 +81,7 @@ def compare(args: argparse.Namespace) -> str:
     """The text that the arguments ask for; tells stderr what is not finished. Raises UncleError."""
     if args.format not in FORMATS:
         raise allowed("--format", args.format, FORMATS)
-    runs = []
-    for folder in args.workdirs:
-        finished, skipped = read_run(folder)
-        runs += finished
-        for line in skipped:
-            print(f"skipped: {line}", file=sys.stderr)
+    runs = finished_runs(args.workdirs)
     if not runs:
         raise UncleError("no run is finished yet")
     metrics = tuple(METRICS) if args.all else SHOWN

@@ -54,6 +54,14 @@ def never_found(one: Audited) -> list[tuple[int, Found]]:
     ]
 
 
+def searches(
+    one: Audited, role: str, wanted: Callable[[Found], bool] | None = None
+) -> list[tuple[int, Found]]:
+    """(seed, finding) of the embedding searches of tasks of `role`, those that are `wanted`."""
+    given = never_found(one) if role == "never" else one.found("embedding search", role)
+    return [(seed, found) for seed, found in given if wanted is None or wanted(found)]
+
+
 def level(one: Audited, seed: int, without: int | None = None) -> float | None:
     """The best that a start reaches on any never-learned task of a seed, but for task `without`."""
     best = [
@@ -76,8 +84,7 @@ class Search(NamedTuple):
 
 def searched(one: Audited, role: str, wanted: Callable[[Found], bool] | None = None) -> Search:
     """What the searches of tasks of `role` came to; a never-learned one's level is the others'."""
-    given = never_found(one) if role == "never" else one.found("embedding search", role)
-    cases = [(seed, found) for seed, found in given if wanted is None or wanted(found)]
+    cases = searches(one, role, wanted)
     above, starts, back = 0, 0, 0
     for seed, found in cases:
         limit = level(one, seed, found["piece"]["task"] if role == "never" else None)
@@ -106,17 +113,19 @@ def advantage(one: Audited, state: str, places: Callable[[int], bool]) -> tuple[
 
     Points after one epoch, of unlearned tasks whose place in the order of learning is wanted.
     """
-    place = {
+    place = places_of(one)
+    here, there = relearned(one, "unlearned"), relearned(one, "unlearned", state)
+    cases = [case for case in here if case in there and places(place[case])]
+    gains = {case: here[case] - there[case] for case in cases}
+    return spread(per_seed(gains), signed=True), len(gains)
+
+
+def places_of(one: Audited) -> dict[tuple[int, int], int]:
+    """{(seed, task): place in the order of learning} of the unlearned tasks that were relearned."""
+    return {
         (seed, found["piece"]["task"]): found["place"]
         for seed, found in one.found("relearning", "unlearned")
     }
-    here, there = relearned(one, "unlearned"), relearned(one, "unlearned", state)
-    seeds: dict[int, list[float]] = {}
-    for case in here.keys() & there.keys():
-        if places(place[case]):
-            seeds.setdefault(case[0], []).append(here[case] - there[case])
-    means = [statistics.fmean(values) for _, values in sorted(seeds.items())]
-    return spread(means, signed=True), sum(map(len, seeds.values()))
 
 
 def spread(values: Sequence[float], signed: bool = False, digits: int = 1) -> str:
@@ -149,8 +158,7 @@ def search_table(rows: Sequence[Audited]) -> Table:
     body = []
     for one in rows:
         for name, role, wanted in ROLES:
-            given = never_found(one) if role == "never" else one.found("embedding search", role)
-            if not any(wanted is None or wanted(found) for _, found in given):
+            if not searches(one, role, wanted):
                 continue
             told = searched(one, role, wanted)
             share = "-" if told.share is None else f"{100 * told.share:.0f} %"
@@ -172,11 +180,7 @@ def relearning_table(rows: Sequence[Audited]) -> Table:
             ("unlearned, learned first", lambda place: place == 0),
             ("unlearned, learned later", lambda place: place != 0),
         ):
-            where = {
-                (seed, found["piece"]["task"])
-                for seed, found in one.found("relearning", "unlearned")
-                if places(found["place"])
-            }
+            where = {case for case, place in places_of(one).items() if places(place)}
             if not where:
                 continue
             cells = []

@@ -12,6 +12,7 @@ from uncle_jax.report.audit import (
     level,
     never_found,
     per_seed,
+    places_of,
     relearned,
     searched,
 )
@@ -85,10 +86,7 @@ def _draw_relearning(
     axes: Any, one: Audited, pair: tuple[str, Cases, Cases], limits: tuple[float, float]
 ) -> None:
     state, here, there = pair
-    place = {
-        (seed, found["piece"]["task"]): found["place"]
-        for seed, found in one.found("relearning", "unlearned")
-    }
+    place = places_of(one)
     for kind in ("first", "later"):
         cases = [c for c in here if c in there and (place[c] == 0) == (kind == "first")]
         gain = statistics.fmean(here[c] - there[c] for c in cases) if cases else 0.0

@@ -159,7 +159,7 @@ class Subject:
 
     @property
     def swap(self) -> dict[int, int]:
-        """Unlearned task -> the never-learned one that the control has in its place; [] is none."""
+        """{unlearned task: the never-learned one that the control has in its place, if any}."""
         spec, others = self.benchmark.spec, self.unused[::-1]
         pairs = zip(forgotten(self.requests), others, strict=False)
         return {f: u for f, u in pairs if spec.task(f).n_classes == spec.task(u).n_classes}
