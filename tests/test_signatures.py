@@ -42,10 +42,10 @@ def test_known_behaviour(name):
     if name not in ("lwsf", "jit-hnet"):  # one holds every weight; the other wrecks phi, as printed
         assert min(learned) > 80, "a task that was just learned is known"
     RA, FA, spill = metrics["RA"], metrics["FA"], metrics["spill"]
-    if name in ("uncle", "rt", "rt-hnet", "clpu"):
+    if name in ("uncle", "rt", "rt-hnet", "clpu", "refit"):
         assert RA > 90
         assert FA < CHANCE + 8
-    if name == "uncle":
+    if name in ("uncle", "refit"):
         assert spill < 1
     if name == "hnet":
         assert abs(FA - RA) < 3  # "natural forgetting" is none

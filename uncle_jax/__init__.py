@@ -78,7 +78,7 @@ MODULES = {
     **dict.fromkeys(
         ("adversary", "checks", "convolution", "hypernet", "inputs", "interning"), "core."
     ),
-    **dict.fromkeys(("layout", "loop", "losses", "objectives", "resnet"), "core."),
+    **dict.fromkeys(("layout", "loop", "losses", "objectives", "refit", "resnet"), "core."),
     **dict.fromkeys(("state", "status", "steps"), "core."),
     **dict.fromkeys(("accuracy", "answers", "metrics"), "evaluation."),
     **dict.fromkeys(("protocol", "registry"), "methods."),

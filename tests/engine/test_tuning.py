@@ -44,6 +44,9 @@ def test_what_learns_alike():
     assert part("scrub") != part("scrub", epochs="3")
     assert part("uncle") == part("uncle", uncle__burn_in="3", uncle__noise="norm") == part("hnet")
     assert part("uncle") != part("uncle", uncle__beta="1")
+    inherits = part("refit", refit__inherit="true")
+    assert inherits == part("refit", refit__inherit="true", refit__refit_steps="3") == part("hnet")
+    assert inherits != part("refit") != part("refit", refit__refit_steps="3")
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ METHODS = {  # here, since importing a method imports jax
     "jit-hnet": ("forget", "JiT on the hypernetwork"),
     "gkt-hnet": ("none", "GKT on the hypernetwork; the forgotten task is never distilled"),
     "rt-hnet": ("all retained data", "reference: a new hypernetwork, trained on what is retained"),
+    "refit": ("none", "ours: a new hypernetwork, fitted to the networks that are retained"),
     "only-learning": ("none", "reference: UnCLe that answers no unlearning request"),
 }
 """Of each method of the registry: what it reads when it unlearns (`protocol.Reads`), and a line."""

@@ -76,7 +76,8 @@ def learning_of(point: Point) -> tuple:
     """What decides `point`'s learned state: points of equal ones can share it."""
     for kind in (Derpp, Hypernetwork):
         if isinstance(point.settings, kind):
-            return point.config, part(kind, point.settings)
+            more = getattr(point.settings, "learning", None)
+            return point.config, part(kind, point.settings), more
     return point.config, point.name, point.settings
 
 

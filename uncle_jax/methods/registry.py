@@ -39,6 +39,7 @@ METHODS = {
     "jit-hnet": "hypernetwork.just_in_time:jit_hnet",
     "gkt-hnet": "hypernetwork.gkt:gkt_hnet",
     "rt-hnet": "hypernetwork.rt:rt_hnet",
+    "refit": "hypernetwork.refit:refit",
     "only-learning": "uncle:only_learning",
 }
 

@@ -21,7 +21,7 @@ from uncle_jax.requests import TABLE_4
 
 KNOWN = (  # in the order of rows; then a user's own, then uncle
     "ft", "rt", "badteacher", "scrub", "salun", "jit", "gkt", "ssd", "uniclun", "derpp", "lwsf",
-    "clpu", "rt-hnet", "hnet", "jit-hnet", "gkt-hnet", "only-learning",
+    "clpu", "rt-hnet", "hnet", "jit-hnet", "gkt-hnet", "refit", "only-learning",
 )  # fmt: skip
 REFERENCES = ("ft", "rt", "rt-hnet", "clpu", "hnet", "only-learning", "derpp")
 UNDEFINED = {"clpu": ("FA", "relapse", "relapse_signed")}  # it has no network of a forgotten task

@@ -1,0 +1,100 @@
+"""A hypernetwork drawn anew, fitted to networks that another one generates. Ours, not the paper's.
+
+Nothing of the old phi is in the new one but what is in those networks: beside a key they are all
+that it is made of. No data are needed. A few steps of Adam make features that tell the networks
+apart; then the heads are solved for. Where there are as many features as rows nothing is left over.
+
+Shapes: N networks (surplus ones have weight 0), E embedding, C chunks, R = N C rows, U features,
+W columns of a head.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+
+from uncle_jax.core import objectives
+from uncle_jax.core.hypernet import Phi
+from uncle_jax.core.layout import Kind
+from uncle_jax.core.loop import descend
+from uncle_jax.core.steps import Network, outputs
+
+
+class Fit(NamedTuple):
+    """What is fitted; donated from step to step."""
+
+    phi: Phi
+    emb: Array  # [N, E] one for each network
+    chunk_emb: Array  # [C, E]
+    optimiser: optax.OptState
+
+
+class Networks(NamedTuple):
+    """What it is fitted to: constant."""
+
+    out: dict[Kind, Array]  # {kind: [N, W, C]}, as `steps.outputs` has them
+    weight: Array  # [N] 1 / (number of networks), or 0
+
+
+@jax.jit
+def start(phi: Phi, emb: Array, chunk_emb: Array) -> Fit:
+    """Where the fit starts: a phi, embeddings [N, E] and chunk embeddings [C, E] drawn anew."""
+    chex.assert_rank((emb, chunk_emb), 2)
+    # Copies, because the steps donate their carry.
+    phi, emb, chunk_emb = free = jax.tree.map(jnp.copy, (phi, emb, chunk_emb))
+    return Fit(phi, emb, chunk_emb, optax.scale_by_adam().init(free))
+
+
+@partial(jax.jit, static_argnums=0)
+def networks(net: Network, phi: Phi, emb: Array, chunk_emb: Array) -> dict[Kind, Array]:
+    """{kind: [N, W, C]} of the embeddings [N, E]."""
+    chex.assert_rank((emb, chunk_emb), 2)
+    return jax.vmap(lambda one: outputs(net, phi, one, chunk_emb))(emb)
+
+
+@partial(jax.jit, static_argnums=0, donate_argnums=1)
+def step(net: Network, carry: Fit, to: Networks, lr: Array | np.float32) -> tuple[Fit, Array]:
+    """A step of Adam: (carry after, loss before). The loss is what L_reg is, with new embeddings.
+
+    sum_n w_n || H(e_n; phi) - out_n ||^2 over phi, e and the chunk embeddings; `lr`: a scalar.
+    """
+
+    def loss(free: Any) -> Array:
+        out = networks(net, *free)
+        each = jax.vmap(partial(objectives.alignment, layout=net.layout))(out, to.out)
+        return to.weight @ each
+
+    free = carry[:3]
+    value, grad = jax.value_and_grad(loss)(free)
+    update, optimiser = optax.scale_by_adam().update(grad, carry.optimiser)
+    phi, emb, chunk_emb = descend(free, update, lr)
+    return Fit(phi, emb, chunk_emb, optimiser), value
+
+
+RIDGE = 1e-7
+"""Of the solution, relative to the largest squared singular value: as float32 can tell apart."""
+
+
+@partial(jax.jit, static_argnums=0)
+def solve(net: Network, carry: Fit, to: Networks) -> Phi:
+    """carry's phi with the heads nearest to its own that generate `to`; else by least squares."""
+    u_RxU = objectives.features_of_rows(carry.phi, carry.emb, carry.chunk_emb)
+    row_Rx1 = jnp.repeat(jnp.sqrt(to.weight), len(carry.chunk_emb))[:, None]
+    left, s, right = jnp.linalg.svd(row_Rx1 * u_RxU, full_matrices=False)
+    inverse = s / (s**2 + RIDGE * s[0] ** 2)
+    heads = {}
+    for kind, head in carry.phi.heads.items():
+        target_RxW = jnp.moveaxis(to.out[kind], 2, 1).reshape(len(u_RxU), -1)
+        cut = net.layout.whole_width(kind)
+        ragged = jnp.tile(net.layout.mask(kind), (len(carry.emb), 1))
+        for _ in range(2):  # the second takes off what rounding left
+            error = target_RxW - u_RxU @ head
+            error = jnp.concatenate([error[:, :cut], ragged * error[:, cut:]], axis=1)
+            head = head + right.T @ (inverse[:, None] * (left.T @ (row_Rx1 * error)))
+        heads[kind] = head
+    return carry.phi._replace(heads=heads)
