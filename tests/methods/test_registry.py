@@ -106,3 +106,20 @@ def test_every_method_hands_out_a_network_that_is_ready_to_apply(name):
     assert logits.shape == (2, outputs)
     with pytest.raises(UncleError, match="unknown task 4"):
         method.network(state, 4)
+
+
+def test_ones_own_code_is_known_by_content(tmp_path):
+    assert registry.source("uncle") is None
+    path = tmp_path / "own.py"
+    path.write_text("def mine(spec, n_tasks, config=None, main_net=None): ...\n")
+    first = registry.source(f"{path}:mine")
+    assert first
+    assert first["file"] == "own.py"
+    assert registry.source(f"{path}:mine") == first
+    path.write_text("def mine(spec, n_tasks, config=None, main_net=None): return 1\n")
+    other = registry.source(f"{path}:mine")
+    assert other
+    assert other["sha256"] != first["sha256"]
+    of_package = registry.source("uncle_jax.methods.uncle:uncle")
+    assert of_package
+    assert of_package["file"] == "uncle.py"

@@ -68,6 +68,7 @@ def test_the_same_seed_twice_names_both_folders(tmp_path):
         ({"method": "scrub"}, {}),
         ({"settings": {"alpha": 2}}, {}),
         ({"changes": {"alpha": 2}}, {}),
+        ({"code": {"sha256": "abcdefgh"}}, {}),
         ({}, {"beta": 5.0}),
         ({"changes": {}}, {"beta": 5.0}),  # the preset was another then
     ],
@@ -87,6 +88,16 @@ def test_what_cannot_be_compared_is_another_group(tmp_path, told, requests):
     one = write_run(tmp_path / "a")
     two = write_run(tmp_path / "b", told=told, requests=requests or "L0 L1 U0 L2")
     assert [len(group.rows) for group in read(one, two)] == [1, 1]
+
+
+def test_other_data_of_one_name_are_another_group(tmp_path):
+    told = [{"data": {"sha256": sha, "root": str(tmp_path)}} for sha in "aab"]
+    runs = [write_run(tmp_path / str(i), seeds=(i,), told=told[i]) for i in range(3)]
+    found = read(*runs)
+    assert [[row.seeds for row in group.rows] for group in found] == [["0 1"], ["2"]]
+    assert len({group.title for group in found}) == 2
+    (alone,) = read(*runs[:2])
+    assert alone.title == "cifar100, preset laptop, L0 L1 U0 L2"
 
 
 def test_rows_with_one_label_are_told_apart(tmp_path):

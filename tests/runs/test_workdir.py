@@ -19,7 +19,9 @@ TOLD |= {"method": "uncle", "config": {"width": 0.1}, "reads": "none", "chance":
 
 
 def told(seed, **more):
-    return TOLD | {"seed": seed, "fingerprint": f"print{seed}", "data": {"seed": seed}} | more
+    return (
+        TOLD | {"seed": seed, "fingerprint": f"print{seed}", "data": {"class_order": [seed]}} | more
+    )
 
 
 def answers(ra=90.0):
@@ -32,7 +34,7 @@ def answers(ra=90.0):
 
 def answer_seed(workdir, seed, ra=90.0, n=3):
     prepare(workdir, {seed: told(seed)}, overwrite=False)
-    workdirs.write_config(workdir, seed, told(seed))
+    workdirs.write_config(workdir, seed, told(seed), {}, None)
     log = SeedLog(workdir, seed, "test")
     for answer in answers(ra)[:n]:
         log.add(answer)
@@ -115,7 +117,7 @@ def test_a_seed_of_before_times_json_keeps_its_share_of_the_times(tmp_path):
     write_run(tmp_path, seeds=(0, 4), summary={"learn_seconds": 7.0, "compile_seconds": 6.0})
     settings = modern(json.loads((tmp_path / "seed0" / "config.json").read_text()))
     (tmp_path / "seed5").mkdir()
-    workdirs.write_config(tmp_path, 5, settings | {"seed": 5})
+    workdirs.write_config(tmp_path, 5, settings | {"seed": 5}, {}, None)
     log = SeedLog(tmp_path, 5, "test")
     for i, request in enumerate(parse("L0 L1 U0 L2")):
         seen = {task: 50.0 for _, task in parse("L0 L1 U0 L2")[: i + 1]}
@@ -137,6 +139,8 @@ def test_a_seed_of_before_times_json_keeps_its_share_of_the_times(tmp_path):
         ({"config": {"width": 1.0}}, "width 0.1, now 1.0"),
         ({"method": "scrub"}, "method uncle, now scrub"),
         ({"settings": {"alpha": 3}}, "alpha None, now 3"),
+        ({"data": {"sha256": "ab"}}, "data: sha256 None, now ab"),
+        ({"code": {"file": "own.py", "sha256": "ab"}}, "the code of uncle is another now"),
     ],
 )
 def test_another_setting_is_refused_even_for_another_seed(tmp_path, change, says):
@@ -151,7 +155,7 @@ def test_seeds_of_another_setting_are_not_in_the_summary(tmp_path):
     answer_seed(tmp_path, 0)
     other = told(1, method="scrub")
     prepare(tmp_path, {1: other}, overwrite=True)
-    workdirs.write_config(tmp_path, 1, other)
+    workdirs.write_config(tmp_path, 1, other, {}, None)
     log = SeedLog(tmp_path, 1, "test")
     for answer in answers():
         log.add(answer)
@@ -171,3 +175,51 @@ def test_a_network_that_answers_nan_is_marked_in_the_summary(tmp_path):
     assert summary["RA"] == {"mean": None, "std": 0, "per_seed": {"3": None}}
     assert summary["remarks"] == ["answers are not finite (NaN or infinite) in seeds 3"]
     assert (tmp_path / "accuracy.png").exists()
+
+
+def whole(folder):
+    """Every file's name and bytes."""
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_who_goes_on_adds_a_part_and_changes_nothing_else(tmp_path):
+    prepare(tmp_path, {0: told(0)}, overwrite=False)
+    for device, done in (("cpu", None), ("gpu", 1), ("tpu", 2)):
+        workdirs.write_config(tmp_path, 0, told(0), {"device": device}, done)
+    config = json.loads((tmp_path / "seed0/config.json").read_text())
+    assert config.pop("parts") == [
+        {"after_requests": 1, "device": "gpu"},
+        {"after_requests": 2, "device": "tpu"},
+    ]
+    assert config == told(0) | {"device": "cpu"}
+    workdirs.write_config(tmp_path, 0, told(0), {"device": "cpu"}, None)  # begun anew
+    assert "parts" not in json.loads((tmp_path / "seed0/config.json").read_text())
+
+
+def test_a_finished_seed_is_known_by_its_files(tmp_path):
+    answer_seed(tmp_path, 0)
+    run = workdirs.finished(tmp_path, 0, told(0))
+    assert run
+    again = list(workdirs.answers_of(run))
+    assert [(a.index, a.request, a.accuracy, a.seconds) for a in again] == [
+        (a.index, a.request, a.accuracy, a.seconds) for a in answers()
+    ]
+    assert workdirs.finished(tmp_path, 0, told(0, fingerprint="another")) is None
+    assert workdirs.finished(tmp_path, 1, told(1)) is None
+    answer_seed(tmp_path, 1, n=2)
+    assert workdirs.finished(tmp_path, 1, told(1)) is None
+    (tmp_path / "seed0/metrics.csv").write_text("damaged")
+    assert workdirs.finished(tmp_path, 0, told(0)) is None  # its store knows
+
+
+def test_nothing_new_leaves_the_folder_as_it_is(tmp_path):
+    answer_seed(tmp_path, 0)
+    summary = finish(tmp_path, told(0), "title")
+    (tmp_path / "accuracy.png").write_bytes(b"of another version")
+    before = whole(tmp_path)
+    prepare(tmp_path, {0: told(0)}, overwrite=False, new=False)
+    assert finish(tmp_path, told(0), "title", new=False) == summary
+    assert whole(tmp_path) == before
+    answer_seed(tmp_path, 1)  # another process has finished since
+    assert set(finish(tmp_path, told(0), "title", new=False)["RA"]["per_seed"]) == {"0", "1"}
+    assert (tmp_path / "accuracy.png").read_bytes() != b"of another version"

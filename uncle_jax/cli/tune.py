@@ -118,6 +118,8 @@ def begun(args: argparse.Namespace, config: Config, benchmark: "Benchmark") -> d
         "seed": args.seed,
         "eval_split": "validation",
         "remarks": list(benchmark.remarks),
+        "data": dict(benchmark.provenance),
+        "code": {n: code for n in args.methods if (code := registry.source(n)) is not None},
         "config": as_dict(config),
         "trials": [],
     } | environment()

@@ -10,12 +10,13 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, packages_distributions, version
 from pathlib import Path
 from typing import Any
 
 from uncle_jax.config import Config, filled, read_into
 from uncle_jax.errors import UncleError, allowed
+from uncle_jax.files import digest
 
 Factory = Callable[..., Any]
 """(spec, n_tasks, config, main_net=None[, settings=Settings()]) -> Method."""
@@ -119,6 +120,25 @@ def _from_file(path: Path) -> Any:
     sys.modules[name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
+
+
+def source(name: str) -> dict[str, Any] | None:
+    """The code of a method of one's own, by content: its file, and its package's version if any.
+
+    None for this package's. What that file imports is not looked at. Raises UncleError.
+    """
+    if name in METHODS:
+        return None
+    factory = find(name)
+    top = factory.__module__.partition(".")[0]
+    packages = packages_distributions().get(top, [])
+    try:
+        path = inspect.getsourcefile(factory)
+        sha = None if path is None else digest(Path(path))
+    except (OSError, TypeError):  # built in, or gone
+        path, sha = None, None
+    told = {"file": path and Path(path).name, "sha256": sha}
+    return told | ({"version": version(packages[0])} if packages else {})
 
 
 def settings_of(name: str, factory: Factory, changes: Mapping[str, str], preset: Any = None) -> Any:

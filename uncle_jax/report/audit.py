@@ -37,7 +37,7 @@ def audited(runs: Iterable[SeedRun]) -> list[Audited]:
     """The rows of finished runs, of one group or more, that have audits. Raises UncleError."""
     result = []
     for group in groups(runs):
-        place = f"{group.dataset}, preset {group.preset}, {group.requests}"
+        place = group.title
         for row in group.rows:
             told = {run.seed: read_json(run.folder / "audit.json") for run in row.runs}
             there = {seed: audit for seed, audit in told.items() if audit is not None}

@@ -15,6 +15,7 @@ from uncle_jax.config import as_dict
 from uncle_jax.errors import UncleError
 from uncle_jax.methods.registry import own_key, short
 from uncle_jax.presets import preset
+from uncle_jax.report.origin import data_key
 from uncle_jax.report.paper import Numbers, printed
 from uncle_jax.report.results import SeedRun
 from uncle_jax.requests import TABLE_4
@@ -90,6 +91,16 @@ class Group(NamedTuple):
     requests: str
     remarks: tuple[str, ...]
     rows: tuple[Row, ...]
+    data: str = ""  # which, where others have the same name
+
+    @property
+    def title(self) -> str:
+        """What its rows have alike, in words."""
+        sequences = TABLE_4.get(self.dataset, ())
+        known = self.requests in sequences
+        seq = f"sequence {sequences.index(self.requests) + 1}: " if known else ""
+        data = f" (data {self.data})" if self.data else ""
+        return f"{self.dataset}{data}, preset {self.preset}, {seq}{self.requests}"
 
     @property
     def chance(self) -> float | None:
@@ -103,13 +114,15 @@ def groups(runs: Iterable[SeedRun]) -> list[Group]:
     for run in runs:
         told = run.told
         place = (told["dataset"], str(told.get("preset")).lower(), told["requests"], run.remarks)
+        place = (*place, data_key(told))
         row = (told["method"], tuple(changes(told).items()), _key(told.get("settings")))
+        row = (*row, _key(told.get("code")))
         seeds = found.setdefault(place, {}).setdefault((*row, _key(told["config"])), {})
         if run.seed in seeds:
             raise UncleError(f"the same seed twice: {seeds[run.seed].folder} and {run.folder}")
         seeds[run.seed] = run
     result = []
-    for (dataset, name, requests, remarks), rows in found.items():
+    for (dataset, name, requests, remarks, data), rows in found.items():
         made = []
         for (method, changed, *_), seeds in rows.items():
             ordered = tuple(run for _, run in sorted(seeds.items()))
@@ -118,7 +131,10 @@ def groups(runs: Iterable[SeedRun]) -> list[Group]:
             theirs, same = printed(dataset, requests, method, told["config"], own, names)
             made.append(Row(method, dict(changed), ordered, theirs, same and not remarks))
         sorted_rows = tuple(sorted(_told_apart(made), key=_order))
-        result.append(Group(dataset, name, requests, remarks, sorted_rows))
+        several = len({place[-1] for place in found if place[0] == dataset}) > 1
+        result.append(
+            Group(dataset, name, requests, remarks, sorted_rows, data[:6] if several else "")
+        )
     names = list(TABLE_4)
     return sorted(result, key=lambda g: (names.index(g[0]) if g[0] in names else 99, g[:4]))
 
@@ -161,7 +177,9 @@ def _told_apart(rows: Sequence[Row]) -> list[Row]:
     result = []
     for row in rows:
         alike = [
-            {"method": r.method} | r.runs[0].told["config"] | (r.runs[0].told.get("settings") or {})
+            {"method": r.method, "code": _code(r)}
+            | r.runs[0].told["config"]
+            | (r.runs[0].told.get("settings") or {})
             for r in [row, *(r for r in rows if r is not row and r.label == row.label)]
         ]
         more = {
@@ -171,6 +189,11 @@ def _told_apart(rows: Sequence[Row]) -> list[Row]:
         }
         result.append(replace(row, changes={**row.changes, **more}))
     return result
+
+
+def _code(row: Row) -> str:
+    """The first digits of one's own method's code; of this package's, nothing."""
+    return ((row.runs[0].told.get("code") or {}).get("sha256") or "")[:6]
 
 
 def best(group: Group, metrics: Iterable[str]) -> set[tuple[str, str]]:
@@ -223,13 +246,9 @@ def table_of(group: Group, metrics: Sequence[str], paper_anyway: bool = False) -
     minutes = [row.time("wall_seconds") for row in rows]
     columns.append(("min/seed", [_number(m and m / 60) for m in minutes]))
     columns.append(("seeds", [row.seeds for row in rows]))
-    sequences = TABLE_4.get(group.dataset, ())
-    known = group.requests in sequences
-    seq = f"sequence {sequences.index(group.requests) + 1}: " if known else ""
-    title = f"{group.dataset}, preset {group.preset}, {seq}{group.requests}"
     head = [name for name, _ in columns]
     body = [list(line) for line in zip(*(cells for _, cells in columns), strict=True)]
-    return Table(title, head, body, marked, _notes(group, head, marked, paper))
+    return Table(group.title, head, body, marked, _notes(group, head, marked, paper))
 
 
 def _notes(group: Group, head: list[str], marked: set, paper: list[Numbers | None]) -> list[str]:

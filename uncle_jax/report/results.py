@@ -58,13 +58,13 @@ def read_run(folder: Path) -> tuple[list[SeedRun], list[str]]:
         return [], [f"{folder} is not finished: it has no summary.json"]
     runs, skipped = [], []
     for seed, path in sorted(seeds.items()):
-        found = _read_seed(path, seed, summary)
+        found = read_seed(path, seed, summary)
         runs += [found] if isinstance(found, SeedRun) else []
         skipped += [found] if isinstance(found, str) else []
     return runs, skipped
 
 
-def _read_seed(path: Path, seed: int, summary: Mapping[str, Any]) -> SeedRun | str:
+def read_seed(path: Path, seed: int, summary: Mapping[str, Any]) -> SeedRun | str:
     """A finished seed, or a line on why it is none. Raises UncleError where it is damaged."""
     told, times = read_json(path / "config.json"), read_json(path / "times.json")
     try:

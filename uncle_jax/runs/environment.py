@@ -24,6 +24,7 @@ def environment() -> dict[str, Any]:
         "device": {"platform": device.platform, "kind": device.device_kind, "cpus": os.cpu_count()},
         "processor": _processor(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "x64": bool(jax.config.read("jax_enable_x64")),
         "commit": _commit(),
     }
 

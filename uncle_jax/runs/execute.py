@@ -27,6 +27,7 @@ from uncle_jax.requests import parse, validate
 from uncle_jax.runs import workdir as workdirs
 from uncle_jax.runs.environment import environment
 from uncle_jax.runs.spec import RunSpec
+from uncle_jax.store import recovery
 
 
 class Experiment(NamedTuple):
@@ -95,14 +96,23 @@ def execute(
     asked = spec if isinstance(spec, Experiment) else load(spec)
     spec, method = asked.spec, asked.method()
     workdir = workdir or Path("runs") / spec.name
-    workdirs.prepare(workdir, asked.records, keep.overwrite)
-    _show_data(asked.first, workdir / "data.png", keep.overwrite)
-    more = environment() | {"reads": method.reads, "chance": _chance(asked.first)}
-    for seed in spec.seeds:
-        workdirs.write_config(workdir, seed, {**asked.records[seed], **more})
-        _answer(asked, method, seed, workdir, watch, keep)
-    record = {**asked.records[spec.seeds[0]], **more}
-    return workdirs.finish(workdir, record, f"{spec.dataset}, {spec.label}")
+    known = {
+        seed: None if keep.overwrite else workdirs.finished(workdir, seed, record)
+        for seed, record in asked.records.items()
+    }
+    new = None in known.values()
+    workdirs.prepare(workdir, asked.records, keep.overwrite, new)
+    if new:
+        _show_data(asked.first, workdir / "data.png", keep.overwrite)
+    for seed, run in known.items():
+        if run is None:
+            _answer(asked, method, seed, workdir, watch, keep)
+            continue
+        watch.on_seed(seed, [])
+        for answer in workdirs.answers_of(run):
+            watch.on_request(answer)
+    record = {**asked.records[spec.seeds[0]], **_of_method(asked, method)}
+    return workdirs.finish(workdir, record, f"{spec.dataset}, {spec.label}", new)
 
 
 def _answer(
@@ -117,7 +127,13 @@ def _answer(
     log = workdirs.SeedLog(workdir, seed, spec.config.eval_split)
     same = identity(spec.method, benchmark.spec, benchmark.n_tasks, spec.config, spec.settings)
     print_ = asked.records[seed]["fingerprint"]
+    begun = recovery.exists(folder)
     store, done = resume.open_sequence(folder, method, key, same, print_, keep.history)
+    origin = {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "argv": sys.argv[1:],
+        **environment(),
+    }
 
     def on_request(answer: Answer, state: Any) -> None:
         store.commit(state, resume.facts_of(store, method, answer))
@@ -125,6 +141,9 @@ def _answer(
         watch.on_request(answer)
 
     with store:
+        record = {**asked.records[seed], **_of_method(asked, method)}
+        before = len(done.answers) if begun else None
+        workdirs.write_config(workdir, seed, record, origin, before)
         watch.on_seed(seed, list(store.notes))
         log.known(done.answers)
         for answer in done.answers:
@@ -155,13 +174,18 @@ def _record(spec: RunSpec, seed: int, benchmark: Benchmark) -> dict[str, Any]:
         "config": as_dict(spec.config),
         "data": dict(benchmark.provenance),
         **({} if spec.settings is None else {"settings": as_dict(spec.settings)}),
+        **({} if (code := registry.source(spec.method)) is None else {"code": code}),
     }
     told = {"preset": spec.preset, "seq": spec.seq}
     told |= {"remarks": list(benchmark.remarks), "changes": spec.changes}
     if benchmark.understood:
         told |= {"understood": list(benchmark.understood)}
-    when = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "argv": sys.argv[1:]}
-    return {"fingerprint": fingerprint(decided), **told, **decided, **when}
+    return {"fingerprint": fingerprint(decided), **told, **decided}
+
+
+def _of_method(asked: Experiment, method: Method) -> dict[str, Any]:
+    """What config.json says beside what decided the run: what it reads, and what a guess is."""
+    return {"reads": method.reads, "chance": _chance(asked.first)}
 
 
 def _chance(benchmark: Benchmark) -> float:

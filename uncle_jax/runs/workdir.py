@@ -18,7 +18,7 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +28,23 @@ from uncle_jax.errors import UncleError
 from uncle_jax.evaluation.answers import Answer
 from uncle_jax.files import remove, write_whole
 from uncle_jax.report.figures import plot_accuracy
-from uncle_jax.report.results import SeedRun, modern, older_times, read_json, read_run
+from uncle_jax.report.origin import difference, same_setting
+from uncle_jax.report.results import SeedRun, older_times, read_json, read_run, read_seed
 from uncle_jax.requests import parse
 
-SETTING = ("dataset", "requests", "method", "config", "settings", "remarks")  # all seeds' alike
+OPS = {"L": "learn", "U": "unlearn"}
 COLUMNS = ("request", "op", "task", "evaluated_task", "split", "metric", "value")
 
 
-def prepare(workdir: Path, settings: Mapping[int, Mapping[str, Any]], overwrite: bool) -> None:
+def prepare(
+    workdir: Path, settings: Mapping[int, Mapping[str, Any]], overwrite: bool, new: bool = True
+) -> None:
     """Make WORKDIR/seed<k> for each seed of `settings`, refusing to write over another run's.
 
     `settings` are what config.json will hold; a folder whose fingerprint differs is another run's,
-    and so is a work directory with a seed of another setting. Raises UncleError where it cannot be
-    written or would lose something.
+    and so is a work directory with a seed of another setting. Unless something is `new`, nothing is
+    written, and nothing need be possible to write. Raises UncleError where it cannot be written or
+    would lose something.
     """
     there = {path.parent.name: path for path in workdir.glob("seed*/config.json")}
     for name, path in sorted(there.items()):
@@ -53,9 +57,11 @@ def prepare(workdir: Path, settings: Mapping[int, Mapping[str, Any]], overwrite:
         ours = ours or next(iter(settings.values()))
         if not (same and same_setting(theirs, ours)) and not overwrite:
             raise UncleError(
-                f"{workdir} holds another run ({_difference(theirs, ours)}); "
+                f"{workdir} holds another run ({difference(theirs, ours)}); "
                 "choose another --workdir, or add --overwrite"
             )
+    if not new:
+        return
     try:
         for seed in settings:
             (workdir / f"seed{seed}").mkdir(parents=True, exist_ok=True)
@@ -65,28 +71,40 @@ def prepare(workdir: Path, settings: Mapping[int, Mapping[str, Any]], overwrite:
         raise UncleError(f"cannot write to --workdir {workdir} ({error.strerror})") from None
 
 
-def same_setting(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two config.json are of one experiment, their seeds and versions apart."""
-    one, other = modern(one), modern(other)
-    return all((one.get(key) or None) == (other.get(key) or None) for key in SETTING)
+def write_config(
+    workdir: Path, seed: int, record: Mapping[str, Any], origin: Mapping[str, Any], done: int | None
+) -> None:
+    """WORKDIR/seed<k>/config.json: `record`, and the `origin` of this process's answers.
+
+    `done`: how many requests an earlier process has answered, None if there was none. A process
+    that goes on adds itself to `parts` and leaves the rest as the first wrote it.
+    """
+    path = workdir / f"seed{seed}" / "config.json"
+    there = None if done is None else read_json(path)
+    if there is None:
+        write_whole(path, _text({**record, **origin}))
+    else:
+        parts = [*there.get("parts", ()), {"after_requests": done, **origin}]
+        write_whole(path, _text({**there, "parts": parts}))
 
 
-def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
-    """The first setting in which two config.json differ, as "beta 0.1, now 1.0"."""
-    older = theirs.get("config", {}).keys() - ours["config"].keys()
-    if older and theirs.get("method") == ours["method"]:
-        return f"of an earlier version, whose config has {min(older)}"
-    for group in (None, "config", "settings", "data"):
-        a, b = (d if group is None else d.get(group) or {} for d in (theirs, ours))
-        for key in ("dataset", "requests", "method", "remarks") if group is None else b:
-            if a.get(key) != b.get(key):
-                return f"{key} {a.get(key)}, now {b.get(key)}"
-    return f"fingerprint {theirs.get('fingerprint')}, now {ours['fingerprint']}"
+def finished(workdir: Path, seed: int, record: Mapping[str, Any]) -> SeedRun | None:
+    """The seed's results if it is finished, and made by what `record` says; nothing is written."""
+    try:
+        run = read_seed(workdir / f"seed{seed}", seed, read_json(workdir / "summary.json") or {})
+    except UncleError:  # damaged: its store knows its answers
+        return None
+    if not isinstance(run, SeedRun) or run.told.get("fingerprint") != record["fingerprint"]:
+        return None
+    return run
 
 
-def write_config(workdir: Path, seed: int, settings: Mapping[str, Any]) -> None:
-    """WORKDIR/seed<k>/config.json."""
-    write_whole(workdir / f"seed{seed}" / "config.json", _text(settings))
+def answers_of(run: SeedRun) -> Iterator[Answer]:
+    """A finished seed's answers, as its files tell them."""
+    seconds = {op: iter(run.times[f"{name}_seconds"]) for op, name in OPS.items()}
+    for index, request in enumerate(parse(run.told["requests"])):
+        accuracy = dict(run.accuracy[index])
+        yield Answer(index, request, accuracy, next(seconds[request.op], math.nan), 0.0)
 
 
 def clear(workdir: Path, seed: int) -> None:
@@ -124,8 +142,8 @@ class SeedLog:
     def _write(self, wall_seconds: float | None) -> None:
         times = {
             **{
-                name: [one.seconds for one in self.answers if one.request.op == op]
-                for name, op in (("learn_seconds", "L"), ("unlearn_seconds", "U"))
+                f"{name}_seconds": [one.seconds for one in self.answers if one.request.op == op]
+                for op, name in OPS.items()
             },
             "compile_seconds": sum(one.compile_seconds for one in self.answers),
             "wall_seconds": wall_seconds,
@@ -147,12 +165,17 @@ def metrics_csv(answers: Iterable[Answer], split: str) -> str:
     return text.getvalue()
 
 
-def finish(workdir: Path, settings: Mapping[str, Any], title: str) -> dict[str, Any]:
+def finish(
+    workdir: Path, settings: Mapping[str, Any], title: str, new: bool = True
+) -> dict[str, Any]:
     """summary.json, which is returned, and accuracy.png of all finished seeds of one setting.
 
     `settings` is a config.json of that setting; the seeds are added to the picture's `title`.
+    Unless something is `new`, files that are there of the same seeds stay as they are.
     """
     seeds = _finished(workdir, settings)
+    if not new and _there(workdir, seeds):
+        return summarise(seeds)
     while True:
         for run in seeds:
             if not (run.folder / "times.json").exists():  # only in the summary, which goes
@@ -171,6 +194,13 @@ def finish(workdir: Path, settings: Mapping[str, Any], title: str) -> dict[str, 
         if _as_text(now) == _as_text(seeds):
             return summary
         seeds = now  # another process finished meanwhile, and its summary may be written over
+
+
+def _there(workdir: Path, seeds: Sequence[SeedRun]) -> bool:
+    """Whether summary.json and accuracy.png are of these seeds."""
+    told = read_json(workdir / "summary.json") or {}
+    of = told.get("RA", {}).get("per_seed", {}).keys()
+    return of == {str(run.seed) for run in seeds} and (workdir / "accuracy.png").exists()
 
 
 def _as_text(seeds: Sequence[SeedRun]) -> list[str]:
