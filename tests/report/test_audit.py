@@ -44,6 +44,20 @@ def test_without_a_reference_nothing_counts_as_found(tmp_path):
     assert "never learned (reference)" not in text
 
 
+def test_a_search_can_be_paired_with_one_where_the_task_never_was(tmp_path):
+    (one,) = rows(tmp_path, unlearned=[90, 41, 30])
+    assert "minus never" not in report.search_table([one]).head
+    for seed, audit in one.audits.items():
+        (found,) = (f for _, f in one.found("embedding search", "unlearned") if _ == seed)
+        piece = found["piece"] | {"state": "never"}
+        audit["found"].append(found | {"piece": piece, "accuracy": [20, 70 + 2 * seed, 1]})
+    table = report.search_table([one])
+    assert table.head[-1] == "minus never"
+    gains = {line[1]: line[-1] for line in table.body}
+    assert gains.pop("unlearned, learned first") == "+19.0 ± 1.4"
+    assert set(gains.values()) == {"-"}
+
+
 def test_the_head_start_is_paired_by_task_and_seed(tmp_path):
     (one,) = rows(tmp_path, relearned={"run": 60.0, "swapped": 50.0, "never": 55.0})
     assert report.relearned(one, "unlearned") == {(0, 0): 60, (1, 0): 61}  # + 1 a seed

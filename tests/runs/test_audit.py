@@ -157,6 +157,13 @@ def test_a_hypernetwork_is_searched_too(run, monkeypatch):
         Piece("embedding search", role, "run", task, task)
         for role, task in (("unlearned", 0), ("retained", 1), ("retained", 2), ("never", 3))
     ]
+    # where one task can be easier than another, it is also searched where it never was
+    there = Piece("embedding search", "unlearned", "never", 0, 0)
+    assert there not in plan(subject, FEW)
+    monkeypatch.setattr(
+        Subject, "benchmark", dataclasses.replace(subject.benchmark, spare=0), raising=True
+    )
+    assert there in plan(subject, FEW)
     # where every task was learned, the reference is the unlearned one where it never was
     monkeypatch.setattr(Subject, "unused", [])
     searches = [p for p in plan(subject, FEW) if p.role == "never"]

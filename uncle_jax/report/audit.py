@@ -152,9 +152,27 @@ ROLES = (
 )
 
 
+def search_gain(one: Audited, wanted: Callable[[Found], bool]) -> str:
+    """What the best start on an unlearned task has over that in the state that never learned it.
+
+    Mean ± std over seeds, in points; - where that was not searched.
+    """
+    there = {
+        (seed, found["piece"]["task"]): max(found["accuracy"])
+        for seed, found in one.found("embedding search", "unlearned", "never")
+    }
+    here = {
+        (seed, found["piece"]["task"]): max(found["accuracy"])
+        for seed, found in searches(one, "unlearned", wanted)
+    }
+    gains = {case: here[case] - there[case] for case in here if case in there}
+    return spread(per_seed(gains), signed=True)
+
+
 def search_table(rows: Sequence[Audited]) -> Table:
     """Embedding search: how many tasks come back, and how far."""
     head = ["method", "tasks", "found", "starts above", "best, mean", "best of all"]
+    paired = any(one.found("embedding search", "unlearned", "never") for one in rows)
     body = []
     for one in rows:
         for name, role, wanted in ROLES:
@@ -163,11 +181,18 @@ def search_table(rows: Sequence[Audited]) -> Table:
             told = searched(one, role, wanted)
             share = "-" if told.share is None else f"{100 * told.share:.0f} %"
             found = "-" if told.share is None else f"{told.back} of {told.cases}"
-            body.append([one.row.label, name, found, share, f"{told.best:.1f}", f"{told.most:.1f}"])
+            line = [one.row.label, name, found, share, f"{told.best:.1f}", f"{told.most:.1f}"]
+            gain = search_gain(one, wanted) if role == "unlearned" and wanted else "-"
+            body.append([*line, gain] if paired else line)
     notes = [
         "test accuracy (%) of the best start; found: any start above the best of all starts on "
         "never-learned tasks of the same seed (of a never-learned task: on the others)",
     ]
+    if paired:
+        head.append("minus never")
+        notes.append(
+            "minus never: the best start less the best on the same task where it was never learned"
+        )
     return Table("embedding search", head, body, set(), notes)
 
 

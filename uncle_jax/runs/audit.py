@@ -263,6 +263,8 @@ def plan(subject: Subject, settings: AuditSettings) -> list[Piece]:
         if not never:  # all were learned: the unlearned ones, where they never were
             some = gone[: settings.references]
             pieces += [Piece("embedding search", "never", "never", t, t) for t in some]
+        elif not subject.benchmark.spare:  # one task is easier than another: itself, in its absence
+            pieces += [Piece("embedding search", "unlearned", "never", t, t) for t in gone]
     if "relearning" in settings.attacks:
         pieces += [Piece("relearning", "unlearned", "run", t, t) for t in gone]
         pieces += [Piece("relearning", "unlearned", "never", t, t) for t in gone]
