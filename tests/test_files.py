@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -111,3 +112,26 @@ def test_a_link_is_not_followed(tmp_path):
     with pytest.raises(UncleError, match="cannot be written"):
         files.acquire(tmp_path / "LOCK", write=True)
     assert (tmp_path / "precious").read_text() == "all of it"
+
+
+def test_what_is_written_at_the_end_is_checked_at_the_start(tmp_path):
+    files.require_writable(tmp_path / "new.json", "--output")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(UncleError, match=r"--output .* is a folder"):
+        files.require_writable(tmp_path, "--output")
+    with pytest.raises(UncleError, match=r"there is no folder .*none for --figure"):
+        files.require_writable(tmp_path / "none" / "a.png", "--figure")
+
+
+def test_a_disk_that_is_full_is_one_line_and_leaves_what_was_there(tmp_path, monkeypatch):
+    path = tmp_path / "a.json"
+    files.write_whole(path, "before")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files.os, "replace", full)
+    with pytest.raises(UncleError, match=r"cannot write .*a\.json \(No space left on device\)"):
+        files.write_whole(path, b"after")
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]

@@ -31,3 +31,12 @@ def allowed(what: str, given: object, options: Iterable[object]) -> UncleError:
     ]
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return UncleError(f"unknown {what} {str(given)!r}{hint} (allowed: {', '.join(names)})")
+
+
+def out_of_memory(error: Exception) -> str | None:
+    """One line on memory that is not there; None if `error` is of another kind."""
+    text = " ".join(str(error).split())
+    if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in text:
+        return None
+    what = text.removeprefix("RESOURCE_EXHAUSTED: ")[:150] or "no more to be had"
+    return f"not enough memory ({what}); fewer chunks, a smaller batch_size or width need less"

@@ -151,14 +151,39 @@ def release(handle: int) -> None:
     os.close(handle)
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write `text` to `path` by way of a temporary file beside it, so that none is half-written."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write `content` to `path` by way of a temporary file beside it, so that none is half-written.
+
+    Raises UncleError, as where the disk is full; the file is then what it was.
+    """
+    data = content.encode() if isinstance(content, str) else content
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            os.chmod(name, 0o644)
+            os.replace(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise UncleError(f"cannot write {path} ({reason(error)})") from None
+
+
+def require_writable(path: Path, option: str) -> None:
+    """Raise UncleError unless a file can be written at `path`, which `option` names.
+
+    For what is written only at the end. Nothing is left there.
+    """
+    if path.is_dir():
+        raise UncleError(f"{option} {path} is a folder; give a file in it")
+    if not path.parent.is_dir():
+        raise UncleError(f"there is no folder {path.parent} for {option}")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise UncleError(f"cannot write {option} {path} (Permission denied)")
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise UncleError(f"cannot write {option} {path} ({reason(error)})") from None

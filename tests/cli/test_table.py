@@ -125,7 +125,7 @@ def test_output_goes_to_a_file(table, folders, tmp_path, capsys):
     assert path.read_text(encoding="utf-8") == MARKDOWN
     assert capsys.readouterr().out == ""
     assert table.main([*folders, "--output", str(tmp_path / "no" / "where")]) == 2
-    assert capsys.readouterr().err.startswith("error: cannot write ")
+    assert capsys.readouterr().err.startswith("error: there is no folder ")
 
 
 def test_unfinished_runs_are_skipped(table, folders, tmp_path, capsys):

@@ -1,5 +1,6 @@
 """experiments/tune.py as a user meets it."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,8 @@ SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "tune.py"
         (["--grid", "uncle.gamma=a"], "gamma must be a number"),
         (["--requests", "L0 L1"], "last request"),
         (["--output", "no/such/folder.json"], "no/such"),
+        (["--output", "."], "--output . is a folder"),
+        (["--requests", "L0 U0"], "no task is retained"),
         (["--seed", "-1"], "--seed"),
     ],
 )
@@ -51,6 +54,33 @@ def test_a_grid_on_digits(tmp_path, monkeypatch, capsys):
     assert tune.main(words) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1:5]] == ["method", "ssd", "ssd", "scrub"]
-    assert lines[3].split()[1:5:3] == ["ssd.alpha=1e9", "0.00"], "nothing is selected: no spill"
+    assert lines[3].split()[1:5:3] == ["ssd.alpha=1e+09", "0.00"], "nothing is selected: no spill"
     assert "best for scrub: its settings as they are" in lines
     assert '"eval_split": "validation"' in (tmp_path / "found.json").read_text()
+
+
+@pytest.mark.usefixtures("small_networks")
+def test_a_trial_that_fails_is_marked_and_the_rest_goes_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["--methods", "scrub", "--grid", "scrub.lr=1e30", "--grid", "scrub.lr=1e-4,1e30"]
+    words += ["--epochs", "1", "--requests", "L0 L1 U0", "--output", "found.json"]
+    assert tune.main([*words, "--set", "buffer_per_task=32", "--set", "width=1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    trials = [line for line in lines if line.startswith("scrub")]
+    assert [line.split()[1:2] for line in trials[1:]] == [["scrub.lr=1e+30"], ["scrub.lr=0.0001"]]
+    assert "failed: U0 ends in a network that is not finite" in trials[1]
+    (best,) = (line for line in lines if line.startswith("best"))
+    assert "1e+30" not in best
+    found = json.loads((tmp_path / "found.json").read_text())["trials"]
+    assert [trial["score"] is None for trial in found] == [False, True, False]
+    assert "not finite" in found[1]["failed"]
+
+
+@pytest.mark.usefixtures("small_networks")
+def test_where_every_trial_fails_nothing_is_best(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["--methods", "hnet", "--epochs", "1", "--requests", "L0 L1 U0", "--lr", "1e30"]
+    assert tune.main([*words, "--set", "width=1"]) == 2
+    out, err = capsys.readouterr()
+    assert "best for hnet: no trial has a score" in out
+    assert err == "error: every trial failed\n"

@@ -16,7 +16,7 @@ from typing import Any, NoReturn, cast, get_type_hints
 from uncle_jax.cli.interrupts import stopping
 from uncle_jax.cli.settings import choices, values
 from uncle_jax.config import Config, Uncle
-from uncle_jax.errors import UncleError, allowed
+from uncle_jax.errors import UncleError, allowed, out_of_memory
 from uncle_jax.methods import registry
 from uncle_jax.presets import PRESETS, Preset, preset, presets
 from uncle_jax.runs.spec import set_changes
@@ -128,15 +128,6 @@ def exit_code(command: Callable[[], int], on_interrupt: str, process: bool = Fal
             raise
         print(f"error: {short}", file=sys.stderr)
         return 2
-
-
-def out_of_memory(error: Exception) -> str | None:
-    """One line on memory that is not there; None if `error` is of another kind."""
-    text = " ".join(str(error).split())
-    if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in text:
-        return None
-    what = text.removeprefix("RESOURCE_EXHAUSTED: ")[:150] or "no more to be had"
-    return f"not enough memory ({what}); fewer chunks, a smaller batch_size or width need less"
 
 
 PLAIN = {"±": "+-", "→": "->", "–": "-", "—": "-", "×": "x", "≤": "<=", "≥": ">="}

@@ -23,6 +23,7 @@ from uncle_jax.cli.arguments import (
 )
 from uncle_jax.cli.table import FORMATS, as_text, finished_runs, written
 from uncle_jax.errors import UncleError, allowed
+from uncle_jax.files import require_writable
 from uncle_jax.report import audit as report
 from uncle_jax.report.results import SeedRun
 from uncle_jax.runs.progress import Download
@@ -79,8 +80,8 @@ def audit(args: argparse.Namespace) -> int:
             raise allowed("--attacks", name, ATTACKS)
     for option in ("output", "figure", "tradeoff"):
         file = getattr(args, option)
-        if file is not None and not file.parent.is_dir():
-            raise UncleError(f"there is no folder {file.parent} for --{option}")
+        if file is not None:
+            require_writable(file, f"--{option}")
     runs = chosen_runs(args)
     if not args.show:
         attack(args, runs)
@@ -100,12 +101,8 @@ def draw(args: argparse.Namespace, rows: list[report.Audited]) -> None:
     from uncle_jax.report.audit_figure import plot_audits, plot_tradeoff
 
     for path, plot in ((args.figure, plot_audits), (args.tradeoff, plot_tradeoff)):
-        if path is None:
-            continue
-        try:
+        if path is not None:
             plot(path, rows)
-        except (OSError, ValueError) as error:  # of a name that says no format, ValueError
-            raise UncleError(f"cannot write {path} ({error})") from None
 
 
 def chosen_runs(args: argparse.Namespace) -> list[SeedRun]:

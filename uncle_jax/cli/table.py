@@ -13,6 +13,7 @@ from pathlib import Path
 from uncle_jax.cli.arguments import Parser, completing, exit_code, parsed
 from uncle_jax.errors import UncleError, allowed
 from uncle_jax.evaluation.metrics import METRICS
+from uncle_jax.files import require_writable, write_whole
 from uncle_jax.report.compare import SHOWN, Table, groups, table_of
 from uncle_jax.report.formats import as_csv, as_latex, as_markdown, as_terminal
 from uncle_jax.report.results import SeedRun, read_run
@@ -46,6 +47,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def show(args: argparse.Namespace) -> int:
     """Print the table, or write it."""
+    if args.output is not None:
+        require_writable(args.output, "--output")
     written(compare(args), args.output)
     return 0
 
@@ -66,10 +69,7 @@ def written(text: str, output: Path | None) -> None:
     if output is None:
         print(text, end="", flush=True)
         return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UncleError(f"cannot write {output} ({error.strerror})") from None
+    write_whole(output, text)
 
 
 def as_text(table: Table, form: str) -> str:

@@ -10,6 +10,7 @@ none of those that results are reported for. Then: uncle run --method METHOD --s
 
 import argparse
 import json
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,8 +28,9 @@ from uncle_jax.cli.arguments import (
 )
 from uncle_jax.config import Config, as_dict
 from uncle_jax.errors import UncleError
-from uncle_jax.files import write_whole
+from uncle_jax.files import require_writable, write_whole
 from uncle_jax.methods import registry
+from uncle_jax.report.compare import text_of
 from uncle_jax.requests import parse
 from uncle_jax.runs.progress import Download
 from uncle_jax.runs.spec import check_seed, owners, setting
@@ -76,8 +78,8 @@ def tune(args: argparse.Namespace) -> int:
     config, own = chosen_settings(args, preset.config, args.methods)
     requests = parse(args.requests)
     check_seed(args.seed, "--seed")
-    if args.output is not None and not args.output.parent.is_dir():
-        raise UncleError(f"there is no folder {args.output.parent} for --output")
+    if args.output is not None:
+        require_writable(args.output, "--output")
     grids = grids_of(args)
     bar = Download()
     choice = data_choice(args, bar).under(config)
@@ -100,10 +102,16 @@ def tune(args: argparse.Namespace) -> int:
     sweep = tuning.sweep(tried, benchmark, requests, jax.random.key(args.seed))
     trials = told(tried, sweep, record, args.output)
     for name in args.methods:
-        best = max((t for t in trials if t.point.name == name), key=lambda t: t.score)
-        changes = " ".join(f"--set {word}" for word in words(best.point.changes))
+        judged = [t for t in trials if t.point.name == name and math.isfinite(t.score)]
+        if not judged:
+            print(f"best for {registry.short(name)}: no trial has a score")
+            continue
+        best = max(judged, key=lambda t: t.score)
+        changes = " ".join(f"--set {word}" for word in words(best.point))
         print(f"best for {registry.short(name)}: {changes or 'its settings as they are'}")
     print("score: RA less what FA is above chance")
+    if all(trial.failed is not None for trial in trials):
+        raise UncleError("every trial failed")
     return 0
 
 
@@ -132,16 +140,23 @@ def told(
     output: Path | None,
 ) -> "list[Trial]":
     """The trials of `sweep`, each printed, added to `record` and written to `output` once over."""
-    labels = [" ".join([registry.short(p.name), *words(p.changes)]) for p in tried]
+    labels = [" ".join([registry.short(p.name), *words(p)]) for p in tried]
     width = max(map(len, ["method", *labels]))
     print(f"{'method':<{width}}" + "".join(f"{name:>9}" for name in NUMBERS))
     trials = []
     for label, trial in zip(labels, sweep, strict=True):
         trials.append(trial)
         numbers = {name: getattr(trial, name) for name in NUMBERS}
-        print(f"{label:<{width}}" + "".join(f"{x:9.2f}" for x in numbers.values()), flush=True)
+        if trial.failed is None:
+            line = "".join(f"{x:9.2f}" for x in numbers.values())
+        else:
+            line = f"  failed: {trial.failed}"
+        print(f"{label:<{width}}{line}", flush=True)
+        known = {name: x if math.isfinite(x) else None for name, x in numbers.items()}
         record["trials"].append(
-            {"method": trial.point.name, "changes": dict(trial.point.changes)} | numbers
+            {"method": trial.point.name, "changes": dict(trial.point.changes)}
+            | known
+            | ({} if trial.failed is None else {"failed": trial.failed})
         )
         if output is not None:  # after each, for hours of a grid may be behind it
             write_whole(output, json.dumps(record, indent=1) + "\n")
@@ -151,6 +166,11 @@ def told(
 def grids_of(args: argparse.Namespace) -> dict[str, dict[str, list[str]]]:
     """Of each method, the values to try by KEY or METHOD.KEY. Raises UncleError."""
     grids: dict[str, dict[str, list[str]]] = {name: {} for name in args.methods}
+
+    def add(grid: dict[str, list[str]], key: str, values: str) -> None:
+        known = grid.setdefault(key, [])  # a key that is given twice adds up
+        known += [value for value in dict.fromkeys(values.split(",")) if value not in known]
+
     for item in args.grid:
         name, key, values = setting(
             item, args.methods, "--grid", "KEY=V1,V2, such as gamma=0.01,0.1"
@@ -158,12 +178,16 @@ def grids_of(args: argparse.Namespace) -> dict[str, dict[str, list[str]]]:
         for owner in owners(name, key, args.methods):
             if owner is None:
                 for grid in grids.values():
-                    grid[key] = values.split(",")
+                    add(grid, key, values)
             else:
-                grids[owner][f"{registry.short(owner)}.{key}"] = values.split(",")
+                add(grids[owner], f"{registry.short(owner)}.{key}", values)
     return grids
 
 
-def words(changes: Any) -> list[str]:
-    """Changes as `--set` takes them."""
-    return [f"{key}={value}" for key, value in changes.items()]
+def words(point: "Point") -> list[str]:
+    """What a point changes, as `--set` takes it and tables have it."""
+    told = []
+    for key in point.changes:
+        owner = point.settings if "." in key else point.config
+        told.append(f"{key}={text_of(getattr(owner, key.rpartition('.')[2]))}")
+    return told

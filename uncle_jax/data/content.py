@@ -75,6 +75,6 @@ def _read_cache() -> dict[str, tuple[str, str]]:
 
 def _write_cache(known: dict[str, tuple[str, str]]) -> None:
     path = cache_file()
-    with contextlib.suppress(OSError):  # a cache that cannot be kept costs time only
+    with contextlib.suppress(OSError, UncleError):  # a cache that cannot be kept costs time only
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps(dict(list(known.items())[-KEPT:])))

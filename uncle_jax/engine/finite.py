@@ -35,9 +35,9 @@ def require_finite(state: Any, request: str, losses: Losses) -> None:
     """Raise UncleError if a float of `state`, in which `request` ended, is NaN or infinite."""
     if checks.finite(state):
         return
-    rates = "lr" if request.startswith("L") else "the method's learning rate for unlearning"
+    rate = "lr" if request.startswith("L") else "learning rate of the method's unlearning"
     raise UncleError(
         f"{request} ends in a network that is not finite{losses.first_bad()}, so it is not "
-        f"answered, and the state before it stays; try a smaller {rates}, or see that its images "
+        f"answered, and the state before it stays; try a smaller {rate}, or see that its images "
         "are what they should be"
     )

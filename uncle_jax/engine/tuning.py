@@ -6,8 +6,9 @@ whose learning is the same, which is what makes a grid cheap.
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from jax import Array
@@ -15,7 +16,7 @@ from jax import Array
 from uncle_jax.config import Config, Hypernetwork, part, replace
 from uncle_jax.data.benchmark import Benchmark
 from uncle_jax.engine.sequence import run_sequence
-from uncle_jax.errors import UncleError
+from uncle_jax.errors import UncleError, out_of_memory
 from uncle_jax.evaluation.answers import Run
 from uncle_jax.methods import registry
 from uncle_jax.methods.multihead.derpp import Derpp
@@ -41,6 +42,7 @@ class Trial:
     spill: float
     seconds: float  # compilation apart
     excess: float  # of FA over chance
+    failed: str | None = None  # why there is no number
 
     @property
     def score(self) -> float:
@@ -86,6 +88,8 @@ def check(requests: Sequence[Request], n_tasks: int) -> None:
     validate(requests, n_tasks)
     if not requests or requests[-1].op != "U":
         raise UncleError("the last request must be the unlearning that is tried, such as U0")
+    if not retained(requests):
+        raise UncleError("no task is retained after these requests, so there is nothing to score")
 
 
 def sweep(
@@ -103,15 +107,20 @@ def sweep(
     """
     check(requests, benchmark.n_tasks)
     chance = 100 / benchmark.spec.task(requests[-1].task).n_classes
-    learned: dict[tuple, Run] = {}
+    learned: dict[tuple, Run | str] = {}  # or why it cannot be learned
     for point in trials:
         method = registry.build(
             point.name, benchmark.spec, benchmark.n_tasks, point.config, point.settings, main_net
         )
         same = learning_of(point)
         if same not in learned:
-            learned[same] = run_sequence(method, benchmark, requests[:-1], key)
-        run = run_sequence(method, benchmark, requests, key, done=learned[same])
+            learned[same] = _tried(partial(run_sequence, method, benchmark, requests[:-1], key))
+        run = before = learned[same]
+        if isinstance(before, Run):
+            run = _tried(partial(run_sequence, method, benchmark, requests, key, done=before))
+        if isinstance(run, str):
+            yield Trial(point, *(math.nan,) * 5, failed=run)
+            continue
         last, metrics = run.answers[-1], run.metrics
         yield Trial(
             point,
@@ -121,6 +130,18 @@ def sweep(
             last.seconds,
             last.accuracy[last.request.task] - chance,
         )
+
+
+def _tried(run: Callable[[], Run]) -> Run | str:
+    """What `run` returns, or in a line why it returned nothing: the next trial may."""
+    try:
+        return run()
+    except UncleError as error:
+        return str(error)
+    except Exception as error:
+        if (short := out_of_memory(error)) is None:
+            raise
+        return short
 
 
 def _spill(run: Run) -> float:

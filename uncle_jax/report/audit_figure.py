@@ -16,6 +16,7 @@ from uncle_jax.report.audit import (
     relearned,
     searched,
 )
+from uncle_jax.report.figures import save
 
 COLOURS = {"first": "#d55e00", "later": "#0072b2", "retained": "#009e73", "never": "#777777"}
 MARKERS = {"first": "o", "later": "s", "retained": "^", "never": "x"}
@@ -50,7 +51,7 @@ def plot_audits(path: Path, rows: Sequence[Audited]) -> None:
         _draw_relearning(below, one, pair, limits)
     axes[0, 0].set_ylabel("embedding search:\nbest start (%)")
     axes[1, 0].set_ylabel("relearned for one epoch (%)")
-    figure.savefig(path, dpi=130)
+    save(figure, path, dpi=130)
 
 
 def _searches(axes: Any, one: Audited) -> None:
@@ -132,4 +133,4 @@ def plot_tradeoff(path: Path, rows: Sequence[Audited]) -> None:
     left.set_ylabel("starts that bring it back (%)")
     left.set_xlabel("RA (%)")
     right.set_xlabel("a new task after one epoch (%)")
-    figure.savefig(path, dpi=130)
+    save(figure, path, dpi=130)

@@ -143,9 +143,10 @@ def _key(settings: Any) -> str:
     return json.dumps(settings, sort_keys=True)
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """A setting's value as labels have it."""
     if isinstance(value, list | tuple):
-        return ",".join(map(_text, value))
+        return ",".join(map(text_of, value))
     return f"{value:g}" if isinstance(value, float) else str(value).lower()
 
 
@@ -169,7 +170,7 @@ def changes(told: Mapping[str, Any]) -> dict[str, str]:
     for key in changed:  # older runs name every setting of a method's own with the method
         method, dot, own = key.rpartition(".")
         names[key] = own_key(method, own) if dot else key
-    return {names[key]: _text(changed[key]) for key in sorted(changed)}
+    return {names[key]: text_of(changed[key]) for key in sorted(changed)}
 
 
 def _told_apart(rows: Sequence[Row]) -> list[Row]:
@@ -183,7 +184,7 @@ def _told_apart(rows: Sequence[Row]) -> list[Row]:
             for r in [row, *(r for r in rows if r is not row and r.label == row.label)]
         ]
         more = {
-            key: _text(alike[0].get(key, "absent"))
+            key: text_of(alike[0].get(key, "absent"))
             for key in sorted(set().union(*alike))
             if any(_key(a.get(key)) != _key(alike[0].get(key)) for a in alike)
         }

@@ -1,12 +1,12 @@
 """A picture of own data, so that a look tells whether they were read as they were meant."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from uncle_jax.report.figures import save
 from uncle_jax.tasks import Data
 
 CONTACT_TASKS, CONTACT_CLASSES, CONTACT_IMAGES = 20, 10, 2  # the most that are shown
@@ -43,9 +43,7 @@ def plot_contact_sheet(path: Path, rows: Mapping[str, Sequence[Example]], title:
             axes.set_title(_plain(label), fontsize=6)
         line[0].text(-0.15, 0.5, name, transform=line[0].transAxes, ha="right", va="center")
     figure.suptitle(_plain(title), fontsize=8)
-    written = path.with_name(f".{os.getpid()}-{path.name}")
-    figure.savefig(written, dpi=120)
-    os.replace(written, path)  # whole or not at all, as another process may write it too
+    save(figure, path)
 
 
 def _plain(text: str) -> str:

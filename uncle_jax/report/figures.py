@@ -1,6 +1,6 @@
 """Pictures of a run."""
 
-import os
+import io
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from uncle_jax.errors import UncleError
+from uncle_jax.files import write_whole
 from uncle_jax.requests import Request, retained
 
 
@@ -59,9 +61,20 @@ def plot_accuracy(
     lines = [line for remark in remarks for line in textwrap.wrap(remark, width)]
     axes.set_title("\n".join([title, *lines]), fontsize=8 if lines else 11)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False)
-    written = path.with_name(f".{os.getpid()}-{path.name}")
-    figure.savefig(written, dpi=120)
-    os.replace(written, path)  # whole or not at all, as another process may write it too
+    save(figure, path)
+
+
+def save(figure: Any, path: Path, dpi: int = 120) -> None:
+    """Write a figure to `path`, in the format that its name says, whole or not at all.
+
+    Raises UncleError.
+    """
+    drawn = io.BytesIO()
+    try:
+        figure.savefig(drawn, dpi=dpi, format=path.suffix[1:] or "png")
+    except ValueError as error:  # of a format that there is not
+        raise UncleError(f"cannot write {path} ({error})") from None
+    write_whole(path, drawn.getvalue())
 
 
 def _colours(n: int) -> list[Any]:
