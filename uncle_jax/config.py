@@ -269,6 +269,13 @@ def restored(kind: type[S], told: Mapping[str, Any]) -> S:
     return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in told.items()})
 
 
+def text_of(value: Any) -> str:
+    """A setting's value as labels have it."""
+    if isinstance(value, list | tuple):
+        return ",".join(map(text_of, value))
+    return f"{value:g}" if isinstance(value, float) else str(value).lower()
+
+
 def fingerprint(settings: Mapping[str, Any]) -> str:
     """Twelve hex digits that change when any of `settings` (JSON-ready values) does."""
     text = json.dumps(settings, sort_keys=True, separators=(",", ":"))

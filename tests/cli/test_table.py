@@ -47,7 +47,7 @@ MARKDOWN = """\
 | scrub buffer_size=200 | forgotten task, buffer | 80.00 | 12.00 | **0.00** | 3.00 | 2.00 | 1.00 | 0 |
 | uncle | nothing | **90.50 ± 0.71** | **10.50 ± 0.00** | 0.25 ± 0.00 | **0.00 ± 0.00** | 2.00 | 1.00 | 0 1 |
 
-- best marked: RA highest, FA nearest to chance, spill and relapse lowest; chance 10.0
+- best marked: RA highest, FA nearest to chance by task, spill and relapse lowest; chance 10.0
 - references, never marked best (they do not unlearn, see all retained data, or keep a network a task): ft
 """  # noqa: E501
 
@@ -61,7 +61,7 @@ scrub buffer\_size=200 & forgotten task, buffer & 80.00 & 12.00 & \textbf{0.00} 
 uncle & nothing & \textbf{90.50 $\pm$ 0.71} & \textbf{10.50 $\pm$ 0.00} & 0.25 $\pm$ 0.00 & \textbf{0.00 $\pm$ 0.00} & 2.00 & 1.00 & 0 1 \\
 \hline
 \end{tabular}\par
-{\footnotesize best marked: RA highest, FA nearest to chance, spill and relapse lowest; chance 10.0\par}
+{\footnotesize best marked: RA highest, FA nearest to chance by task, spill and relapse lowest; chance 10.0\par}
 {\footnotesize references, never marked best (they do not unlearn, see all retained data, or keep a network a task): ft\par}
 """  # noqa: E501
 

@@ -165,6 +165,39 @@ def test_nothing_is_best_alone_or_without_chance(tmp_path):
     assert "FA" not in {metric for _, metric in best(group, SHOWN)}
 
 
+def test_fa_is_held_against_each_unlearned_tasks_own_chance(tmp_path):
+    """Two classes in task 0, ten in the others; and not the mean of tasks apart on both sides."""
+    told = {"chance": {"0": 50.0, "1": 10.0, "2": 10.0}}
+    at_chance = write_run(tmp_path / "a", "scrub", fa=50.0, told=told)
+    knows = write_run(tmp_path / "b", "ssd", fa=35.0, told=told)
+    (group,) = read(at_chance, knows)
+    assert (group.chance("RA"), group.chance("FA")) == (10, 50)
+    assert ("scrub", "FA") in best(group, ["FA"])
+    assert ("ssd", "FA") not in best(group, ["FA"])
+    note = "chance 10.0 of the retained tasks, 50.0 of the unlearned"
+    assert note in table_of(group, SHOWN).notes[0]
+    both = {"chance": {"0": 50.0, "1": 50.0, "2": 10.0}}
+    apart = write_run(tmp_path / "c", "scrub", fa=40.0, requests="L0 L1 L2 U0 U1", told=both)
+    path = apart / "seed0" / "metrics.csv"  # 40 and 60: FA is 50, and both are known
+    path.write_text(
+        path.read_text().replace("4,U,1,1,test,accuracy,40", "4,U,1,1,test,accuracy,60")
+    )
+    near = write_run(tmp_path / "d", "ssd", fa=48.0, requests="L0 L1 L2 U0 U1", told=both)
+    (group,) = read(apart, near)
+    assert best(group, ["FA"]) == {("ssd", "FA")}
+
+
+def test_a_broken_network_is_best_at_nothing(tmp_path):
+    broken = write_run(tmp_path / "a", "scrub", ra=13.0, fa=10.0, spill=0.0, relapse=0.0)
+    two = [write_run(tmp_path / n, n, ra=80.0, fa=12.0, relapse=1.0) for n in ("ssd", "uncle")]
+    (group,) = read(broken, *two)
+    assert not any(label == "scrub" for label, _ in best(group, SHOWN))
+    assert "RA near chance, so never best: scrub" in table_of(group, SHOWN).notes
+    weak = write_run(tmp_path / "b", "scrub", ra=15.0, fa=10.0, seeds=(1,))
+    (group,) = read(weak, *two)
+    assert ("scrub", "FA") in best(group, SHOWN)
+
+
 def test_clpu_has_no_fa_and_no_relapse(tmp_path):
     (group,) = read(write_run(tmp_path, "clpu"))
     table = table_of(group, SHOWN)

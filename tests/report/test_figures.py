@@ -23,8 +23,10 @@ def drawn(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Figure, "savefig", kept)
 
-    def draw(runs, chance=10.0, title="a title", remarks=()):
-        plot_accuracy(tmp_path / "accuracy.png", REQUESTS, runs, chance, title, remarks)
+    def draw(runs, chance=10.0, title="a title", remarks=(), chances=None):
+        if chances is None and chance is not None:
+            chances = dict.fromkeys(range(3), chance)
+        plot_accuracy(tmp_path / "accuracy.png", REQUESTS, runs, chances, title, remarks)
         return figures[-1].axes[0]
 
     return draw
@@ -68,6 +70,10 @@ def test_chance_is_a_line_where_it_is_known_and_remarks_are_told(drawn):
 
     assert words(drawn([RUN])) == ["chance"]
     assert words(drawn([RUN], chance=None)) == []
+    assert words(drawn([RUN], chances={0: 50.0, 1: 10.0, 2: 10.0})) == [
+        "chance of 1, 2",
+        "chance of 0",
+    ]
     told = drawn([RUN], remarks=["svhn stood in", "word " * 60]).get_title().split("\n")
     assert told[:2] == ["a title", "svhn stood in"]
     assert len(told) > 3  # a long remark is broken into lines

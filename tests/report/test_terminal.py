@@ -21,7 +21,7 @@ def summary(**more):
         for name in terminal.HEADINGS
     }
     told |= {"learn_seconds": 2.0, "unlearn_seconds": None, "compile_seconds": 3.0}
-    return told | {"wall_seconds": 60.0, "chance": 10.0, "remarks": [], **more}
+    return told | {"wall_seconds": 60.0, "chance": {"RA": 10.0, "FA": 10.0}, "remarks": [], **more}
 
 
 def test_the_table_has_a_line_a_metric_and_what_is_not_defined_is_a_dash():
@@ -35,7 +35,9 @@ def test_the_table_has_a_line_a_metric_and_what_is_not_defined_is_a_dash():
 
 
 def test_the_papers_numbers_stand_beside_and_remarks_below():
-    text = terminal.table(summary(chance=None, remarks=["svhn stood in"]), {"RA": 62.65})
+    text = terminal.table(
+        summary(chance={"RA": None, "FA": None}, remarks=["svhn stood in"]), {"RA": 62.65}
+    )
     lines = text.splitlines()
     assert lines[0].split()[-2:] == ["ours", "paper"]
     assert lines[1].endswith("90.00 ± 1.00    62.65")

@@ -36,7 +36,7 @@ def test_the_summary_is_what_is_written(finished):
     assert json.loads((workdir / "summary.json").read_text()) == summary
     assert set(summary["RA"]["per_seed"]) == {"0", "3"}
     assert summary["RA"]["mean"] > 80  # pixels' class means tell digits apart
-    assert (summary["reads"], summary["chance"]) == ("none", 10)
+    assert (summary["reads"], summary["chance"]) == ("none", {"RA": 10, "FA": 10})
     left = {path.name for path in workdir.iterdir()}
     assert left == {"seed0", "seed3", "summary.json", "accuracy.png"}
 

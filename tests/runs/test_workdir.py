@@ -58,7 +58,8 @@ def test_seeds_of_two_days_are_one_summary(tmp_path):
     assert summary["compile_seconds"] == 6
     walls = [times(tmp_path, seed)["wall_seconds"] for seed in (0, 1)]
     assert summary["wall_seconds"] == pytest.approx(sum(walls))
-    assert (summary["chance"], summary["remarks"], summary["reads"]) == (10, [], "none")
+    assert summary["chance"] == {"RA": 10, "FA": 10}
+    assert (summary["remarks"], summary["reads"]) == ([], "none")
     assert (tmp_path / "accuracy.png").read_bytes().startswith(b"\x89PNG")
     (group,) = groups(read_run(tmp_path)[0])
     assert [row.seeds for row in group.rows] == ["0 1"]
@@ -128,7 +129,7 @@ def test_a_seed_of_before_times_json_keeps_its_share_of_the_times(tmp_path):
     assert summary["unlearn_seconds"] == 2
     assert times(tmp_path, 4)["wall_seconds"] == 60
     assert summary["wall_seconds"] == pytest.approx(120 + times(tmp_path, 5)["wall_seconds"])
-    assert summary["chance"] == 10
+    assert summary["chance"] == {"RA": 10, "FA": 10}
     (group,) = groups(read_run(tmp_path)[0])
     assert [row.seeds for row in group.rows] == ["0 4 5"]
 

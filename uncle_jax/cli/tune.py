@@ -26,11 +26,10 @@ from uncle_jax.cli.arguments import (
     exit_code,
     parsed,
 )
-from uncle_jax.config import Config, as_dict
+from uncle_jax.config import Config, as_dict, text_of
 from uncle_jax.errors import UncleError
 from uncle_jax.files import require_writable, write_whole
 from uncle_jax.methods import registry
-from uncle_jax.report.compare import text_of
 from uncle_jax.requests import parse
 from uncle_jax.runs.progress import Download
 from uncle_jax.runs.spec import check_seed, owners, setting

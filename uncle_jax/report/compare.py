@@ -11,21 +11,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from uncle_jax.config import as_dict
+from uncle_jax.config import as_dict, text_of
 from uncle_jax.errors import UncleError
 from uncle_jax.methods.registry import own_key, short
 from uncle_jax.presets import preset
 from uncle_jax.report.origin import data_key
 from uncle_jax.report.paper import Numbers, printed
 from uncle_jax.report.results import SeedRun
-from uncle_jax.requests import TABLE_4
+from uncle_jax.report.terminal import chance_in_words
+from uncle_jax.requests import TABLE_4, forgotten, parse
 
 KNOWN = (  # in the order of rows; then a user's own, then uncle
     "ft", "rt", "badteacher", "scrub", "salun", "jit", "gkt", "ssd", "uniclun", "derpp", "lwsf",
     "clpu", "rt-hnet", "hnet", "jit-hnet", "gkt-hnet", "refit", "only-learning",
 )  # fmt: skip
 REFERENCES = ("ft", "rt", "rt-hnet", "clpu", "hnet", "only-learning", "derpp")
-UNDEFINED = {"clpu": ("FA", "relapse", "relapse_signed")}  # it has no network of a forgotten task
+GUESSED = 0.05  # what is nearer to chance than that is a broken network
 SHOWN = ("RA", "FA", "spill", "relapse")
 READS = {
     "none": "nothing",
@@ -62,13 +63,34 @@ class Row:
         return all(run.finite for run in self.runs)
 
     @property
+    def broken(self) -> bool:
+        """Whether nearly nothing is retained: RA is within `GUESSED` of the way up from chance."""
+        found, chance = self.mean_std("RA")[0], self.runs[0].chance("RA")
+        if found is None or chance is None:
+            return False
+        return found < chance + GUESSED * (100 - chance)
+
+    @property
+    def distance(self) -> float | None:
+        """Of the unlearned tasks' accuracies from their own chances: the mean over tasks.
+
+        A task's accuracy is its mean over seeds. None: not known.
+        """
+        chances = self.runs[0].chances
+        gone = forgotten(parse(self.runs[0].told["requests"]))
+        if self.mean_std("FA")[0] is None or not chances or not gone:
+            return None
+        means = {t: statistics.fmean(run.accuracy[-1][t] for run in self.runs) for t in gone}
+        return statistics.fmean(abs(means[task] - chances[task]) for task in gone)
+
+    @property
     def seeds(self) -> str:
         return " ".join(str(run.seed) for run in self.runs)
 
     def mean_std(self, metric: str) -> tuple[float | None, float | None]:
         """Over seeds, std the sample's; None: undefined."""
         values = [run.metrics[metric] for run in self.runs]
-        if metric in UNDEFINED.get(self.method, ()) or any(map(math.isnan, values)):
+        if any(map(math.isnan, values)):
             return None, None
         return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
 
@@ -102,9 +124,9 @@ class Group(NamedTuple):
         data = f" (data {self.data})" if self.data else ""
         return f"{self.dataset}{data}, preset {self.preset}, {seq}{self.requests}"
 
-    @property
-    def chance(self) -> float | None:
-        told = (run.chance for row in self.rows for run in row.runs)
+    def chance(self, metric: str) -> float | None:
+        """What a guess is worth to "RA" or "FA", in per cent; None: not known."""
+        told = (run.chance(metric) for row in self.rows for run in row.runs)
         return next((chance for chance in told if chance is not None), None)
 
 
@@ -141,13 +163,6 @@ def groups(runs: Iterable[SeedRun]) -> list[Group]:
 
 def _key(settings: Any) -> str:
     return json.dumps(settings, sort_keys=True)
-
-
-def text_of(value: Any) -> str:
-    """A setting's value as labels have it."""
-    if isinstance(value, list | tuple):
-        return ",".join(map(text_of, value))
-    return f"{value:g}" if isinstance(value, float) else str(value).lower()
 
 
 def _order(row: Row) -> tuple:
@@ -198,18 +213,16 @@ def _code(row: Row) -> str:
 
 
 def best(group: Group, metrics: Iterable[str]) -> set[tuple[str, str]]:
-    """(label, metric) of each best value among two or more; equal as printed is equally good."""
-    goals = {"RA": lambda mean: -mean, "spill": abs, "spill_sum": abs, "relapse": abs}
-    if group.chance is not None:
-        goals["FA"] = lambda mean: abs(mean - group.chance)
+    """(label, metric) of each best value among two or more; equal as printed is equally good.
+
+    Of FA the least distance of the unlearned tasks, each from its own chance.
+    """
+    able = [r for r in group.rows if r.method not in REFERENCES and r.finite and not r.broken]
     marked = set()
-    for metric in set(metrics) & goals.keys():
-        means = {
-            r.label: r.mean_std(metric)[0]
-            for r in group.rows
-            if r.method not in REFERENCES and r.finite
-        }
-        worth = {k: round(goals[metric](round(m, 2)), 2) for k, m in means.items() if m is not None}
+    for metric in set(metrics) & {"RA", "FA", "spill", "spill_sum", "relapse"}:
+        found = {r.label: r.distance if metric == "FA" else r.mean_std(metric)[0] for r in able}
+        sign = -1 if metric == "RA" else 1
+        worth = {k: sign * round(value, 2) for k, value in found.items() if value is not None}
         if len(worth) > 1:
             marked |= {(k, metric) for k, value in worth.items() if value == min(worth.values())}
     return marked
@@ -254,15 +267,16 @@ def table_of(group: Group, metrics: Sequence[str], paper_anyway: bool = False) -
 
 def _notes(group: Group, head: list[str], marked: set, paper: list[Numbers | None]) -> list[str]:
     notes = [f"data: {remark}" for remark in group.remarks]
-    chance = "not known" if group.chance is None else f"{group.chance:.1f}"
-    what = "best marked: RA highest, FA nearest to chance, spill and relapse lowest; "
-    notes.append((what if marked else "") + f"chance {chance}")
+    what = "best marked: RA highest, FA nearest to chance by task, spill and relapse lowest; "
+    notes.append((what if marked else "") + chance_in_words(group.chance("RA"), group.chance("FA")))
     names = list(dict.fromkeys(r.method for r in group.rows if r.method in REFERENCES))
     if names:
         why = "they do not unlearn, see all retained data, or keep a network a task"
         notes.append(f"references, never marked best ({why}): {', '.join(names)}")
     if any(row.method == "clpu" for row in group.rows):
         notes.append("clpu: the forgotten task's network is gone, so FA and relapse are undefined")
+    if bad := [row.label for row in group.rows if row.finite and row.broken]:
+        notes.append(f"RA near chance, so never best: {', '.join(bad)}")
     if bad := [row.label for row in group.rows if not row.finite]:
         notes.append(f"answers not finite (NaN, infinite), so never best: {', '.join(bad)}")
     devices = sorted({_device(run.told) for row in group.rows for run in row.runs})

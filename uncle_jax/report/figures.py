@@ -17,15 +17,17 @@ def plot_accuracy(
     path: Path,
     requests: Sequence[Request],
     runs: Sequence[Sequence[Mapping[int, float]]],
-    chance: float | None,
+    chances: Mapping[int, float] | None,
     title: str,
     remarks: Iterable[str] = (),
 ) -> None:
     """accuracy.png: a line per task across the requests, the mean over runs (and their range).
 
-    `runs[r][i][t]` is the accuracy (per cent) of task t after request i; `chance` None: not known.
+    `runs[r][i][t]` is the accuracy (per cent) of task t after request i; `chances` by task; None:
+    not known.
     Triangles mark the moments of learning (up) and unlearning (down); a task is drawn dashed while
-    it is unlearned; the dotted line is chance. `remarks` on the data stand below the title.
+    it is unlearned; dotted is chance, each task's own where they differ. `remarks` on the data
+    stand below the title.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -49,9 +51,14 @@ def plot_accuracy(
             if t == task:
                 marker = "^" if op == "L" else "v"
                 axes.plot(i, mean[i - first], marker, color=colour, markersize=8)
-    if chance is not None:
-        axes.axhline(chance, color="black", linestyle=":", linewidth=1)
-        axes.text(len(requests) - 0.55, chance + 1, "chance", fontsize=8, va="bottom", ha="right")
+    for value in sorted(set((chances or {}).values())):
+        of = [i for i, task in enumerate(tasks) if chances and chances[task] == value]
+        several = len(of) < len(tasks)  # a line is then of the tasks of its colour
+        colour = colours[of[0]] if several and len(of) == 1 else "black"
+        axes.axhline(value, color=colour, linestyle=":", linewidth=1)
+        named = f" of {', '.join(str(tasks[i]) for i in of)}" if several else ""
+        where = (len(requests) - 0.55, value + 1)
+        axes.text(*where, f"chance{named}", fontsize=8, va="bottom", ha="right")
     axes.set_xticks(range(len(requests)), [str(request) for request in requests])
     axes.set_xlim(-0.5, len(requests) - 0.5)
     axes.set_ylim(0, 102)

@@ -83,12 +83,13 @@ def as_csv(groups: Sequence[Group], metrics: Sequence[str], paper_anyway: bool) 
     """One line a row and one number a column; empty: undefined, or not printed by the paper."""
     paper_names = ("RA", "RA_std", "FA", "FA_std", "spill", "relapse", "seconds")
     numbers = [name for metric in metrics for name in (metric, f"{metric}_std")]
+    chances = ["chance_RA", "chance_FA"]
     times = ["unlearn_seconds", "minutes_per_seed"]
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     words = ["dataset", "preset", "requests", "remarks", "method", "changes", "reads"]
     rows.writerow(
-        [*words, *numbers, *times, "chance", "seeds", *(f"paper_{name}" for name in paper_names)]
+        [*words, *numbers, *times, *chances, "seeds", *(f"paper_{name}" for name in paper_names)]
     )
     for group in groups:
         for row in group.rows:
@@ -97,7 +98,8 @@ def as_csv(groups: Sequence[Group], metrics: Sequence[str], paper_anyway: bool) 
             told += [row.method, changed, row.reads]
             minutes = row.time("wall_seconds")
             values = [value for metric in metrics for value in row.mean_std(metric)]
-            values += [row.time("unlearn_seconds"), minutes and minutes / 60, group.chance]
+            values += [row.time("unlearn_seconds"), minutes and minutes / 60]
+            values += [group.chance("RA"), group.chance("FA")]
             paper = row.paper if row.same or paper_anyway else None
             theirs = [getattr(paper, name, None) for name in paper_names]
             told += ["" if value is None else f"{value:.4f}" for value in values]

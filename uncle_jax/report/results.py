@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -13,7 +14,9 @@ from uncle_jax.config import Config, Uncle, completed
 from uncle_jax.errors import UncleError
 from uncle_jax.evaluation.metrics import all_metrics
 from uncle_jax.methods.registry import HYPERNETWORK
-from uncle_jax.requests import parse
+from uncle_jax.requests import forgotten, parse, retained
+
+UNDEFINED = {"clpu": ("FA", "relapse", "relapse_signed")}  # it has no network of a forgotten task
 
 
 class SeedRun(NamedTuple):
@@ -28,9 +31,18 @@ class SeedRun(NamedTuple):
     summary: Mapping[str, Any]  # summary.json; {} if there is none yet
 
     @property
-    def chance(self) -> float | None:
-        """Accuracy of a guess in per cent; older runs say it in summary.json alone."""
-        return self.told.get("chance", self.summary.get("chance"))
+    def chances(self) -> Mapping[int, float] | None:
+        """Accuracy of a guess on each task in per cent; of older runs the mean over all tasks."""
+        told: Any = self.told.get("chance", self.summary.get("chance"))
+        tasks = {task for _, task in parse(self.told["requests"])}
+        if isinstance(told, Mapping):
+            return {task: told[str(task)] for task in tasks}
+        return None if told is None else dict.fromkeys(tasks, float(told))
+
+    def chance(self, metric: str) -> float | None:
+        """What a guess is worth to "RA", or to "FA": on those tasks alone; None: not known."""
+        of = {"RA": retained, "FA": forgotten}[metric](parse(self.told["requests"]))
+        return statistics.fmean(self.chances[task] for task in of) if self.chances and of else None
 
     @property
     def finite(self) -> bool:
@@ -76,6 +88,7 @@ def read_seed(path: Path, seed: int, summary: Mapping[str, Any]) -> SeedRun | st
             return f"{path} is not finished"
         _ = told["dataset"], told["method"], told["config"].items(), times["wall_seconds"]
         metrics = all_metrics(parse(told["requests"]), accuracy)
+        metrics |= dict.fromkeys(UNDEFINED.get(told["method"], ()), math.nan)
     except FileNotFoundError:
         return f"{path} is not finished: it has no metrics.csv"
     except (OSError, LookupError, TypeError, AttributeError, ValueError) as error:

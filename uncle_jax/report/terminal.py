@@ -35,8 +35,8 @@ def header_line(n_requests: int, n_tasks: int) -> str:
 def table(summary: Mapping[str, Any], paper: Mapping[str, float] | None) -> str:
     """The final table: metrics over seeds, with the paper's beside them where there are any.
 
-    `summary` is summary.json's: metrics, times, `chance` in per cent (None: not known) and
-    `remarks` on the data.
+    `summary` is summary.json's: metrics, times, `chance` of RA and of FA in per cent (None: not
+    known) and `remarks` on the data.
     """
     lines = [f"{'in percentage points':<44} {'ours':>15}" + (f" {'paper':>8}" if paper else "")]
     for name, heading in HEADINGS.items():
@@ -55,7 +55,17 @@ def table(summary: Mapping[str, Any], paper: Mapping[str, float] | None) -> str:
         )
         if summary[key] is not None
     )
-    chance = "not known" if summary["chance"] is None else f"{summary['chance']:.1f}"
-    lines.append(f"seeds {', '.join(seeds)}; chance {chance}; {times}")
+    chance = chance_in_words(summary["chance"]["RA"], summary["chance"]["FA"])
+    lines.append(f"seeds {', '.join(seeds)}; {chance}; {times}")
     lines += [f"note: {remark}" for remark in summary["remarks"]]
     return "\n".join(lines)
+
+
+def chance_in_words(retained: float | None, unlearned: float | None) -> str:
+    """What a guess is worth on retained and on unlearned tasks, in per cent."""
+    known = [f"{value:.1f}" for value in (retained, unlearned) if value is not None]
+    if not known:
+        return "chance not known"
+    if len(set(known)) == 1:
+        return f"chance {known[0]}"
+    return f"chance {known[0]} of the retained tasks, {known[1]} of the unlearned"

@@ -185,13 +185,9 @@ def _record(spec: RunSpec, seed: int, benchmark: Benchmark) -> dict[str, Any]:
 
 def _of_method(asked: Experiment, method: Method) -> dict[str, Any]:
     """What config.json says beside what decided the run: what it reads, and what a guess is."""
-    return {"reads": method.reads, "chance": _chance(asked.first)}
-
-
-def _chance(benchmark: Benchmark) -> float:
-    """Accuracy of a guess in per cent, the mean over tasks where they differ."""
-    counts = [benchmark.spec.task(task).n_classes for task in range(benchmark.n_tasks)]
-    return sum(100 / n for n in counts) / len(counts)
+    spec, tasks = asked.first.spec, range(asked.first.n_tasks)
+    chance = {str(task): 100 / spec.task(task).n_classes for task in tasks}
+    return {"reads": method.reads, "chance": chance}
 
 
 def estimated(asked: Experiment) -> dict[str, Any]:

@@ -186,7 +186,7 @@ def finish(
             workdir / "accuracy.png",
             parse(settings["requests"]),
             [run.accuracy for run in seeds],
-            summary["chance"],
+            seeds[0].chances,
             f"{title}, seeds {', '.join(summary['RA']['per_seed'])}",
             summary["remarks"],
         )
@@ -232,7 +232,7 @@ def summarise(seeds: Sequence[SeedRun]) -> dict[str, Any]:
     for name in ("compile_seconds", "wall_seconds"):
         known = [run.times[name] for run in seeds if run.times[name] is not None]
         summary[name] = sum(known) if known else None
-    chance = next((run.chance for run in seeds if run.chance is not None), None)
+    chance = {name: seeds[0].chance(name) for name in ("RA", "FA")}
     reads = seeds[0].told.get("reads")
     remarks = list(seeds[0].remarks)
     if bad := [str(run.seed) for run in seeds if not run.finite]:
