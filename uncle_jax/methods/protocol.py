@@ -80,6 +80,8 @@ class Method(NamedTuple):
     # (unlearnings so far) -> optimiser steps of the next, where they do not depend on data
     iterations: Callable[[int], int] | None = None
     network: Callable[[Any, int], TaskNetwork] | None = None  # (state, task) -> ready to apply
+    # learns on what the state holds, as who has it may, where `learn` begins anew; None: `learn` does
+    onward: Learn | None = None
     generator: Network | None = None  # what makes networks of embeddings, if that is how they come
     # (a whole state, some checkpoint's arrays by path, task) -> every state that the arrays, with
     # the whole state's where they lack some, could answer for the task with; None: those in place

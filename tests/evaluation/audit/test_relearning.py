@@ -61,6 +61,15 @@ def test_equal_keys_and_states_give_equal_numbers(brief, states):
     assert heard == [(i, 6) for i in range(1, 7)]
 
 
+def test_what_a_method_would_learn_anew_is_relearned_on_what_the_state_holds(brief, states):
+    anew = brief._replace(learn=None, onward=brief.learn)
+    there, same = (
+        relearn(method, states[0], target(0), SETTINGS, jax.random.key(1))
+        for method in (anew, brief)
+    )
+    np.testing.assert_array_equal(there, same)
+
+
 def test_any_method_can_be_relearned_with():
     method = clpu(SPEC, 3, one_epoch(CONFIG), Small())
     found = relearn(method, method.init(jax.random.key(0)), target(0), SETTINGS, jax.random.key(1))

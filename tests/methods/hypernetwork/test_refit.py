@@ -118,6 +118,16 @@ def test_apart_learning_tells_of_both_parts_and_goes_on_where_it_was():
     assert same(again.phi, state.phi)
 
 
+def test_whoever_has_the_state_can_learn_on_what_it_holds():
+    """Not to be fooled by a `learn` that begins anew: after nothing was unlearned, it shows."""
+    for inherit in (False, True):
+        one = method(inherit=inherit)
+        assert one.onward
+        state = after(one, (0,)).replace(status=jnp.zeros(5, jnp.int32))
+        learned = one.onward(state, 0, blobs(0))
+        assert same(learned.task_emb[1:], state.task_emb[1:])  # phi went on, it was not drawn anew
+
+
 def test_the_last_task_leaves_a_hypernetwork_that_saw_nothing():
     for inherit in (False, True):
         one = method(inherit=inherit)

@@ -1,8 +1,9 @@
 """Relearning: is a forgotten task learned faster than one that never was there?
 
-The method itself learns the task again, for a part of an epoch, an epoch, two. The references are
-the same from a state that never learned it, and from one that learned and unlearned another in its
-place. Ours; a state of any method.
+The method itself learns the task again, for a part of an epoch, an epoch, two; on what the state
+holds, also where it would begin anew (`Method.onward`). The references are the same from a state
+that never learned it, and from one that learned and unlearned another in its place. Ours; a state
+of any method.
 """
 
 import dataclasses
@@ -53,7 +54,8 @@ def relearn(
     for repeat, key_ in enumerate(jax.random.split(key, settings.repeats)):
         start = withheld(state, target.task, key_)
         for part in settings.epochs:
-            after = method.learn(start, target.task, epochs_of(target.train, part, repeat))
+            learn = method.onward or method.learn
+            after = learn(start, target.task, epochs_of(target.train, part, repeat))
             found.append(evaluate(method, after, target.task, target.test))
             if on_learned:
                 on_learned(len(found), total)

@@ -100,6 +100,7 @@ def refit(
     return learner.method._replace(
         name="refit",
         learn=learner.method.learn if settings.inherit else learn_apart,
+        onward=learner.method.learn,
         unlearn=unlearn,
         settings=settings,
         iterations=lambda n: settings.refit_steps,
