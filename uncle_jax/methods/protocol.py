@@ -80,7 +80,7 @@ class Method(NamedTuple):
     # (unlearnings so far) -> optimiser steps of the next, where they do not depend on data
     iterations: Callable[[int], int] | None = None
     network: Callable[[Any, int], TaskNetwork] | None = None  # (state, task) -> ready to apply
-    # learns on what the state holds, as who has it may, where `learn` begins anew; None: `learn` does
+    # learns on what the state holds, as anyone may who has it; None: `learn` does, not anew
     onward: Learn | None = None
     generator: Network | None = None  # what makes networks of embeddings, if that is how they come
     # (a whole state, some checkpoint's arrays by path, task) -> every state that the arrays, with
