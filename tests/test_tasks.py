@@ -10,18 +10,18 @@ from uncle_jax.tasks import Data, InputSpec, TaskSpec, as_data, check_images, ho
 
 
 def test_no_image_is_on_both_sides_of_a_holdout():
-    data = Data(np.arange(50).reshape(50, 1, 1, 1), np.arange(50))
+    data = Data(np.arange(50).reshape(50, 1, 1, 1), np.arange(50) // 25)
     rest, held = holdout(data, seed=0, fraction=0.2)
-    assert sorted([*rest.labels, *held.labels]) == list(range(50))
+    assert sorted([*rest.images.ravel(), *held.images.ravel()]) == list(range(50))
     assert len(held.labels) == 10
-    np.testing.assert_array_equal(rest.images[:, 0, 0, 0], rest.labels)
-    np.testing.assert_array_equal(held.images[:, 0, 0, 0], held.labels)
+    np.testing.assert_array_equal(rest.images[:, 0, 0, 0] // 25, rest.labels)
+    np.testing.assert_array_equal(held.images[:, 0, 0, 0] // 25, held.labels)
 
 
 def test_a_holdout_follows_from_its_seed():
-    data = Data(np.arange(50).reshape(50, 1, 1, 1), np.arange(50))
-    np.testing.assert_array_equal(holdout(data, 1)[1].labels, holdout(data, 1)[1].labels)
-    assert holdout(data, 1)[1].labels.tolist() != holdout(data, 2)[1].labels.tolist()
+    data = Data(np.arange(50).reshape(50, 1, 1, 1), np.arange(50) // 25)
+    np.testing.assert_array_equal(holdout(data, 1)[1].images, holdout(data, 1)[1].images)
+    assert holdout(data, 1)[1].images.tolist() != holdout(data, 2)[1].images.tolist()
 
 
 @pytest.mark.parametrize(
@@ -59,5 +59,38 @@ def test_data_may_be_lists_grey_and_of_any_size():
 
 
 def test_a_holdout_is_never_empty():
-    data = Data(np.zeros((3, 1, 1, 1)), np.arange(3))
+    data = Data(np.zeros((3, 1, 1, 1)), np.zeros(3, int))
     assert [len(part.labels) for part in holdout(data, 0, fraction=0.01)] == [2, 1]
+
+
+def test_every_class_keeps_an_image_in_the_rest():
+    """For every seed; and what is held out is as it was where no class would be lost."""
+    labels = np.array([0] * 40 + [1] * 2 + [2])
+    data = Data(np.arange(len(labels)), labels)
+    for seed in range(40):
+        rest, held = holdout(data, seed, fraction=0.3)
+        assert set(rest.labels) == {0, 1, 2}
+        assert sorted([*rest.images, *held.images]) == list(range(len(labels)))
+        drawn = np.random.RandomState(seed).permutation(len(labels))[:13]
+        assert set(held.images) <= set(drawn)
+        if set(np.delete(labels, drawn)) == {0, 1, 2}:
+            np.testing.assert_array_equal(held.images, drawn)
+    with pytest.raises(UncleError, match="none can be held out"):
+        holdout(Data(np.arange(3), np.arange(3)), 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"std": (0.0,)}, "std .* must be above 0"),
+        ({"mean": (float("nan"),)}, "mean .* is not that of images scaled to 0..1"),
+        ({"std": (float("inf"),)}, "std .* is not that of images scaled to 0..1"),
+        ({"mean": (0.5,) * 3}, "mean has 3 values for images of 1 channels"),
+        ({"mean": (127.5,)}, "are they of 0..255"),
+        ({"tasks": (TaskSpec(3, (0.5,) * 3, (0.5,) * 3),)}, "mean has 3 values"),
+    ],
+)
+def test_a_normalisation_is_of_images_scaled_to_one(change, message):
+    usual = {"image_shape": (6, 6, 1), "n_classes": 3, "mean": (0.5,), "std": (0.25,)}
+    with pytest.raises(UncleError, match=message):
+        InputSpec(**(usual | change))

@@ -25,12 +25,16 @@ class TaskSpec:
     mean: tuple[float, ...]  # per channel, of images scaled to 0..1
     std: tuple[float, ...]
 
+    def __post_init__(self) -> None:
+        check_normalisation(self.mean, self.std)
+
 
 @dataclass(frozen=True)
 class InputSpec:
     """What a main network sees and answers, and how its input is normalised.
 
-    Images of another size, and grey ones, are brought to `image_shape` (steps.fit_images).
+    Images of another size, and grey ones, are brought to `image_shape` (core/inputs.fit_images).
+    Raises UncleError for a normalisation that no such images have.
     """
 
     image_shape: tuple[int, int, int]  # H, W, D
@@ -39,9 +43,28 @@ class InputSpec:
     std: tuple[float, ...]
     tasks: tuple[TaskSpec, ...] = ()  # [T] where tasks differ in the last three; () if none does
 
+    def __post_init__(self) -> None:
+        for one in (self, *self.tasks):
+            check_normalisation(one.mean, one.std, self.image_shape[-1])
+
     def task(self, task: int) -> TaskSpec:
         """Classes and normalisation of one task."""
         return self.tasks[task] if self.tasks else TaskSpec(self.n_classes, self.mean, self.std)
+
+
+def check_normalisation(mean: Any, std: Any, channels: int | None = None) -> None:
+    """Raise UncleError unless mean and std fit images scaled to 0..1, one value a channel."""
+    for name, values in (("mean", mean), ("std", std)):
+        if channels is not None and len(values) != channels:
+            raise UncleError(
+                f"{name} has {len(values)} values for images of {channels} channels "
+                "(one a channel is expected)"
+            )
+        if not all(np.isfinite(value) and 0 <= value <= 1 for value in values):
+            scaled = "; are they of 0..255? divide by 255" if np.max(values) > 1 else ""
+            raise UncleError(f"{name} {tuple(values)} is not that of images scaled to 0..1{scaled}")
+    if not all(value > 0 for value in std):
+        raise UncleError(f"std {tuple(std)} must be above 0: images are divided by it")
 
 
 def as_data(data: Any, spec: InputSpec, what: str = "data", task: int = 0) -> Data:
@@ -147,8 +170,21 @@ def check_pixels(images: Any, what: str) -> None:
 
 
 def holdout(data: Data, seed: int, fraction: float = 0.1) -> tuple[Data, Data]:
-    """`data` split at random into (rest, a held-out `fraction`), the same for the same seed."""
+    """`data` split at random into (rest, a held-out `fraction`), the same for the same seed.
+
+    Every class keeps an image in the rest: what is held out gives one back. Raises UncleError where
+    nothing can be held out.
+    """
     order = np.random.RandomState(seed).permutation(len(data.labels))
     cut = max(1, round(fraction * len(order)))
     held, rest = order[:cut], order[cut:]
+    labels = np.asarray(data.labels)
+    lost = np.setdiff1d(labels[held], labels[rest])
+    if len(lost):
+        back = np.asarray([np.flatnonzero(labels[held] == label)[0] for label in lost])
+        held, rest = np.delete(held, back), np.concatenate([rest, held[back]])
+    if not len(held):
+        raise UncleError(
+            f"of {len(labels)} images none can be held out: every class has only one left"
+        )
     return Data(data.images[rest], data.labels[rest]), Data(data.images[held], data.labels[held])

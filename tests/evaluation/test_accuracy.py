@@ -28,6 +28,26 @@ def test_another_number_of_labels_than_images_is_refused(labels):
         evaluate(answering({0: np.eye(4)}), None, 0, (IMAGES, labels))
 
 
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (["a", "b", "a", "a"], "labels must be integers"),
+        ([0.0, 1.0, 0.0, 1.0], "labels must be integers"),
+        ([1, 2, 3, 1], "task 0: labels run from 1 to 3 \\(0 to 2\\)"),
+        ([-1, 0, 1, 2], "labels run from -1 to 2"),
+    ],
+)
+def test_labels_that_learning_refuses_are_refused(labels, told):
+    masked = np.concatenate([np.eye(3)[[0, 1, 2, 0]], np.full((4, 1), -np.inf)], axis=1)
+    with pytest.raises(UncleError, match=told):
+        evaluate(answering({0: masked}), None, 0, (IMAGES, labels))
+
+
+def test_no_image_at_all_is_refused():
+    with pytest.raises(UncleError, match="at least one"):
+        evaluate(answering({0: np.eye(4)[:0]}), None, 0, (IMAGES[:0], np.zeros(0, int)))
+
+
 def test_chance_is_the_best_constant_answer_and_three_deviations():
     def of(counts):
         return chance(Data(None, np.repeat(np.arange(len(counts)), counts)))

@@ -7,7 +7,7 @@ import numpy as np
 
 from uncle_jax.errors import UncleError
 from uncle_jax.methods.protocol import Method
-from uncle_jax.tasks import Data
+from uncle_jax.tasks import Data, as_array, check_labels
 
 
 def evaluate(method: Method, state: Any, task: int, data: Data | tuple[Any, Any]) -> float:
@@ -15,16 +15,16 @@ def evaluate(method: Method, state: Any, task: int, data: Data | tuple[Any, Any]
 
     nan if any logit is nan or infinite (minus infinity apart, of classes that the task does not
     have): the largest of such logits is no prediction. Raises UncleError for images that do not
-    fit the method, or another number of labels.
+    fit the method, and for labels that `learn` would refuse.
     """
     images, labels = data
-    labels = np.asarray(labels)
-    if labels.shape != (len(images),):
-        raise UncleError(
-            f"{len(images)} images and labels of shape {list(labels.shape)} "
-            "(expected one label an image)"
-        )
+    labels = np.asarray(as_array(labels, f"task {task}"))
+    check_labels(images, labels, f"task {task}")
     logits = np.asarray(method.logits(state, task, images))
+    n = 1 + int(np.flatnonzero(np.any(logits != -np.inf, axis=0)).max(initial=0))
+    if labels.min() < 0 or labels.max() >= n:
+        run = f"labels run from {labels.min()} to {labels.max()}"
+        raise UncleError(f"task {task}: {run} (0 to {n - 1})")
     if not np.all(np.isfinite(logits.max(axis=-1, initial=-np.inf))):
         return math.nan
     return 100 * float(np.mean(np.argmax(logits, axis=-1) == labels))
