@@ -64,3 +64,14 @@ def test_a_full_disk_is_told_in_a_line(store, monkeypatch):
     monkeypatch.setattr(files, "write", full)
     with pytest.raises(UncleError, match=r"cannot keep the test data \(No space left on device\)"):
         copies.write_test(store, 0, noise(0, "test", 8))
+
+
+def test_test_images_are_known_by_their_arrays(store):
+    """However they are given; of learning and of unlearning."""
+    one = noise(1, "test", 8)
+    assert copies.digest_of(one) == store.requests[1]["test"]
+    assert copies.digest_of(one._replace(labels=one.labels[::-1])) != store.requests[1]["test"]
+    store.requests.append({"op": "U", "task": 1, "measured_with": "ab"})
+    known = copies.known_tests(store)
+    assert known[1] == {store.requests[1]["test"], "ab"}
+    assert known[2] == set()

@@ -189,7 +189,7 @@ def ask(args: argparse.Namespace) -> int:
         parts = {**clock.laps, **seconds}
         parts["save"] = parts.pop("answer") - sum(seconds.values())
         accuracy = ", ".join(f"{task}: {value:.1f}" for task, value in entry["accuracy"].items())
-        print(f"{name} is durable and erased{kept(store.keep_history)}")
+        print(f"{name} is durable; erased: {gone(entry)}{kept(store.keep_history)}")
         print(f"accuracy (%) by task: {accuracy or 'no test data'}")
         total = time.perf_counter() - STARTED
         print("seconds: " + ", ".join(f"{k} {v:.2f}" for k, v in parts.items()), end="")
@@ -247,8 +247,14 @@ def history(args: argparse.Namespace) -> int:
     with open_store(args.store, write=False) as store:
         tell(store.notes)
         for entry in store.requests:
-            gone = ", ".join(path for path, *_ in entry["erase"]) or "nothing"
-            print(f"{entry['time']}  {entry['id']:<10} state {entry['state'][:12]}  erased {gone}")
+            did = f"{entry['op']}{entry['task']}"
+            known = entry["accuracy"].items()
+            accuracy = ", ".join(f"{task}: {value:.1f}" for task, value in known) or "not measured"
+            seconds = sum(entry["seconds"].values())
+            print(
+                f"{entry['time']}  {did:<5} {entry['id']:<10} {seconds:7.1f} s  accuracy (%) "
+                f"{accuracy}; state {entry['state'][:12]}; erased: {gone(entry)}"
+            )
         if store.keep_history:
             print("history is kept in this store: nothing but in-request saves is erased")
     return 0
@@ -290,6 +296,8 @@ def show_measured(report: Any, tests: Mapping[int, Any]) -> bool:
     for m in report.measured:
         shown = f"{m.accuracy:.1f} % of {len(tests[m.task].labels)} images"
         print(f"{m.path}: forgotten task {m.task}: {shown}, guessing stays under {m.bound:.1f}")
+    for task, why in sorted(report.unvouched.items()):
+        print(f"note: nothing vouches for the test images of task {task}: {why}")
     weak = sorted({m.task for m in report.measured if m.bound >= POWERLESS})
     for task in weak:
         print(f"forgotten task {task}: too few test images, so no network could fail; give more")
@@ -328,6 +336,11 @@ class Clock:
     def lap(self, name: str) -> None:
         now = time.perf_counter()
         self.laps[name], self.last = now - self.last, now
+
+
+def gone(entry: Mapping[str, Any]) -> str:
+    """What a request erased, in words."""
+    return ", ".join(path for path, *_ in entry["erase"]) or "nothing"
 
 
 def kept(keep_history: bool) -> str:

@@ -16,7 +16,7 @@ from uncle_jax.engine.sequence import unlearn
 from uncle_jax.errors import UncleError
 from uncle_jax.evaluation.accuracy import evaluate
 from uncle_jax.methods.protocol import Method
-from uncle_jax.store.copies import read_tests, write_test
+from uncle_jax.store.copies import digest_of, read_tests, write_test
 from uncle_jax.store.inflight import Saves
 from uncle_jax.store.ledger import Entry
 from uncle_jax.store.store import Store, now
@@ -117,6 +117,7 @@ def answer(
         "task": task,
         "data": order.data_sha,
         "test": kept,
+        **({"measured_with": digest_of(order.test)} if order.test is not None else {}),
         "started": started,
         "procedure": (procedure(method, unlearned) if order.op == "U" else None),
         "accuracy_before": before,

@@ -14,9 +14,7 @@ from uncle_jax.tasks import Data
 
 def write_test(store: Store, task: int, data: Data) -> str:
     """Keep a task's test images in the store; its commit erases them with the task."""
-    content = io.BytesIO()
-    np.savez(content, x=data.images, y=data.labels)
-    raw = content.getvalue()
+    raw = _bytes(data)
     try:
         files.write(store.folder / DATA / f"{task}.npz", raw)
     except OSError as error:
@@ -24,6 +22,26 @@ def write_test(store: Store, task: int, data: Data) -> str:
             f"cannot keep the test data ({error.strerror}); nothing was lost"
         ) from None
     return hashlib.sha256(raw).hexdigest()
+
+
+def digest_of(data: Data) -> str:
+    """What the ledger knows test images by: SHA-256 of their copy, the same for the same arrays."""
+    return hashlib.sha256(_bytes(data)).hexdigest()
+
+
+def known_tests(store: Store) -> dict[int, set[str]]:
+    """{task: the digests of the test images that its requests were measured with}."""
+    known: dict[int, set[str]] = {}
+    for entry in store.requests:
+        shas = (entry.get("test"), entry.get("measured_with"))
+        known.setdefault(entry["task"], set()).update(sha for sha in shas if sha is not None)
+    return known
+
+
+def _bytes(data: Data) -> bytes:
+    content = io.BytesIO()
+    np.savez(content, x=np.asarray(data.images), y=np.asarray(data.labels))
+    return content.getvalue()
 
 
 def read_tests(store: Store) -> tuple[dict[int, Data], list[int]]:

@@ -7,9 +7,12 @@ import pytest
 from storing import ask, learner, new_store, noise
 
 from uncle_jax.engine.learner import template
+from uncle_jax.errors import UncleError
 from uncle_jax.evaluation.accuracy import chance
+from uncle_jax.evaluation.audit import store as checks
 from uncle_jax.evaluation.audit.store import verify
 from uncle_jax.store import checkpoint
+from uncle_jax.store.copies import digest_of
 from uncle_jax.store.recovery import open_store
 from uncle_jax.tasks import Data
 
@@ -44,6 +47,21 @@ def test_a_sound_store_is_measured_and_nothing_is_wrong(folder):
     assert all(m.forgotten and m.task == 0 for m in found.measured)
     assert found.entries == 7
     assert report(folder, tasks=()).unmeasured == (0,)
+
+
+def test_another_tasks_test_images_are_refused_and_unknown_ones_are_told(folder, monkeypatch):
+    known = {0: {digest_of(noise(0, "test", 300))}, 1: {digest_of(noise(1, "test", 300))}}
+    monkeypatch.setattr(checks, "known_tests", lambda store: known)
+    assert report(folder).unvouched == {}
+    swapped = {0: noise(1, "test", 300)}
+    with open_store(folder, write=False) as store:
+        with pytest.raises(UncleError, match="not the test images of task 0: task 1 was"):
+            verify(store, learner(), template(learner()), swapped)
+        fewer = verify(store, learner(), template(learner()), {0: noise(0, "test", 30)})
+        assert "measured with others" in fewer.unvouched[0]
+        del known[0]
+        again = verify(store, learner(), template(learner()), {0: noise(0, "test", 30)})
+        assert "none are in the ledger" in again.unvouched[0]
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from uncle_jax.core.state import with_arrays
+from uncle_jax.errors import UncleError
 from uncle_jax.evaluation.accuracy import chance, evaluate
 from uncle_jax.methods.protocol import Method
 from uncle_jax.store import certificate, checkpoint
+from uncle_jax.store.copies import digest_of, known_tests
 from uncle_jax.store.store import (
     CERTIFICATES,
     CHECKPOINTS,
@@ -50,13 +52,16 @@ class Report:
     problems: tuple[str, ...]
     measured: tuple[Measurement, ...]
     unmeasured: tuple[int, ...]  # forgotten tasks without test data
+    unvouched: Mapping[int, str]  # task -> why its test data may not be what it was measured with
 
 
 def verify(store: Store, method: Method, like: Any, tests: Mapping[int, Data]) -> Report:
     """Check the files of a store, and measure all it can restore on the forgotten tasks of `tests`.
 
-    `like`: the shape of the method's state. Files are only read.
+    `like`: the shape of the method's state. Files are only read. Raises UncleError if a task is
+    given the test images that another was measured with.
     """
+    unvouched = _unvouched(store, tests)
     problems = []
     forgotten = store.tasks["unlearned"]
     known = _explained(store)
@@ -85,7 +90,29 @@ def verify(store: Store, method: Method, like: Any, tests: Mapping[int, Data]) -
         tuple(dict.fromkeys(problems)),
         measured,
         tuple(task for task in forgotten if task not in tests),
+        unvouched,
     )
+
+
+def _unvouched(store: Store, tests: Mapping[int, Data]) -> dict[int, str]:
+    """{task: why nothing vouches for its test images}. Raises UncleError for another task's."""
+    known, told = known_tests(store), {}
+    for task, data in tests.items():
+        sha = digest_of(data)
+        if sha in known.get(task, ()):
+            continue
+        others = sorted(other for other, shas in known.items() if sha in shas)
+        if others:
+            raise UncleError(
+                f"these are not the test images of task {task}: task {others[0]} was measured with "
+                "them (by their digest in the ledger)"
+            )
+        told[task] = (
+            "it was measured with others (by their digest in the ledger)"
+            if known.get(task)
+            else "none are in the ledger (learn --test, unlearn --test)"
+        )
+    return told
 
 
 def remains(
