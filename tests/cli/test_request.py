@@ -138,6 +138,8 @@ def test_a_life_of_a_store(call, tmp_path):
         (["learn", "2", "--data", "train2.npz", "--id", "a" * 201], "--id has 201 letters"),
         (["unlearn", "2", "--id", "\x1b[2J"], "must be printable"),
         (["--compile-cache", "store/cache", "unlearn", "1"], "is inside the store"),
+        (["--store", "new", "init", "--method", "refitt", *INIT[1:]], "did you mean 'refit'"),
+        (["--store", "new", *INIT[:9], "--method", "ssd"], "and a store keeps none"),
         (["--store", "nowhere", "status"], "nowhere holds no store (init makes one)"),
     ],
 )

@@ -44,10 +44,10 @@ def test_it_reads_as_it_was_written_whatever_is_known_since():
     )
     assert "brought back" not in first
     assert "brought back" in second
-    assert certificate.EDITION == 2
+    assert certificate.EDITION == 3
 
 
-@pytest.mark.parametrize("edition", [3, "2", None, [1]])
+@pytest.mark.parametrize("edition", [4, "2", None, [1]])
 def test_an_edition_of_a_later_version_is_refused(edition):
     with pytest.raises(UncleError, match="edition"):
         certificate.certify(entries(edition=edition), "U3-2")
@@ -77,3 +77,21 @@ def test_it_is_written_once_and_for_each(tmp_path):
     (tmp_path / "2.txt").write_text("mine")
     certificate.write(tmp_path, entries())
     assert (tmp_path / "2.txt").read_text() == "mine"
+
+
+def test_what_is_not_claimed_is_the_procedures_own():
+    apart, inheriting, noise = (
+        " ".join(certificate.not_claimed(3, procedure))
+        for procedure in (
+            {"method": "refit", "inherit": False},
+            {"method": "refit", "inherit": True},
+            {"method": "uncle"},
+        )
+    )
+    assert "bit for bit" in apart
+    assert "took over from it" in inheriting
+    assert "48 of 48 starts" in noise
+    assert "48 of 48 starts" not in apart + inheriting
+    for text in (apart, inheriting, noise):
+        assert "blocks of erased files" in text
+    assert certificate.not_claimed(2, {"method": "uncle"}) == certificate.not_claimed(3, {})

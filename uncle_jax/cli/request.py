@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from uncle_jax.cli.arguments import Parser, completing, exit_code, parsed
-from uncle_jax.config import read_into
-from uncle_jax.errors import UncleError
+from uncle_jax.errors import UncleError, allowed
+from uncle_jax.methods import registry
 from uncle_jax.presets import PRESETS, preset
 from uncle_jax.runs.spec import check_seed, set_changes
 
@@ -50,6 +50,12 @@ def parser() -> Parser:
     dataset = make.add_argument("--dataset", default="permuted-digits", help=", ".join(PRESETS))
     completing(dataset, PRESETS)
     make.add_argument("--preset", default="laptop", help="settings of the dataset's preset")
+    method = make.add_argument(
+        "--method",
+        default="uncle",
+        help="one that reads no past data: uncle, refit, hnet, clpu, ...",
+    )
+    completing(method, registry.METHODS)
     make.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     make.add_argument("--seed", type=int, default=0)
     make.add_argument("--keep-history", action="store_true", help="erase nothing, for research")
@@ -98,8 +104,10 @@ def main(argv: list[str] | None = None) -> int:
 def init(args: argparse.Namespace) -> int:
     """Make a store."""
     usual = preset(args.dataset, args.preset)
-    config, own = set_changes(args.set, usual.config, ["uncle"])
-    settings = read_into(usual.uncle, own["uncle"], "setting of uncle")
+    name = args.method
+    if name not in registry.METHODS:  # a store names no code to run
+        raise allowed("method", name, registry.METHODS)
+    config, own = set_changes(args.set, usual.config, [name])
     check_shapes(args)
     if (args.store / "store.json").exists() or (args.store / "LOCK").exists():
         raise UncleError(f"{args.store} already holds a store; choose another folder")
@@ -107,14 +115,19 @@ def init(args: argparse.Namespace) -> int:
     import jax
 
     from uncle_jax.engine.learner import identity as identity_of
-    from uncle_jax.methods.uncle import uncle
     from uncle_jax.store.recovery import create
     from uncle_jax.tasks import InputSpec
 
     half = (0.5,) * args.image_shape[2]
     spec = InputSpec(tuple(args.image_shape), args.classes, half, half)
-    state = uncle(spec, args.tasks, config, settings=settings).init(jax.random.key(args.seed))
-    identity = identity_of("uncle", spec, args.tasks, config, settings)
+    settings = registry.settings_of(name, registry.find(name), own[name], usual.uncle)
+    method = registry.build(name, spec, args.tasks, config, settings)
+    if method.reads not in ("none", "buffer"):
+        raise UncleError(
+            f"{name} reads {registry.READS[method.reads]} to unlearn, and a store keeps none"
+        )
+    state = method.init(jax.random.key(args.seed))
+    identity = identity_of(name, spec, args.tasks, config, settings)
     with create(args.store, state, identity, args.keep_history, seed=args.seed):
         print(f"{args.store}: room for {args.tasks} tasks, none learned{kept(args.keep_history)}")
     return 0

@@ -4,7 +4,7 @@ A pure function of the ledger, so that it can be written again at any time and c
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,35 @@ _NOT_BACK = (
     " it back to 93-96 % on permuted digits from 48 of 48 starts (never learned: 48 % at best), and"
     " with fresh_noise 1 and adversary_noise 1 to 93-94 % from 22 of 48 (docs/audit.md)"
 )
-NOT_CLAIMED = {1: (_NO_TRACE, *_ELSEWHERE), 2: (_NO_TRACE, _NOT_BACK, *_ELSEWHERE)}
-"""By edition, which a ledger's entry names: a certificate always reads as it was written."""
+_REFIT = (
+    "that the state is bit for bit what it would be had the task never been learned: it was made"
+    " anew of the retained tasks' networks, their norm statistics and a key, each network learned"
+    " apart from the task's, but an earlier fit of all of them left its rounding in each"
+)
+_INHERITED = (
+    "that nothing of the task is left in the retained tasks' networks, of which the state was made"
+    " anew: those that were learned after it took over from it (refit.inherit), and a search can"
+    " bring it back from them (docs/audit.md)"
+)
+EDITION = 3
+"""Of today's certificates; a ledger's entry names its own, so that each reads as it was written."""
 
-EDITION = max(NOT_CLAIMED)
+
+def not_claimed(edition: Any, procedure: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a certificate of `edition` does not claim of a `procedure`.
+
+    Raises UncleError for an edition of a later version's.
+    """
+    if edition not in (1, 2, EDITION):
+        raise UncleError(
+            f"the ledger asks for certificates of edition {edition}; this version knows up to "
+            f"{EDITION}"
+        )
+    if edition == 1:
+        return (_NO_TRACE, *_ELSEWHERE)
+    if edition >= 3 and procedure.get("method") == "refit":
+        return (_INHERITED if procedure["inherit"] else _REFIT, *_ELSEWHERE)
+    return (_NO_TRACE, _NOT_BACK, *_ELSEWHERE)
 
 
 def certify(entries: Sequence[Entry], identifier: str) -> dict[str, Any]:
@@ -59,18 +84,8 @@ def certify(entries: Sequence[Entry], identifier: str) -> dict[str, Any]:
         ],
         "history_kept": asked["history_kept"],
         "ledger": {"durable": asked["hash"], "erased": erased["hash"]},
-        "not_claimed": list(_not_claimed(asked.get("edition", 1))),
+        "not_claimed": list(not_claimed(asked.get("edition", 1), asked.get("procedure") or {})),
     }
-
-
-def _not_claimed(edition: Any) -> tuple[str, ...]:
-    """Raises UncleError for an edition of a later version's."""
-    if edition not in tuple(NOT_CLAIMED):
-        raise UncleError(
-            f"the ledger asks for certificates of edition {edition}; this version knows up to "
-            f"{EDITION}"
-        )
-    return NOT_CLAIMED[edition]
 
 
 def text(content: dict[str, Any]) -> str:
