@@ -1,12 +1,14 @@
 """A benchmark's held-out split, for choosing settings without looking at test data."""
 
 import dataclasses
+import pickle
 
 import numpy as np
 import pytest
 from publishing import one_line, pixels
 
 from uncle_jax.data.benchmark import Benchmark
+from uncle_jax.data.permuted import permuted_digits
 from uncle_jax.errors import UncleError
 
 
@@ -79,3 +81,14 @@ def test_labels_that_are_no_integers_are_refused_with_their_task(labels):
     with pytest.raises(UncleError, match=r"task 1 test: .*label") as caught:
         Benchmark.from_arrays([{"train": good, "test": good}, {"train": good, "test": bad}])
     one_line(caught)
+
+
+def test_benchmarks_can_be_pickled_and_give_the_same_images(blob_benchmark):
+    given = [{split: blob_benchmark.load(t, split) for split in ("train", "test")} for t in (0, 1)]
+    digits = permuted_digits(0)
+    for benchmark in (Benchmark.from_arrays(given), digits, digits.held_out(3)):
+        copy = pickle.loads(pickle.dumps(benchmark))
+        for split in ("train", "test"):
+            np.testing.assert_array_equal(
+                copy.load(1, split).images, benchmark.load(1, split).images
+            )

@@ -1,8 +1,15 @@
 """What the protocol says of what methods read is what the registry tells people."""
 
+import pickle
+from pathlib import Path
 from typing import get_args
 
+import pytest
+from conftest import HYPER, SPEC, TINY, Small
+
 from uncle_jax.methods import protocol, registry
+from uncle_jax.methods.hypernetwork.refit import Refit, refit
+from uncle_jax.methods.uncle import uncle
 
 
 def test_each_kind_of_reading_has_words():
@@ -17,3 +24,29 @@ def test_a_method_that_says_nothing_reads_nothing_and_promises_nothing():
     method = protocol.Method("m", *[lambda *_: None] * 4)  # type: ignore[list-item]
     assert (method.reads, method.settings, method.iterations) == ("none", None, None)
     assert (method.network, method.partial) == (None, None)
+
+
+def test_a_method_is_pickled_by_what_made_it():
+    """As process pools need it; the copy has the same network, so it compiles nothing new."""
+    main_net = Small()
+    for make, settings in ((uncle, HYPER), (refit, Refit(trunk=(8, 16), chunks=7))):
+        method = make(SPEC, 3, TINY, main_net, settings)
+        copy = pickle.loads(pickle.dumps(method))
+        assert copy.generator is method.generator
+        assert (copy.name, copy.settings, copy.reads) == (method.name, settings, "none")
+    derpp = registry.build("scrub", SPEC, 3, TINY, main_net=Small(9))
+    assert pickle.loads(pickle.dumps(derpp)).name == "scrub"
+
+
+def test_a_method_that_was_changed_says_so():
+    method = uncle(SPEC, 3, TINY, Small(), HYPER)._replace(name="mine")
+    with pytest.raises(pickle.PicklingError, match="mine was changed by _replace"):
+        pickle.dumps(method)
+
+
+def test_ones_own_method_is_found_again_by_its_name():
+    own = Path(__file__).resolve().parents[2] / "experiments" / "own_method.py"
+    method = registry.build(f"{own}:nearest_mean", SPEC, 3, TINY)
+    copy = pickle.loads(pickle.dumps(method))
+    assert copy.name == method.name
+    assert copy.origin[:3] == method.origin[:3]

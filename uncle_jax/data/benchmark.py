@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from uncle_jax.data.understood import NOTHING, Known, understand
@@ -25,11 +26,7 @@ class Benchmark:
         """This benchmark for choosing settings: its test split is a tenth of each task's training
         data, drawn by `seed` and held out from it; the real test split is never loaded."""
 
-        def load(task: int, split: str) -> Data:
-            rest, held = holdout(self.load(task, "train"), seed)
-            return rest if split == "train" else held
-
-        return replace(self, load=load)
+        return replace(self, load=partial(_held_out, self.load, seed))
 
     @staticmethod
     def from_arrays(
@@ -63,7 +60,15 @@ class Benchmark:
         )
         told = {**(provenance or {}), "found": list(found.facts)}
 
-        def load(task: int, split: str) -> Data:
-            return found.tasks[task][split]
-
+        load = partial(_stored, found.tasks)
         return Benchmark(name, spec, len(counts), load, told, found.remarks, found.lines)
+
+
+# What loads is a function of a module with its arguments, so that a Benchmark can be pickled.
+def _held_out(load: Callable[[int, str], Data], seed: int, task: int, split: str) -> Data:
+    rest, held = holdout(load(task, "train"), seed)
+    return rest if split == "train" else held
+
+
+def _stored(tasks: Sequence[Mapping[str, Data]], task: int, split: str) -> Data:
+    return tasks[task][split]

@@ -1,6 +1,7 @@
 """5-Tasks: SVHN, MNIST, KMNIST, notMNIST and Fashion-MNIST, one data set a task."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from uncle_jax.data.benchmark import Benchmark
 from uncle_jax.data.publishers.prepared import Prepared, describe
@@ -31,10 +32,7 @@ def five_tasks(
     n_classes = max(task.n_classes for task in tasks)
     spec = InputSpec((height, width, channels), n_classes, tasks[0].mean, tasks[0].std, tasks)
 
-    def load(task: int, split: str) -> Data:
-        data = prepared[task].splits[split]
-        return subset(data, train_images, (seed, task)) if split == "train" else data
-
+    load = partial(_load, [one.splits for one in prepared], train_images, seed)
     remarks = [
         f"task {task}: {source.name} stands in for {name}"
         for task, (name, source) in enumerate(zip(TASKS, sources, strict=True))
@@ -47,3 +45,10 @@ def five_tasks(
         **{p.source.name: describe(p) for p in prepared},
     }
     return Benchmark("five-tasks", spec, len(tasks), load, told, tuple(remarks))
+
+
+def _load(
+    splits: Sequence[Mapping[str, Data]], images: int | None, seed: int, task: int, split: str
+) -> Data:
+    data = splits[task][split]
+    return subset(data, images, (seed, task)) if split == "train" else data

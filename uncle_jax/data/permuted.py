@@ -1,6 +1,7 @@
 """Permuted benchmarks: every task sees the same digits under its own fixed pixel permutation."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -56,13 +57,21 @@ def _permuted(
     permutations += [rng.permutation(pixels) for _ in range(N_TASKS)]
     drawn += drawn
 
-    def load(task: int, split: str) -> Data:
-        images, labels = splits[split]
-        if split == "train":
-            images, labels = images[drawn[task]], labels[drawn[task]]
-        # On the device, which holds the images anyway once they are learned from.
-        flat = jnp.asarray(images).reshape(len(images), pixels)[:, permutations[task]]
-        return Data(flat.reshape(images.shape), labels)
-
+    load = partial(_load, splits, drawn, permutations)
     counts = {"train_images": len(drawn[0]), "test_images": len(splits["test"].labels)}
     return Benchmark(name, spec, N_TASKS, load, counts, spare=N_TASKS)
+
+
+def _load(
+    splits: dict[str, Data],
+    drawn: list[np.ndarray],
+    permutations: list[np.ndarray],
+    task: int,
+    split: str,
+) -> Data:
+    images, labels = splits[split]
+    if split == "train":
+        images, labels = images[drawn[task]], labels[drawn[task]]
+    # On the device, which holds the images anyway once they are learned from.
+    flat = jnp.asarray(images).reshape(len(images), -1)[:, permutations[task]]
+    return Data(flat.reshape(images.shape), labels)

@@ -1,6 +1,7 @@
 """Split benchmarks: a data set's classes, in an order drawn by seed, ten to a task."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
@@ -39,10 +40,7 @@ def split_benchmark(
     tasks = np.asarray(order).reshape(-1, CLASSES_PER_TASK)
     spec = InputSpec(source.image_shape, CLASSES_PER_TASK, source.mean, source.std)
 
-    def load(task: int, split: str) -> Data:
-        data = select(prepared.splits[split], {int(c): i for i, c in enumerate(tasks[task])})
-        return subset(data, train_images, (seed, task)) if split == "train" else data
-
+    load = partial(_load, prepared.splits, tasks, train_images, seed)
     told = {"class_order": order, "train_images": train_images, source.name: describe(prepared)}
     remarks = (prepared.remark,) if prepared.remark else ()
     return Benchmark(name, spec, len(tasks), load, told, remarks)
@@ -64,3 +62,15 @@ def subset(data: Data, n: int | None, seed: tuple[int, int]) -> Data:
         return data
     index = np.sort(np.random.RandomState(seed).permutation(len(data.labels))[:n])
     return Data(data.images[index], data.labels[index])
+
+
+def _load(
+    splits: Mapping[str, Data],
+    tasks: np.ndarray,
+    images: int | None,
+    seed: int,
+    task: int,
+    split: str,
+) -> Data:
+    data = select(splits[split], {int(c): i for i, c in enumerate(tasks[task])})
+    return subset(data, images, (seed, task)) if split == "train" else data

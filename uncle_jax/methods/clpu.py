@@ -31,7 +31,7 @@ from uncle_jax.core.interning import interned
 from uncle_jax.core.loop import Inflight, OnStep, Progress, TrainState, descend, run_epochs
 from uncle_jax.core.losses import cross_entropy
 from uncle_jax.core.status import LEARNED, NEW, checked, in_range, learned, unlearned
-from uncle_jax.methods.protocol import Method, TaskNetwork
+from uncle_jax.methods.protocol import Method, TaskNetwork, remembering
 from uncle_jax.tasks import Data, InputSpec, as_data, check_images
 
 
@@ -71,6 +71,7 @@ def networks(spec: InputSpec, n_tasks: int, config: Config, main_net: nn.Module 
     return Networks(module, shape, n_tasks, config)
 
 
+@remembering
 def clpu(
     spec: InputSpec, n_tasks: int, config: Config | None = None, main_net: nn.Module | None = None
 ) -> Method:

@@ -1,7 +1,10 @@
 """What every method offers: four pure functions over its own frozen state."""
 
+import functools
+import inspect
+import pickle
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, ParamSpec, Protocol
 
 from jax import Array
 
@@ -64,6 +67,18 @@ class TaskNetwork(NamedTuple):
     stats: Any  # its norm statistics; {} if it has none
 
 
+class Origin(NamedTuple):
+    """What made a `Method`, so that it can be made again elsewhere."""
+
+    name: str  # in the registry, or of one's own as the registry finds it
+    spec: Any
+    n_tasks: int
+    config: Any
+    settings: Any
+    main_net: Any
+    fields: tuple[Any, ...]  # the Method's, as made: one that was changed is another
+
+
 class Method(NamedTuple):
     """A continual learner that can unlearn. States go in and come out; none is changed in place.
 
@@ -86,3 +101,40 @@ class Method(NamedTuple):
     # (a whole state, some checkpoint's arrays by path, task) -> every state that the arrays, with
     # the whole state's where they lack some, could answer for the task with; None: those in place
     partial: Callable[[Any, Mapping[str, Any], int], Sequence[Any]] | None = None
+    origin: Origin | None = None  # what made it
+
+    def __reduce__(self) -> Any:
+        """Pickled by what made it: functions within functions cannot be, and jitted ones neither.
+
+        The copy is made by the registry, and compiles nothing that its process has compiled.
+        """
+        if self.origin is None:
+            return Method, tuple(self)
+        *made, fields = self.origin
+        if any(now is not then for now, then in zip(self, fields, strict=False)):
+            raise pickle.PicklingError(f"{self.name} was changed by _replace since it was made")
+        return _again, tuple(made)
+
+
+def _again(name: str, *made: Any) -> Method:
+    from uncle_jax.methods import registry
+
+    return registry.build(name, *made)
+
+
+P = ParamSpec("P")
+
+
+def remembering(factory: Callable[P, Method]) -> Callable[P, Method]:
+    """`factory` of methods that know what made them, and can therefore be pickled."""
+    signature = inspect.signature(factory)
+
+    @functools.wraps(factory)
+    def remembered(*args: P.args, **kwargs: P.kwargs) -> Method:
+        method = factory(*args, **kwargs)
+        given = signature.bind(*args, **kwargs)
+        given.apply_defaults()
+        made: list[Any] = [given.arguments.get(name) for name in Origin._fields[1:-1]]
+        return method._replace(origin=Origin(method.name, *made, fields=tuple(method)[:-1]))
+
+    return remembered

@@ -158,5 +158,11 @@ def build(
     name: str, spec: Any, n_tasks: int, config: Any, settings: Any = None, main_net: Any = None
 ) -> Any:
     """The `Method` called `name`. Raises UncleError."""
+    from uncle_jax.methods.protocol import Origin
+
     more = {} if settings is None else {"settings": settings}
-    return find(name)(spec, n_tasks, config, main_net, **more)
+    method = find(name)(spec, n_tasks, config, main_net, **more)
+    if name in METHODS:
+        return method
+    origin = Origin(name, spec, n_tasks, config, settings, main_net, fields=tuple(method)[:-1])
+    return method._replace(origin=origin)  # one's own is made again by its name

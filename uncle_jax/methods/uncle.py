@@ -12,10 +12,11 @@ from uncle_jax.core.state import CLState, erase_task, snapshot
 from uncle_jax.core.status import checked, unlearned
 from uncle_jax.core.steps import Network
 from uncle_jax.methods.hypernetwork.learner import hypernetwork
-from uncle_jax.methods.protocol import Method
+from uncle_jax.methods.protocol import Method, remembering
 from uncle_jax.tasks import InputSpec
 
 
+@remembering
 def uncle(
     spec: InputSpec,
     n_tasks: int,
@@ -42,6 +43,7 @@ def uncle(
     return learner.method._replace(name="uncle", unlearn=unlearn, iterations=iterations)
 
 
+@remembering
 def only_learning(
     spec: InputSpec,
     n_tasks: int,

@@ -19,7 +19,7 @@ from uncle_jax.methods.hypernetwork.learner import hypernetwork
 from uncle_jax.methods.multihead import gkt
 from uncle_jax.methods.multihead.gkt import Generated
 from uncle_jax.methods.multihead.network import ABSENT, Model
-from uncle_jax.methods.protocol import Method
+from uncle_jax.methods.protocol import Method, remembering
 from uncle_jax.tasks import InputSpec
 
 
@@ -46,6 +46,7 @@ class Lesson(NamedTuple):
     n_classes: Any  # int32
 
 
+@remembering
 def gkt_hnet(
     spec: InputSpec,
     n_tasks: int,

@@ -31,7 +31,7 @@ from uncle_jax.errors import UncleError
 from uncle_jax.methods.hypernetwork.learner import hypernetwork
 from uncle_jax.methods.multihead.just_in_time import Noisy, noisy_copy, ratio_loss
 from uncle_jax.methods.multihead.network import ABSENT
-from uncle_jax.methods.protocol import Method, Past
+from uncle_jax.methods.protocol import Method, Past, remembering
 from uncle_jax.tasks import InputSpec, as_data
 
 
@@ -49,6 +49,7 @@ class JitHnet(Hypernetwork):
     reg: bool = False  # whether beta L_reg holds the retained tasks (inferred: the paper's do not)
 
 
+@remembering
 def jit_hnet(
     spec: InputSpec,
     n_tasks: int,

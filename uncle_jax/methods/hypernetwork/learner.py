@@ -25,7 +25,7 @@ from uncle_jax.core.loop import Inflight, OnStep, Progress, run_epochs
 from uncle_jax.core.state import CLState, snapshot, stats_of, with_arrays
 from uncle_jax.core.status import checked, in_range, learned, unlearned
 from uncle_jax.core.steps import Network, network
-from uncle_jax.methods.protocol import Method, TaskNetwork
+from uncle_jax.methods.protocol import Method, TaskNetwork, remembering
 from uncle_jax.tasks import Data, InputSpec, as_data
 
 
@@ -85,6 +85,7 @@ def hypernetwork(
     return Learner(method, net)
 
 
+@remembering
 def hnet(
     spec: InputSpec,
     n_tasks: int,

@@ -27,7 +27,7 @@ from uncle_jax.core.state import CLState, erase_task, snapshot, stats_of
 from uncle_jax.core.status import checked, describe, learned, unlearned
 from uncle_jax.core.steps import Network
 from uncle_jax.methods.hypernetwork.learner import hypernetwork
-from uncle_jax.methods.protocol import Method
+from uncle_jax.methods.protocol import Method, remembering
 from uncle_jax.tasks import Data, InputSpec, as_data
 
 
@@ -47,6 +47,7 @@ class Refit(Hypernetwork):
         return None if self.inherit else self
 
 
+@remembering
 def refit(
     spec: InputSpec,
     n_tasks: int,

@@ -11,10 +11,11 @@ from uncle_jax.core.state import CLState, snapshot
 from uncle_jax.core.status import UNLEARNED, checked, describe
 from uncle_jax.errors import UncleError
 from uncle_jax.methods.hypernetwork.learner import hypernetwork
-from uncle_jax.methods.protocol import Method, Past
+from uncle_jax.methods.protocol import Method, Past, remembering
 from uncle_jax.tasks import InputSpec
 
 
+@remembering
 def rt_hnet(
     spec: InputSpec,
     n_tasks: int,

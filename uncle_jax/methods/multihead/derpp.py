@@ -29,7 +29,7 @@ from uncle_jax.methods.multihead import buffer as buffers
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.buffer import Buffer
 from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
-from uncle_jax.methods.protocol import Method, Past, Reads, TaskNetwork
+from uncle_jax.methods.protocol import Method, Past, Reads, TaskNetwork, remembering
 from uncle_jax.tasks import Data, InputSpec
 
 
@@ -134,7 +134,7 @@ def on_derpp(
 
     build.__name__ = build.__qualname__ = name
     build.__doc__ = doc
-    return build
+    return remembering(build)
 
 
 class Source(NamedTuple):

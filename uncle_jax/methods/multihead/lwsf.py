@@ -46,7 +46,7 @@ from uncle_jax.errors import UncleError
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.ewc import Ewc, ewc_loss, ewc_of, fisher_of
 from uncle_jax.methods.multihead.network import ABSENT, Model, MultiHead, Rows, fitted
-from uncle_jax.methods.protocol import Method, Past, TaskNetwork
+from uncle_jax.methods.protocol import Method, Past, TaskNetwork, remembering
 from uncle_jax.tasks import Data, InputSpec
 
 
@@ -120,6 +120,7 @@ class Learning(NamedTuple):
     head_optimiser: Any
 
 
+@remembering
 def lwsf(
     spec: InputSpec,
     n_tasks: int,
