@@ -133,7 +133,7 @@ def source(name: str) -> dict[str, Any] | None:
     top = factory.__module__.partition(".")[0]
     packages = packages_distributions().get(top, [])
     try:
-        path = inspect.getsourcefile(factory)
+        path = inspect.getsourcefile(inspect.unwrap(factory))
         sha = None if path is None else digest(Path(path))
     except (OSError, TypeError):  # built in, or gone
         path, sha = None, None
@@ -158,11 +158,11 @@ def build(
     name: str, spec: Any, n_tasks: int, config: Any, settings: Any = None, main_net: Any = None
 ) -> Any:
     """The `Method` called `name`. Raises UncleError."""
-    from uncle_jax.methods.protocol import Origin
+    from uncle_jax.methods.protocol import Method, Origin
 
     more = {} if settings is None else {"settings": settings}
     method = find(name)(spec, n_tasks, config, main_net, **more)
-    if name in METHODS:
+    if name in METHODS or not isinstance(method, Method):
         return method
     origin = Origin(name, spec, n_tasks, config, settings, main_net, fields=tuple(method)[:-1])
     return method._replace(origin=origin)  # one's own is made again by its name
