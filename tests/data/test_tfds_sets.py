@@ -1,6 +1,8 @@
 """A prepared TFDS set as a benchmark of one's own."""
 
 import gzip
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -84,3 +86,33 @@ def test_a_set_is_loaded_by_name(tmp_path):
     for name in ("own_set", "own_set:1.0.0"):
         found = load_benchmark(f"tfds:{name}", 0, choice(tmp_path, tasks=[["4", "0"]]))
         assert found.spec.n_classes == 2
+
+
+def test_the_newest_version_is_by_number_and_a_config_is_named(tmp_path):
+    prepare_tfds(tmp_path)
+    home = tmp_path / "own_set"
+    info = json.loads((home / "1.0.0/dataset_info.json").read_text())
+    for version in ("1.9.0", "1.10.0"):
+        shutil.copytree(home / "1.0.0", home / version)
+        (home / version / "dataset_info.json").write_text(json.dumps(info | {"version": version}))
+    assert tfds_benchmark("own_set", tmp_path).provenance["tfds"] == "own_set/1.10.0"
+    assert tfds_benchmark("own_set/1.9.0", tmp_path).provenance["tfds"] == "own_set/1.9.0"
+    for name in ("grey", "rgb"):
+        shutil.copytree(home / "1.0.0", tmp_path / "several" / name / "1.0.0")
+    with pytest.raises(UncleError, match=r"has several/grey, several/rgb: name one, as in tfds:"):
+        tfds_benchmark("several", tmp_path)
+
+
+def test_a_record_that_was_cut_short_is_told_in_a_line(tmp_path):
+    prepare_tfds(tmp_path)
+    for path in (tmp_path / "own_set/1.0.0").glob("*train*array_record*"):
+        path.write_bytes(path.read_bytes()[:30000])
+    with pytest.raises(UncleError, match=r"of 15 of train in .*own_set/1\.0\.0 cannot") as caught:
+        tfds_benchmark("own_set", tmp_path)
+    one_line(caught)
+
+
+def test_how_to_prepare_a_set_says_where(tmp_path):
+    with pytest.raises(UncleError, match="data_dir='") as caught:
+        tfds_benchmark("mnist", tmp_path)
+    assert str(tmp_path) in str(caught.value)

@@ -32,12 +32,15 @@ def tfds_benchmark(
         records["test"] = builder.as_data_source(split=test)
         names: list[str] = builder.info.features["label"].names
         builder.info.features["image"]
+    except UncleError:
+        raise
     except Exception as error:  # TFDS raises many kinds, several of them its own
         raise UncleError(
-            f"TFDS cannot read {name!r} as prepared images with labels ({_why(name, home, error)})"
+            f"TFDS cannot read {name!r} as prepared images with labels ({_why(name, home, data_dir, error)})"
         ) from None
     plan = task_plan(names, classes_per_task, tasks)
-    splits = {split: _records(source) for split, source in records.items()}
+    place = builder.data_path
+    splits = {s: _records(source, f"{s} in {place}") for s, source in records.items()}
     given = []
     for classes in plan:
         relabel = {names.index(c): label for label, c in enumerate(classes)}
@@ -55,13 +58,14 @@ def tfds_benchmark(
     return Benchmark.from_arrays(given, f"tfds:{name}", provenance=told, known=known)
 
 
-def _why(name: str, home: Any, error: Exception) -> str:
+def _why(name: str, home: Any, data_dir: Path | None, error: Exception) -> str:
     """What `error` means, and what to do about it, in one line."""
     if type(error).__name__ == "DatasetNotFoundError":
         return "no such set; tensorflow.org/datasets/catalog lists what there is"
+    there = "" if data_dir is None else f", data_dir='{data_dir}'"
     prepare = (
         'prepare it: python -c "import tensorflow_datasets as tfds; '
-        f"tfds.builder('{name}', file_format='array_record').download_and_prepare()\""
+        f"tfds.builder('{name}', file_format='array_record'{there}).download_and_prepare()\""
     )
     if isinstance(error, KeyError):
         return f"it has no feature {first_line(error)}; image and label are needed"
@@ -77,16 +81,32 @@ def _builder(name: str, data_dir: Path | None) -> Any:
 
     if data_dir is not None:
         home = data_dir / name.replace(":", "/")  # NAME, NAME/CONFIG or NAME:VERSION
-        infos = sorted(home.glob("**/dataset_info.json"))  # the newest version is the last
-        if infos:
-            return tfds.builder_from_directory(str(infos[-1].parent))
+        found = sorted((info.parent for info in home.glob("**/dataset_info.json")), key=_version)
+        kinds = sorted({place.parent.relative_to(data_dir).as_posix() for place in found})
+        if len(kinds) > 1:
+            raise UncleError(f"{data_dir} has {', '.join(kinds)}: name one, as in tfds:{kinds[0]}")
+        if found:
+            return tfds.builder_from_directory(str(found[-1]))  # the newest
     return tfds.builder(name)
 
 
-def _records(source: Any) -> Data:
+def _version(place: Path) -> tuple[int, ...]:
+    """1.10.0 comes after 1.9.0; what is no version first."""
+    parts = place.name.split(".")
+    return tuple(map(int, parts)) if all(part.isdecimal() for part in parts) else ()
+
+
+def _records(source: Any, what: str) -> Data:
+    """Raises UncleError that names `what`, the split and where it lies."""
     images, labels = [], []
     for index in range(len(source)):
-        record = source[index]
+        try:
+            record = source[index]
+        except Exception as error:  # the reader's own, of many kinds
+            raise UncleError(
+                f"record {index} of {len(source)} of {what} cannot be read ({first_line(error)}); "
+                "a file of it is damaged or cut short: prepare it anew"
+            ) from None
         images.append(record["image"])
         labels.append(record["label"])
     shapes = {image.shape for image in images}
