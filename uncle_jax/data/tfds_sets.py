@@ -35,8 +35,9 @@ def tfds_benchmark(
     except UncleError:
         raise
     except Exception as error:  # TFDS raises many kinds, several of them its own
+        why = _why(name, home, data_dir, error)
         raise UncleError(
-            f"TFDS cannot read {name!r} as prepared images with labels ({_why(name, home, data_dir, error)})"
+            f"TFDS cannot read {name!r} as prepared images with labels ({why})"
         ) from None
     plan = task_plan(names, classes_per_task, tasks)
     place = builder.data_path
