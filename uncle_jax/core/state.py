@@ -31,6 +31,7 @@ class CLState:
     noise_key: Array  # typed PRNG key of the one z of `noise=fixed`; never changes
     n_requests: Array  # int32: answered so far
     n_unlearned: Array  # int32: unlearn requests answered so far (burn-in annealing)
+    made_by: str = flax.struct.field(pytree_node=False, default="")  # protocol.remembering
 
     @property
     def retained(self) -> Array:

@@ -1,5 +1,6 @@
 """A state in a folder of its own, by Orbax: for studies that need no store."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ def save(path: str | Path, state: Any) -> None:
     except OSError as error:
         raise UncleError(f"cannot write to {folder} ({error.strerror})") from None
     earlier = checkpoint.committed(folder)
-    checkpoint.save(folder, max(earlier, default=-1) + 1, state, {}, {})
+    checkpoint.save(folder, max(earlier, default=-1) + 1, state, _identity(state), {})
     for step in earlier:
         checkpoint.discard(folder, step)
 
@@ -34,4 +35,13 @@ def restore(path: str | Path, method: Method) -> Any:
     steps = checkpoint.committed(folder)
     if not steps:
         raise UncleError(f"{folder} holds no saved state (uncle_jax.save makes one)")
-    return checkpoint.restore(folder, steps[-1], template(method), {})
+    like = template(method)
+    theirs = checkpoint.check(folder, steps[-1])["identity"]
+    # A state of one's own method, or of an earlier version, says nothing of what made it.
+    return checkpoint.restore(folder, steps[-1], like, _identity(like) if theirs else {})
+
+
+def _identity(state: Any) -> dict[str, Any]:
+    """What a state says of the method that made it; {} for nothing."""
+    made_by = getattr(state, "made_by", "")
+    return json.loads(made_by) if made_by else {}

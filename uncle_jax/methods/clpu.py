@@ -45,6 +45,7 @@ class IndependentState:
     key: Array  # typed PRNG key; never changes, so that no task depends on another's history
     n_requests: Array  # int32: answered so far
     n_unlearned: Array  # int32: unlearn requests answered so far
+    made_by: str = flax.struct.field(pytree_node=False, default="")  # protocol.remembering
 
 
 @dataclass(frozen=True, eq=False)

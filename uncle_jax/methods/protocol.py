@@ -1,13 +1,16 @@
 """What every method offers: four pure functions over its own frozen state."""
 
+import dataclasses
 import functools
 import inspect
+import json
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, ParamSpec, Protocol
 
 from jax import Array
 
+from uncle_jax.config import Config, as_dict
 from uncle_jax.core.loop import Inflight, OnStep
 from uncle_jax.core.steps import Network
 from uncle_jax.tasks import Data
@@ -126,7 +129,10 @@ P = ParamSpec("P")
 
 
 def remembering(factory: Callable[P, Method]) -> Callable[P, Method]:
-    """`factory` of methods that know what made them, and can therefore be pickled."""
+    """`factory` of methods that know what made them: they can be pickled, and so do their states.
+
+    A state is a dataclass with `made_by`, a string that is no leaf.
+    """
     signature = inspect.signature(factory)
 
     @functools.wraps(factory)
@@ -135,6 +141,28 @@ def remembering(factory: Callable[P, Method]) -> Callable[P, Method]:
         given = signature.bind(*args, **kwargs)
         given.apply_defaults()
         made: list[Any] = [given.arguments.get(name) for name in Origin._fields[1:-1]]
+        init, by = method.init, _told(method.name, *made)
+
+        def marked(key: Array) -> Any:
+            return dataclasses.replace(init(key), made_by=by)
+
+        method = method._replace(init=marked)
         return method._replace(origin=Origin(method.name, *made, fields=tuple(method)[:-1]))
 
     return remembered
+
+
+def _told(name: str, spec: Any, n_tasks: int, config: Any, settings: Any, main_net: Any) -> str:
+    """What a state says of its method (JSON), so that `restore` can refuse another's.
+
+    Of a main network of one's own its class: what it holds may have no name.
+    """
+    told = {
+        "method": name,
+        "n_tasks": n_tasks,
+        "spec": dataclasses.asdict(spec),
+        "config": as_dict(config or Config()),
+        "settings": None if settings is None else as_dict(settings),
+        "main_net": None if main_net is None else type(main_net).__qualname__,
+    }
+    return json.dumps(told)

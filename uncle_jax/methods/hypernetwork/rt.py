@@ -46,6 +46,7 @@ def rt_hnet(
         return snapshot(
             dataclasses.replace(
                 after,
+                made_by=state.made_by,
                 status=status,
                 key=key,
                 n_requests=state.n_requests + 1,

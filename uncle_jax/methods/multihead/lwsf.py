@@ -80,6 +80,7 @@ class LwsfState:
     key: Array  # typed PRNG key; split once per request
     n_requests: Array  # int32: answered so far
     n_unlearned: Array  # int32: unlearn requests answered so far
+    made_by: str = flax.struct.field(pytree_node=False, default="")  # protocol.remembering
 
 
 class Earlier(NamedTuple):
