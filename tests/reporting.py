@@ -83,3 +83,8 @@ def write_audit(
         told = {"complete": True, "settings": settings, "found": made, "run": {"seed": seed}}
         (path / "audit.json").write_text(json.dumps(told))
     return folder
+
+
+def whole(folder: Path) -> dict[Path, bytes]:
+    """Every file's name and bytes."""
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}

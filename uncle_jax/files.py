@@ -4,6 +4,7 @@ Every function takes paths inside a store. Symbolic links are never followed: a 
 could point one of them outside itself.
 """
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -11,8 +12,9 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from uncle_jax.errors import UncleError
 
@@ -22,17 +24,24 @@ Digests = dict[str, list[int | str]]  # relative path -> [bytes, sha256]
 
 def write(path: Path, content: bytes) -> None:
     """Write `path` whole or not at all, and return once it would survive a power cut."""
+    with _beside(path) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    sync(path.parent)
+
+
+@contextlib.contextmanager
+def _beside(path: Path) -> Iterator[BinaryIO]:
+    """A temporary file that takes `path`'s place at the end, and is gone if there is an error."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            yield file
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    sync(path.parent)
 
 
 def sync(path: Path) -> None:
@@ -158,15 +167,9 @@ def write_whole(path: Path, content: str | bytes) -> None:
     """
     data = content.encode() if isinstance(content, str) else content
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        with _beside(path) as file:
+            file.write(data)
+            os.fchmod(file.fileno(), 0o644)
     except OSError as error:
         raise UncleError(f"cannot write {path} ({reason(error)})") from None
 

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from reporting import whole
 
 from uncle_jax.config import Config
 from uncle_jax.errors import UncleError
@@ -133,11 +134,6 @@ def test_sizes_are_those_of_the_main_network_and_of_what_is_learned():
     assert heads["main_network_parameters"] == main["main_network_parameters"]
     assert heads["parameters"] > heads["main_network_parameters"]  # it has a head for each task
     assert sizes(load(SPEC)).keys() == {"main_network_parameters"}  # its means are no network
-
-
-def whole(folder):
-    """Every file's name and bytes."""
-    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def test_looking_at_a_finished_run_changes_no_byte_and_needs_no_store(finished, tmp_path):

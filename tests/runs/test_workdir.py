@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from reporting import write_run
+from reporting import whole, write_run
 
 from uncle_jax.errors import UncleError
 from uncle_jax.evaluation.answers import Answer
@@ -176,11 +176,6 @@ def test_a_network_that_answers_nan_is_marked_in_the_summary(tmp_path):
     assert summary["RA"] == {"mean": None, "std": 0, "per_seed": {"3": None}}
     assert summary["remarks"] == ["answers are not finite (NaN or infinite) in seeds 3"]
     assert (tmp_path / "accuracy.png").exists()
-
-
-def whole(folder):
-    """Every file's name and bytes."""
-    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def test_who_goes_on_adds_a_part_and_changes_nothing_else(tmp_path):

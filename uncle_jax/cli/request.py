@@ -115,6 +115,7 @@ def init(args: argparse.Namespace) -> int:
     import jax
 
     from uncle_jax.engine.learner import identity as identity_of
+    from uncle_jax.engine.request import require_no_past
     from uncle_jax.store.recovery import create
     from uncle_jax.tasks import InputSpec
 
@@ -122,10 +123,7 @@ def init(args: argparse.Namespace) -> int:
     spec = InputSpec(tuple(args.image_shape), args.classes, half, half)
     settings = registry.settings_of(name, registry.find(name), own[name], usual.uncle)
     method = registry.build(name, spec, args.tasks, config, settings)
-    if method.reads not in ("none", "buffer"):
-        raise UncleError(
-            f"{name} reads {registry.READS[method.reads]} to unlearn, and a store keeps none"
-        )
+    require_no_past(method)
     state = method.init(jax.random.key(args.seed))
     identity = identity_of(name, spec, args.tasks, config, settings)
     with create(args.store, state, identity, args.keep_history, seed=args.seed):

@@ -74,9 +74,14 @@ def learning_rate(config: Config, step: int, steps_per_epoch: int) -> float:
         return config.lr
     if config.schedule == "cosine":
         total = config.epochs * steps_per_epoch
-        return config.lr * 0.5 * (1 + math.cos(math.pi * step / total))
+        return cosine(config.lr, step, total)
     decays = step // steps_per_epoch // config.schedule_epochs
     return config.lr * config.schedule_factor**decays
+
+
+def cosine(lr: float, step: int, steps: int) -> float:
+    """The learning rate of step `step` (from 0) of `steps`: `lr` at first, falling to 0."""
+    return lr * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
 def steps_per_epoch(n: int, batch_size: int) -> int:

@@ -7,11 +7,11 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from uncle_jax.config import Config, Hypernetwork, as_dict, completed, restored
+from uncle_jax.config import Config, Hypernetwork, completed, restored
 from uncle_jax.core import resnet
 from uncle_jax.core.inputs import input_shape
 from uncle_jax.errors import UncleError, allowed
-from uncle_jax.methods import registry
+from uncle_jax.methods import protocol, registry
 from uncle_jax.methods.protocol import Method
 from uncle_jax.store.checkpoint import compare
 from uncle_jax.store.store import Store, input_spec
@@ -30,14 +30,8 @@ def identity(
     net = main_net or resnet.from_config(config, spec.n_classes)
     chunks = settings.chunks if isinstance(settings, Hypernetwork) else 1
     layout, _ = resnet.plan(net, input_shape(spec, config.image_size), chunks)
-    return {
-        "method": method,
-        "layout": layout.hash,
-        "n_tasks": n_tasks,
-        "spec": dataclasses.asdict(spec),
-        "config": as_dict(config),
-        **({} if settings is None else {"settings": as_dict(settings)}),
-    }
+    told = protocol.identity(method, spec, n_tasks, config, settings)
+    return {"method": method, "layout": layout.hash} | told  # in the order that `compare` tells
 
 
 def template(method: Method) -> Any:

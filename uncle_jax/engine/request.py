@@ -16,6 +16,7 @@ from uncle_jax.engine.sequence import unlearn
 from uncle_jax.errors import UncleError
 from uncle_jax.evaluation.accuracy import evaluate
 from uncle_jax.methods.protocol import Method
+from uncle_jax.methods.registry import READS
 from uncle_jax.store.copies import digest_of, read_tests, write_test
 from uncle_jax.store.inflight import Saves
 from uncle_jax.store.ledger import Entry
@@ -140,11 +141,15 @@ def _applied(
         about = {"id": order.id, "op": order.op, "task": task, "data": order.data_sha}
         saves = Saves(store, about, every)
         return method.learn(state, task, order.data, on_step=on_step, inflight=saves)
-    if method.reads not in ("none", "buffer"):
-        raise UncleError(
-            f"{method.name} reads past data to unlearn ({method.reads}); a store holds none"
-        )
+    require_no_past(method)
     return unlearn(method, state, task, None, on_step)
+
+
+def require_no_past(method: Method) -> None:
+    """Raise UncleError unless `method` unlearns without past data: a store keeps none."""
+    if method.reads not in ("none", "buffer"):
+        words = READS[method.reads]
+        raise UncleError(f"{method.name} reads {words} to unlearn, and a store keeps none")
 
 
 def known_accuracy(store: Store) -> dict[str, float]:

@@ -36,7 +36,7 @@ def restore(path: str | Path, method: Method) -> Any:
     if not steps:
         raise UncleError(f"{folder} holds no saved state (uncle_jax.save makes one)")
     like = template(method)
-    theirs = checkpoint.check(folder, steps[-1])["identity"]
+    theirs = checkpoint.unseal(folder / f"{steps[-1]}.json")["identity"]
     # A state of one's own method, or of an earlier version, says nothing of what made it.
     return checkpoint.restore(folder, steps[-1], like, _identity(like) if theirs else {})
 

@@ -141,7 +141,7 @@ def remembering(factory: Callable[P, Method]) -> Callable[P, Method]:
         given = signature.bind(*args, **kwargs)
         given.apply_defaults()
         made: list[Any] = [given.arguments.get(name) for name in Origin._fields[1:-1]]
-        init, by = method.init, _told(method.name, *made)
+        init, by = method.init, json.dumps(_told(method.name, *made))
 
         def marked(key: Array) -> Any:
             return dataclasses.replace(init(key), made_by=by)
@@ -152,17 +152,25 @@ def remembering(factory: Callable[P, Method]) -> Callable[P, Method]:
     return remembered
 
 
-def _told(name: str, spec: Any, n_tasks: int, config: Any, settings: Any, main_net: Any) -> str:
+def _told(
+    name: str, spec: Any, n_tasks: int, config: Any, settings: Any, main_net: Any
+) -> dict[str, Any]:
     """What a state says of its method (JSON), so that `restore` can refuse another's.
 
     Of a main network of one's own its class: what it holds may have no name.
     """
-    told = {
+    told = identity(name, spec, n_tasks, config or Config(), settings)
+    return told | {"main_net": None if main_net is None else type(main_net).__qualname__}
+
+
+def identity(
+    name: str, spec: Any, n_tasks: int, config: Config, settings: Any = None
+) -> dict[str, Any]:
+    """What decides a method called `name`, its main network apart (JSON)."""
+    return {
         "method": name,
         "n_tasks": n_tasks,
         "spec": dataclasses.asdict(spec),
-        "config": as_dict(config or Config()),
-        "settings": None if settings is None else as_dict(settings),
-        "main_net": None if main_net is None else type(main_net).__qualname__,
+        "config": as_dict(config),
+        **({} if settings is None else {"settings": as_dict(settings)}),
     }
-    return json.dumps(told)

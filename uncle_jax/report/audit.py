@@ -157,14 +157,13 @@ def search_gain(one: Audited, wanted: Callable[[Found], bool]) -> str:
 
     Mean ± std over seeds, in points; - where that was not searched.
     """
-    there = {
-        (seed, found["piece"]["task"]): max(found["accuracy"])
-        for seed, found in one.found("embedding search", "unlearned", "never")
-    }
-    here = {
-        (seed, found["piece"]["task"]): max(found["accuracy"])
-        for seed, found in searches(one, "unlearned", wanted)
-    }
+    here, there = (
+        {(seed, found["piece"]["task"]): max(found["accuracy"]) for seed, found in cases}
+        for cases in (
+            searches(one, "unlearned", wanted),
+            one.found("embedding search", "unlearned", "never"),
+        )
+    )
     gains = {case: here[case] - there[case] for case in here if case in there}
     return spread(per_seed(gains), signed=True)
 

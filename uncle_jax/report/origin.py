@@ -32,13 +32,14 @@ def difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
             return f"{key} {_short(theirs.get(key))}, now {_short(ours.get(key))}"
     if theirs.get("code") != ours.get("code"):
         return f"the code of {ours['method']} is another now"
-    groups = [(theirs.get(name) or {}, ours.get(name) or {}) for name in ("config", "settings")]
-    groups.append((data_of(theirs), data_of(ours)))
-    for number, (a, b) in enumerate(groups):
+    for what, a, b in (
+        ("", theirs.get("config") or {}, ours.get("config") or {}),
+        ("", theirs.get("settings") or {}, ours.get("settings") or {}),
+        ("data: ", data_of(theirs), data_of(ours)),
+    ):
         for key in {**b, **a}:
             if a.get(key) != b.get(key):
-                what = f"data: {key}" if number == 2 else key
-                return f"{what} {_short(a.get(key))}, now {_short(b.get(key))}"
+                return f"{what}{key} {_short(a.get(key))}, now {_short(b.get(key))}"
     return f"fingerprint {theirs.get('fingerprint')}, now {ours['fingerprint']}"
 
 

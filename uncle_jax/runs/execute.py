@@ -78,7 +78,8 @@ def load(spec: RunSpec) -> Experiment:
     requests = spec.requests or parse(" ".join(f"L{t}" for t in range(n_tasks)) + " U0")
     validate(requests, n_tasks)
     spec = dataclasses.replace(spec, requests=requests)
-    records = {seed: _record(spec, seed, one) for seed, one in benchmarks.items()}
+    code = registry.source(spec.method)
+    records = {seed: _record(spec, seed, one, code) for seed, one in benchmarks.items()}
     return Experiment(spec, benchmarks, records)
 
 
@@ -102,23 +103,33 @@ def execute(
     }
     new = None in known.values()
     workdirs.prepare(workdir, asked.records, keep.overwrite, new)
+    here = environment() if new else {}
     if new:
         _show_data(asked.first, workdir / "data.png", keep.overwrite)
     for seed, run in known.items():
         if run is None:
-            _answer(asked, method, seed, workdir, watch, keep)
+            _answer(asked, method, seed, workdir, watch, keep, here)
             continue
         watch.on_seed(seed, [])
         for answer in workdirs.answers_of(run):
             watch.on_request(answer)
-    record = {**asked.records[spec.seeds[0]], **_of_method(asked, method)}
+    record = asked.records[spec.seeds[0]]
     return workdirs.finish(workdir, record, f"{spec.dataset}, {spec.label}", new)
 
 
 def _answer(
-    asked: Experiment, method: Method, seed: int, workdir: Path, watch: Watch, keep: Keeping
+    asked: Experiment,
+    method: Method,
+    seed: int,
+    workdir: Path,
+    watch: Watch,
+    keep: Keeping,
+    here: Mapping[str, Any],
 ) -> None:
-    """Answer the requests on one seed, or those that no earlier process has answered."""
+    """Answer the requests on one seed, or those that no earlier process has answered.
+
+    `here`: the environment that config.json tells.
+    """
     spec, benchmark, key = asked.spec, asked.benchmarks[seed], jax.random.key(seed)
     folder = workdir / f"seed{seed}" / "store"
     if keep.overwrite:
@@ -132,7 +143,7 @@ def _answer(
     origin = {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "argv": sys.argv[1:],
-        **environment(),
+        **here,
     }
 
     def on_request(answer: Answer, state: Any) -> None:
@@ -164,7 +175,9 @@ def _show_data(benchmark: Benchmark, path: Path, overwrite: bool) -> None:
     plot_contact_sheet(path, rows, f"the first training images of {benchmark.name}")
 
 
-def _record(spec: RunSpec, seed: int, benchmark: Benchmark) -> dict[str, Any]:
+def _record(
+    spec: RunSpec, seed: int, benchmark: Benchmark, code: Mapping[str, Any] | None
+) -> dict[str, Any]:
     """What config.json says of a run, its environment apart; `fingerprint` covers `decided`."""
     decided = {
         "dataset": spec.dataset,
@@ -174,7 +187,7 @@ def _record(spec: RunSpec, seed: int, benchmark: Benchmark) -> dict[str, Any]:
         "config": as_dict(spec.config),
         "data": dict(benchmark.provenance),
         **({} if spec.settings is None else {"settings": as_dict(spec.settings)}),
-        **({} if (code := registry.source(spec.method)) is None else {"code": code}),
+        **({} if code is None else {"code": code}),
     }
     told = {"preset": spec.preset, "seq": spec.seq}
     told |= {"remarks": list(benchmark.remarks), "changes": spec.changes}

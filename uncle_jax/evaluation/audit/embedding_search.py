@@ -24,7 +24,7 @@ from uncle_jax.core import convolution, objectives, resnet
 from uncle_jax.core.hypernet import Phi
 from uncle_jax.core.inputs import TaskInput, batches_of, fit_images, mask_logits, normalise
 from uncle_jax.core.inputs import task_input as task_input_of
-from uncle_jax.core.loop import OnStep, descend
+from uncle_jax.core.loop import OnStep, cosine, descend
 from uncle_jax.core.state import CLState
 from uncle_jax.core.steps import Network, generate
 from uncle_jax.errors import UncleError
@@ -96,7 +96,7 @@ def search(
         jax.random.randint(k_order, (settings.steps, settings.batch), 0, len(labels))
     )
     for index, batch in enumerate(order):
-        lr = np.float32(settings.lr * 0.5 * (1 + math.cos(math.pi * index / settings.steps)))
+        lr = np.float32(cosine(settings.lr, index, settings.steps))
         carry, losses = _step(net, carry, frozen, Data(*batch_of(batch)), lr)
         if on_step:
             on_step(index + 1, settings.steps, losses.mean())

@@ -22,7 +22,7 @@ from uncle_jax.config import Config, Count, Hypernetwork, Positive
 from uncle_jax.core import refit as fits
 from uncle_jax.core import steps
 from uncle_jax.core.layout import Kind
-from uncle_jax.core.loop import Inflight, OnStep, part_of, steps_per_epoch
+from uncle_jax.core.loop import Inflight, OnStep, cosine, part_of, steps_per_epoch
 from uncle_jax.core.state import CLState, erase_task, snapshot, stats_of
 from uncle_jax.core.status import checked, describe, learned, unlearned
 from uncle_jax.core.steps import Network
@@ -37,9 +37,7 @@ class Refit(Hypernetwork):
 
     refit_steps: Count = 100  # then the heads are solved for
     refit_lr: Positive = 3e-3  # Adam's at first, falling to 0 by a cosine
-    inherit: bool = (
-        False  # learn on the hypernetwork of the others, as UnCLe, not on one drawn anew
-    )
+    inherit: bool = False  # learn on the hypernetwork of the others, as UnCLe
 
     @property
     def learning(self) -> "Refit | None":
@@ -129,9 +127,8 @@ def _refitted(
     fitted.
     """
     fresh = steps.init(net, n_tasks, key)
-    new = {"phi": fresh.phi, "task_emb": fresh.task_emb, "chunk_emb": fresh.chunk_emb}
     if not tasks:
-        return new
+        return {"phi": fresh.phi, "task_emb": fresh.task_emb, "chunk_emb": fresh.chunk_emb}
     n = len(tasks)
     surplus = 2 ** math.ceil(math.log2(n)) - n  # one trace for one, two, four, ... networks
     emb = fresh.task_emb[jnp.asarray([*tasks, *tasks[:1] * surplus])]
@@ -140,8 +137,7 @@ def _refitted(
     to = fits.Networks(filled, weight)
     carry = fits.start(fresh.phi, emb, fresh.chunk_emb)
     for index in range(settings.refit_steps):
-        share = index / settings.refit_steps
-        lr = np.float32(settings.refit_lr * 0.5 * (1 + math.cos(math.pi * share)))
+        lr = np.float32(cosine(settings.refit_lr, index, settings.refit_steps))
         carry, loss = fits.step(net, carry, to, lr)
         if on_step:
             on_step(index + 1, settings.refit_steps, loss)
