@@ -12,6 +12,7 @@ from uncle_jax.core.status import describe
 from uncle_jax.data.load import Choice
 from uncle_jax.errors import UncleError
 from uncle_jax.evaluation.accuracy import evaluate
+from uncle_jax.evaluation.audit.relearning import Relearning
 from uncle_jax.report.results import read_run
 from uncle_jax.requests import parse
 from uncle_jax.runs import audit as audits
@@ -99,7 +100,24 @@ def test_a_killed_audit_goes_on_and_a_finished_one_is_read(run, monkeypatch):
 def test_other_settings_are_another_audit(run):
     audit(run, FEW, Choice())
     with pytest.raises(UncleError, match="other settings"):
-        audit(run, AuditSettings(references=2), Choice())
+        audit(run, AuditSettings(relearning=Relearning(repeats=2)), Choice())
+
+
+def test_more_tasks_are_added_to_what_an_audit_found(run):
+    whole = audit(run, AuditSettings(references=2), Choice())
+    (run.folder / "audit.json").unlink()
+    few = audit(run, AuditSettings(references=0, power=1), Choice())
+    assert len(few["found"]) == len(whole["found"]) - 3
+    made = []
+    watch = Watch(on_found=made.append)
+    assert _timeless(audit(run, AuditSettings(references=2), Choice(), watch)) == _timeless(whole)
+    assert len(made) == 3
+    assert len(audit(run, AuditSettings(power=0), Choice(), watch)["found"]) == len(whole["found"])
+    assert len(made) == 3  # fewer than there are: nothing is left to do
+
+
+def _timeless(told):
+    return {**told, "found": [{**one, "seconds": 0} for one in told["found"]]}
 
 
 def test_an_audit_of_another_run_is_refused_and_goes_with_the_run_it_is_of(run):

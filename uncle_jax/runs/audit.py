@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 
-from uncle_jax.config import NonNegativeInt, Settings, as_dict, fingerprint
+from uncle_jax.config import NonNegativeInt, Settings, as_dict, fingerprint, restored
 from uncle_jax.core.loop import OnStep
 from uncle_jax.data.benchmark import Benchmark
 from uncle_jax.data.load import Choice
@@ -57,6 +57,15 @@ class AuditSettings(Settings):
     attacks: tuple[Attack, ...] = ATTACKS
     power: NonNegativeInt = 3  # retained tasks that are attacked as if they were unlearned
 
+    def widened(self, other: "AuditSettings") -> "AuditSettings":
+        """These settings, with whatever `other` attacks beyond them."""
+        return dataclasses.replace(
+            self,
+            references=max(self.references, other.references),
+            power=max(self.power, other.power),
+            attacks=tuple(a for a in ATTACKS if a in {*self.attacks, *other.attacks}),
+        )
+
 
 class Piece(NamedTuple):
     """One attack on one task in one state."""
@@ -91,29 +100,40 @@ def audit(
 ) -> dict[str, Any]:
     """WORKDIR/seed<k>/audit.json of a finished seed, completed and returned.
 
+    More tasks or attacks than an earlier call asked for are added to what it found.
+
     Raises UncleError where the run's store or its data are not there, or another audit is.
     """
     path = run.folder / "audit.json"
     known = read_json(path)
-    asked = as_dict(settings)
     if known is not None and known["run"]["fingerprint"] != run.told.get("fingerprint"):
         raise UncleError(f"{path} is of another run than is there now; remove it")
-    if known is not None and known.get("settings") != asked:
-        raise UncleError(f"{path} is of an audit with other settings; remove it, or repeat those")
-    if known is not None and known["complete"]:
-        return known
+    if known is not None:
+        before = _read(known["settings"])
+        if (before.search, before.relearning) != (settings.search, settings.relearning):
+            raise UncleError(
+                f"{path} is of an audit with other settings; remove it, or repeat those"
+            )
+        settings = before.widened(settings)
+        if known["complete"] and settings == before:
+            return known
     subject = Subject(run, data, watch)
-    told = known or {
-        "complete": False,
-        "settings": asked,
-        "run": {
-            **{key: run.told.get(key) for key in ("dataset", "preset", "method", "requests")},
-            "seed": run.seed,
-            "fingerprint": run.told.get("fingerprint"),
-        },
-        "environment": [],
-        "found": [],
-    }
+    asked = as_dict(settings)
+    told = (
+        {**known, "complete": False, "settings": asked}
+        if known is not None
+        else {
+            "complete": False,
+            "settings": asked,
+            "run": {
+                **{key: run.told.get(key) for key in ("dataset", "preset", "method", "requests")},
+                "seed": run.seed,
+                "fingerprint": run.told.get("fingerprint"),
+            },
+            "environment": [],
+            "found": [],
+        }
+    )
     here = environment()
     if here not in told["environment"]:
         told["environment"].append(here)
@@ -126,9 +146,20 @@ def audit(
         told["found"].append(_attack(subject, piece, settings))
         write_whole(path, json.dumps(told) + "\n")
         watch.on_found(told["found"][-1])
+    order = [json.dumps(piece._asdict()) for piece in pieces]
+    told["found"].sort(key=lambda found: order.index(json.dumps(found["piece"])))
     told["complete"] = True
     write_whole(path, json.dumps(told) + "\n")
     return told
+
+
+def _read(told: Mapping[str, Any]) -> AuditSettings:
+    """The settings that an audit.json tells."""
+    parts: dict[str, type] = {"search": EmbeddingSearch, "relearning": Relearning}
+    return restored(
+        AuditSettings,
+        {**told, **{name: restored(kind, told[name]) for name, kind in parts.items()}},
+    )
 
 
 class Subject:
