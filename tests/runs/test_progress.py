@@ -1,10 +1,13 @@
-"""Progress bars; where nobody watches they draw nothing."""
+"""Progress bars; where nobody watches they draw nothing, and a log is told now and then."""
+
+import math
+import threading
 
 import pytest
 
 from uncle_jax.requests import parse
 from uncle_jax.runs import progress
-from uncle_jax.runs.progress import Download, Progress
+from uncle_jax.runs.progress import Download, Progress, Steps
 
 
 @pytest.fixture
@@ -17,21 +20,22 @@ def clock(monkeypatch):
 
 def test_requests_to_come_take_what_those_like_them_took(clock):
     with Progress(parse("L0 L1 U0 U1 L2")) as bar:
-        assert bar._later() == 0  # nothing is known yet
+        assert bar.later() == 0  # nothing is known yet
         clock[0] += 10
         bar.next_request()
-        assert bar._later() == 10 * 3  # U0, U1 and L2: as long as L0 until more is known
+        assert bar.later() == 10 * 3  # U0, U1 and L2: as long as L0 until more is known
         clock[0] += 20
         bar.next_request()
         clock[0] += 3
         bar.next_request()
-        assert bar._later() == 15  # L2, the mean of L0 and L1
+        assert bar.later() == 15  # L2, the mean of L0 and L1
 
 
 def test_a_step_shows_the_request_its_loss_and_the_time_left(clock):
     with Progress(parse("L0 L1")) as bar:
         bar.bar.disable = False
         bar.bar.display = lambda *_, **__: None
+        bar.begin(bar.place)
         clock[0] += 1
         bar.on_step(1, 4, 0.1234)
         assert (bar.bar.n, bar.bar.total) == (1, 4)
@@ -54,6 +58,34 @@ def test_where_nobody_watches_losses_are_not_read():
 
     with Progress(parse("L0")) as bar:
         bar.on_step(1, 1, Loss())
+
+
+def test_without_a_terminal_a_line_now_and_then_says_where_it_is(clock, capsys):
+    bar = Steps("L3", every=1e-4)
+    assert bar.line() == "L3: 0 s so far"  # it compiles
+    clock[0] += 6
+    bar.on_step(2, 8, 0.5)
+    assert bar.line() == "L3: step 2 of 8, loss 0.5, 18 s left"
+    bar.on_step(4, 8, math.nan)
+    assert bar.line() == "L3: step 4 of 8, 6 s left"  # what has no loss tells of none
+    told = threading.Event()
+    bar.line = lambda: told.set() or "a line"
+    with bar:
+        assert told.wait(60)
+    bar.thread.join(60)
+    assert not bar.thread.is_alive()
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "a line\n" in err
+
+
+def test_what_begins_has_no_steps_yet(clock):
+    bar = Steps("first")
+    bar.on_step(2, 8, 0.5)
+    clock[0] += 5
+    bar.begin("second")
+    clock[0] += 2
+    assert bar.line() == "second: 2 s so far"
 
 
 def test_each_download_has_a_bar_of_its_own(capsys):

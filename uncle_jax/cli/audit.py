@@ -21,12 +21,13 @@ from uncle_jax.cli.arguments import (
     exit_code,
     parsed,
 )
+from uncle_jax.cli.compiled import add_compile_cache, keep_compiled
 from uncle_jax.cli.table import FORMATS, as_text, finished_runs, written
 from uncle_jax.errors import UncleError, allowed
 from uncle_jax.files import require_writable
 from uncle_jax.report import audit as report
 from uncle_jax.report.results import SeedRun
-from uncle_jax.runs.progress import Download
+from uncle_jax.runs.progress import Download, Steps
 
 if TYPE_CHECKING:  # it imports JAX, which `--help` need not wait for
     from uncle_jax.runs.audit import AuditSettings
@@ -59,6 +60,7 @@ def parser() -> Parser:
     p.add_argument(
         "--tradeoff", type=Path, metavar="FILE.png", help="attack against RA, a point a run"
     )
+    add_compile_cache(p)
     data = add_sources(p)
     data.add_argument("--classes-per-task", type=int, default=10, help="as the run had it")
     data.add_argument("--tasks", type=Path, help="as the run had it")
@@ -119,6 +121,7 @@ def attack(args: argparse.Namespace, runs: list[SeedRun]) -> None:
     settings = settings_of(args)
     bar = Download()
     data = data_choice(args, bar)
+    keep_compiled(args.compile_cache)
 
     from uncle_jax.runs import audit as audits
 
@@ -147,34 +150,24 @@ class Screen:
     """What a person sees of an audit: a line for each finding, a bar for the one under way."""
 
     def __init__(self, run: SeedRun) -> None:
-        from tqdm import tqdm
-
-        self.run, self.place = run, ""
-        form = "{desc} {bar:24} {n_fmt}/{total_fmt}"
-        self.bar = tqdm(bar_format=form, leave=False, disable=None, total=1)
+        self.run, self.bar = run, Steps(str(run.folder))
+        self.on_step = self.bar.on_step
 
     def __enter__(self) -> "Screen":
+        self.bar.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.bar.close()
+        self.bar.__exit__()
 
     def on_piece(self, piece: Any, number: int, of: int) -> None:
         if number == 1:
-            print(f"{self.run.folder}: {of} attacks", file=sys.stderr, flush=True)
-        self.place = f"[{number}/{of}] {piece}"
-        self.bar.set_description_str(self.place)
+            self.bar.write(f"{self.run.folder}: {of} attacks", sys.stderr)
+        self.bar.begin(f"[{number}/{of}] {piece}")
 
     def on_state(self, name: str, request: Any) -> None:
         told = f"the {name} reference is made" if request is None else f"{name}: {request} answered"
-        self.bar.clear()
-        print(f"  {told}", file=sys.stderr, flush=True)
-
-    def on_step(self, step: int, steps: int, loss: Any) -> None:
-        del loss
-        if not self.bar.disable:
-            self.bar.total, self.bar.n = steps, step
-            self.bar.update(0)
+        self.bar.write(f"  {told}", sys.stderr)
 
     def on_found(self, found: Any) -> None:
         values = found["accuracy"]
@@ -184,5 +177,4 @@ class Screen:
             )
         else:
             told = " ".join(f"{value:.0f}" for value in sorted(values, reverse=True))
-        self.bar.clear()
-        print(f"{self.place}: {told} ({found['seconds']:.0f} s)", file=sys.stderr, flush=True)
+        self.bar.write(f"{self.bar.place}: {told} ({found['seconds']:.0f} s)", sys.stderr)

@@ -11,23 +11,24 @@ from 0; predict needs none).
 """
 
 import argparse
-import os
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from uncle_jax.cli import look
 from uncle_jax.cli.arguments import Parser, completing, exit_code, parsed
+from uncle_jax.cli.compiled import add_compile_cache, keep_compiled
+from uncle_jax.cli.look import tell
 from uncle_jax.errors import UncleError, allowed
 from uncle_jax.methods import registry
 from uncle_jax.presets import PRESETS, preset
+from uncle_jax.runs.progress import Steps
 from uncle_jax.runs.spec import check_seed, set_changes
 
 MOST = 100_000  # tasks, classes, pixels a side
 LONGEST_ID = 200
-POWERLESS = 99.99  # per cent: what guessing stays under, with very few images
 OPS: Any = {"learn": "L", "unlearn": "U"}
 STARTED = time.perf_counter()
 
@@ -36,11 +37,7 @@ def parser() -> Parser:
     """The options of `uncle request`."""
     p = Parser(prog="uncle request", description=__doc__)
     p.add_argument("--store", type=Path, required=True, help="the store's folder")
-    p.add_argument(
-        "--compile-cache",
-        default=str(Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "uncle_jax" / "compiled"),
-        help="compiled programs, outside any store (they are code); none for no cache",
-    )
+    add_compile_cache(p)
     commands = p.add_subparsers(dest="command", required=True, parser_class=Parser)
     make = commands.add_parser("init", help="make a store; its settings are fixed from then on")
     make.add_argument("--tasks", type=int, required=True, help="how many tasks it has room for")
@@ -70,8 +67,8 @@ def parser() -> Parser:
     guess = commands.add_parser("predict", help="a line per image: its class")
     guess.add_argument("task", type=int)
     guess.add_argument("images", type=Path)
-    commands.add_parser("status", help="which tasks are learned, and what is kept")
-    commands.add_parser("history", help="every request, and what was erased")
+    state = commands.add_parser("status", help="which tasks are learned, and what is kept")
+    past = commands.add_parser("history", help="every request, and what was erased")
     check = commands.add_parser(
         "verify", help="check every file; exit code 1 if something is wrong"
     )
@@ -81,6 +78,8 @@ def parser() -> Parser:
         action="store_true",
         help="exit code 1 too where a forgotten task could not be measured, or nothing could fail",
     )
+    for look_at in (guess, state, past, check):
+        look_at.add_argument("--json", action="store_true", help="one object, for a program")
     return p
 
 
@@ -91,10 +90,10 @@ def main(argv: list[str] | None = None) -> int:
         "init": init,
         "learn": ask,
         "unlearn": ask,
-        "predict": predict,
-        "status": status,
-        "history": history,
-        "verify": verify,
+        "predict": look.predict,
+        "status": look.status,
+        "history": look.history,
+        "verify": look.verify,
     }
     return exit_code(
         lambda: commands[args.command](args), "the same command goes on from here", argv is None
@@ -111,7 +110,7 @@ def init(args: argparse.Namespace) -> int:
     check_shapes(args)
     if (args.store / "store.json").exists() or (args.store / "LOCK").exists():
         raise UncleError(f"{args.store} already holds a store; choose another folder")
-    prepare_cache(args.compile_cache, args.store)
+    keep_compiled(args.compile_cache, args.store)
     import jax
 
     from uncle_jax.engine.learner import identity as identity_of
@@ -124,7 +123,8 @@ def init(args: argparse.Namespace) -> int:
     settings = registry.settings_of(name, registry.find(name), own[name], usual.uncle)
     method = registry.build(name, spec, args.tasks, config, settings)
     require_no_past(method)
-    state = method.init(jax.random.key(args.seed))
+    with Steps("init"):
+        state = method.init(jax.random.key(args.seed))
     identity = identity_of(name, spec, args.tasks, config, settings)
     with create(args.store, state, identity, args.keep_history, seed=args.seed):
         print(f"{args.store}: room for {args.tasks} tasks, none learned{kept(args.keep_history)}")
@@ -182,18 +182,20 @@ def ask(args: argparse.Namespace) -> int:
             by = f"by {then['id']}, at {then['time']}"
             print(f"task {args.task} was unlearned already {by}; nothing done")
             return 0
-        prepare_cache(args.compile_cache, args.store)
-        method = learner(store)
-        clock.lap("open")
-        state = store.load(template(method))
-        clock.lap("restore")
-        tell(store.notes)
-        told = len(store.notes)
+        keep_compiled(args.compile_cache, args.store)
         every = args.save_every if args.command == "learn" else 1
         if every < 1:
             raise UncleError(f"--save-every must be at least 1 epoch, not {every}")
-        order = replace(order, environment=environment())
-        _, entry = requests.answer(store, method, state, order, every)
+        with Steps(f"{name}: restore") as bar:
+            method = learner(store)
+            clock.lap("open")
+            state = store.load(template(method))
+            clock.lap("restore")
+            tell(store.notes)
+            told = len(store.notes)
+            order = replace(order, environment=environment())
+            bar.begin(name)
+            _, entry = requests.answer(store, method, state, order, every, bar.on_step)
         clock.lap("answer")
         tell(store.notes[told:])
         seconds = entry["seconds"]
@@ -209,131 +211,6 @@ def ask(args: argparse.Namespace) -> int:
             page = args.store / "certificates" / f"{entry['step']}.txt"
             print(f"\n{page}:\n\n{page.read_text(encoding='utf-8')}")
     return 0
-
-
-def predict(args: argparse.Namespace) -> int:
-    """Print the class of each image."""
-    import numpy as np
-
-    from uncle_jax.data.npz import read_images
-    from uncle_jax.engine.learner import learner, template
-    from uncle_jax.store.recovery import open_store
-    from uncle_jax.store.store import input_spec
-
-    with open_store(args.store, write=False) as store:
-        images = read_images(args.images, input_spec(store))
-        if args.task not in store.tasks["learned"]:
-            raise UncleError(f"task {args.task} is not learned (learned: {store.tasks['learned']})")
-        prepare_cache(args.compile_cache, args.store)
-        method = learner(store)
-        state = store.load(template(method))
-        tell(store.notes)
-    logits = np.asarray(method.logits(state, args.task, images))
-    if not np.all(np.isfinite(logits.max(axis=-1, initial=-np.inf))):
-        raise UncleError(f"the network of task {args.task} answers with NaN or infinite logits")
-    print(*np.argmax(logits, axis=-1).tolist(), sep="\n")
-    return 0
-
-
-def status(args: argparse.Namespace) -> int:
-    """Print which tasks are learned, and what is kept."""
-    from uncle_jax.store.recovery import open_store
-    from uncle_jax.store.store import INFLIGHT
-
-    with open_store(args.store, write=False) as store:
-        tell(store.notes)
-        print(f"answered: {store.step} requests; room for {store.identity['n_tasks']} tasks")
-        for name, tasks in store.tasks.items():
-            print(f"{name}: {' '.join(map(str, tasks)) or 'none'}")
-        if any((store.folder / INFLIGHT).glob("*.json")):
-            print("a request is under way: ask for it again to go on, or for another to drop it")
-        print("history: kept, nothing is erased" if store.keep_history else "history: erased")
-    return 0
-
-
-def history(args: argparse.Namespace) -> int:
-    """Print every request, and what was erased."""
-    from uncle_jax.store.recovery import open_store
-
-    with open_store(args.store, write=False) as store:
-        tell(store.notes)
-        for entry in store.requests:
-            did = f"{entry['op']}{entry['task']}"
-            known = entry["accuracy"].items()
-            accuracy = ", ".join(f"{task}: {value:.1f}" for task, value in known) or "not measured"
-            seconds = sum(entry["seconds"].values())
-            print(
-                f"{entry['time']}  {did:<5} {entry['id']:<10} {seconds:7.1f} s  accuracy (%) "
-                f"{accuracy}; state {entry['state'][:12]}; erased: {gone(entry)}"
-            )
-        if store.keep_history:
-            print("history is kept in this store: nothing but in-request saves is erased")
-    return 0
-
-
-def verify(args: argparse.Namespace) -> int:
-    """Check every file, and measure what is left of forgotten tasks."""
-    from uncle_jax.data.npz import read_npz
-    from uncle_jax.engine.learner import learner, template
-    from uncle_jax.evaluation.audit import store as checks
-    from uncle_jax.store.recovery import open_store
-    from uncle_jax.store.store import input_spec
-
-    with open_store(args.store, write=False) as store:
-        spec = input_spec(store)
-        tests = {}
-        for item in args.test:
-            task, equals, file = item.partition("=")
-            if not equals or not task.isdecimal():
-                raise UncleError(f"--test {item!r} is not TASK=FILE, such as --test 3=test.npz")
-            tests[int(task)] = read_npz(Path(file), spec)[0]
-        prepare_cache(args.compile_cache, args.store)
-        method = learner(store)
-        report = checks.verify(store, method, template(method), tests)
-        tell(store.notes)
-        print(f"ledger: {report.entries} lines, the chain holds")
-        failed = show_measured(report, tests)
-        if store.keep_history:
-            print("history is kept in this store")
-        for problem in report.problems:
-            print(f"PROBLEM: {problem}")
-    failed = bool(report.problems) or (failed and args.require_measured)
-    print("verify failed" if failed else "nothing wrong found")
-    return 1 if failed else 0
-
-
-def show_measured(report: Any, tests: Mapping[int, Any]) -> bool:
-    """Print what was measured of forgotten tasks; whether any could not be, or could not fail."""
-    for m in report.measured:
-        shown = f"{m.accuracy:.1f} % of {len(tests[m.task].labels)} images"
-        print(f"{m.path}: forgotten task {m.task}: {shown}, guessing stays under {m.bound:.1f}")
-    for task, why in sorted(report.unvouched.items()):
-        print(f"note: nothing vouches for the test images of task {task}: {why}")
-    weak = sorted({m.task for m in report.measured if m.bound >= POWERLESS})
-    for task in weak:
-        print(f"forgotten task {task}: too few test images, so no network could fail; give more")
-    for task in report.unmeasured:
-        print(f"forgotten task {task}: not measured, give --test {task}=FILE")
-    forgotten = {m.task for m in report.measured} | {*report.unmeasured}
-    for task in sorted(tests.keys() - forgotten):
-        print(f"task {task} is not forgotten, so its --test measured nothing")
-    if not report.measured:
-        print("no forgotten task was measured: this says nothing of what the networks answer")
-    return bool(weak or report.unmeasured or tests.keys() - forgotten)
-
-
-def prepare_cache(folder: str, store: Path) -> None:
-    """Keep compiled programs in `folder`. Not inside the store: loading one runs what it holds."""
-    if folder == "none":
-        return
-    place = Path(folder).expanduser().resolve()
-    if place.is_relative_to(store.resolve()):
-        raise UncleError(f"--compile-cache {folder} is inside the store; choose another folder")
-    import jax
-
-    jax.config.update("jax_compilation_cache_dir", str(place))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 class Clock:
@@ -357,9 +234,3 @@ def gone(entry: Mapping[str, Any]) -> str:
 def kept(keep_history: bool) -> str:
     """A warning, where history is kept."""
     return " (HISTORY IS KEPT: nothing is erased)" if keep_history else ""
-
-
-def tell(notes: list[str]) -> None:
-    """Print a store's notes."""
-    for note in notes:
-        print(f"note: {note}", file=sys.stderr)

@@ -22,6 +22,7 @@ from uncle_jax.cli.arguments import (
     exit_code,
     parsed,
 )
+from uncle_jax.cli.compiled import add_compile_cache, keep_compiled
 from uncle_jax.config import as_dict
 from uncle_jax.errors import UncleError
 from uncle_jax.methods import registry
@@ -54,6 +55,7 @@ def parser() -> Parser:
         "--dry-run", action="store_true", help="check everything, print sizes and time, stop"
     )
     add_settings(p)
+    add_compile_cache(p)
     return p
 
 
@@ -68,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
     bar = Download()
     spec = spec_of(args, bar)
 
+    keep_compiled(args.compile_cache)
     import jax
 
     from uncle_jax.runs import execute as runs
@@ -86,7 +89,8 @@ def run(args: argparse.Namespace) -> int:
         watch = runs.Watch(screen.on_seed, screen.on_step, screen.on_request)
         summary = runs.execute(asked, workdir, watch, keep)
     print("\n" + terminal.table(summary, papers(asked.spec)))
-    print(f"written to {workdir}: summary.json, accuracy.png, seed*/metrics.csv, config.json")
+    did = "written to" if screen.seeds else "as it was written to"
+    print(f"{did} {workdir}: summary.json, accuracy.png, seed*/metrics.csv, config.json")
     return 0
 
 
@@ -145,7 +149,7 @@ class Screen:
         print(f"\nseed {seed}: accuracy (%) of each task after each request")
         print(terminal.header_line(len(self.asked.spec.requests), self.asked.first.n_tasks))
         self.__exit__()
-        self.bar = Progress(self.asked.spec.requests)
+        self.bar = Progress(self.asked.spec.requests).__enter__()
         for note in notes:
             self.bar.write(note)
 

@@ -26,12 +26,13 @@ from uncle_jax.cli.arguments import (
     exit_code,
     parsed,
 )
+from uncle_jax.cli.compiled import add_compile_cache, keep_compiled
 from uncle_jax.config import Config, as_dict, text_of
 from uncle_jax.errors import UncleError
 from uncle_jax.files import require_writable, write_whole
 from uncle_jax.methods import registry
 from uncle_jax.requests import parse
-from uncle_jax.runs.progress import Download
+from uncle_jax.runs.progress import Download, Steps
 from uncle_jax.runs.spec import check_seed, owners, setting
 
 if TYPE_CHECKING:  # they import JAX, which `--help` need not wait for
@@ -59,6 +60,7 @@ def parser() -> Parser:
     p.add_argument("--seed", type=int, default=10)
     p.add_argument("--output", type=Path, metavar="FILE.json", help="every trial, and its settings")
     add_settings(p)
+    add_compile_cache(p)
     return p
 
 
@@ -83,6 +85,7 @@ def tune(args: argparse.Namespace) -> int:
     bar = Download()
     choice = data_choice(args, bar).under(config)
 
+    keep_compiled(args.compile_cache)
     import jax
 
     from uncle_jax.data.load import load_benchmark
@@ -98,8 +101,10 @@ def tune(args: argparse.Namespace) -> int:
     for remark in benchmark.remarks:
         print(f"note: {remark}")
     record = begun(args, config, benchmark)
-    sweep = tuning.sweep(tried, benchmark, requests, jax.random.key(args.seed))
-    trials = told(tried, sweep, record, args.output)
+    key = jax.random.key(args.seed)
+    with Steps() as steps:
+        sweep = tuning.sweep(tried, benchmark, requests, key, on_step=steps.on_step)
+        trials = told(tried, sweep, record, args.output, steps)
     for name in args.methods:
         judged = [t for t in trials if t.point.name == name and math.isfinite(t.score)]
         if not judged:
@@ -137,20 +142,22 @@ def told(
     sweep: "Iterable[Trial]",
     record: dict[str, Any],
     output: Path | None,
+    bar: Steps,
 ) -> "list[Trial]":
     """The trials of `sweep`, each printed, added to `record` and written to `output` once over."""
     labels = [" ".join([registry.short(p.name), *words(p)]) for p in tried]
     width = max(map(len, ["method", *labels]))
     print(f"{'method':<{width}}" + "".join(f"{name:>9}" for name in NUMBERS))
-    trials = []
-    for label, trial in zip(labels, sweep, strict=True):
-        trials.append(trial)
+    trials, sweep = [], iter(sweep)
+    for number, label in enumerate(labels, start=1):
+        bar.begin(f"[{number}/{len(labels)}] {label}")
+        trials.append(trial := next(sweep))
         numbers = {name: getattr(trial, name) for name in NUMBERS}
         if trial.failed is None:
             line = "".join(f"{x:9.2f}" for x in numbers.values())
         else:
             line = f"  failed: {trial.failed}"
-        print(f"{label:<{width}}{line}", flush=True)
+        bar.write(f"{label:<{width}}{line}")
         known = {name: x if math.isfinite(x) else None for name, x in numbers.items()}
         record["trials"].append(
             {"method": trial.point.name, "changes": dict(trial.point.changes)}

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from jax import Array
 
 from uncle_jax.config import Config, Hypernetwork, part, replace
+from uncle_jax.core.loop import OnStep
 from uncle_jax.data.benchmark import Benchmark
 from uncle_jax.engine.sequence import run_sequence
 from uncle_jax.errors import UncleError, out_of_memory
@@ -98,6 +99,7 @@ def sweep(
     requests: Sequence[Request],
     key: Array,
     main_net: Any = None,
+    on_step: OnStep | None = None,
 ) -> Iterator[Trial]:
     """Unlearn under each point, from one learned state for all that learn alike.
 
@@ -114,10 +116,14 @@ def sweep(
         )
         same = learning_of(point)
         if same not in learned:
-            learned[same] = _tried(partial(run_sequence, method, benchmark, requests[:-1], key))
+            learned[same] = _tried(
+                partial(run_sequence, method, benchmark, requests[:-1], key, on_step)
+            )
         run = before = learned[same]
         if isinstance(before, Run):
-            run = _tried(partial(run_sequence, method, benchmark, requests, key, done=before))
+            run = _tried(
+                partial(run_sequence, method, benchmark, requests, key, on_step, done=before)
+            )
         if isinstance(run, str):
             yield Trial(point, *(math.nan,) * 5, failed=run)
             continue

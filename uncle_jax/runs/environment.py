@@ -22,7 +22,7 @@ def environment() -> dict[str, Any]:
     return {
         "versions": {"python": platform.python_version()} | {n: _version(n) for n in PACKAGES},
         "device": {"platform": device.platform, "kind": device.device_kind, "cpus": os.cpu_count()},
-        "processor": _processor(),
+        "processor": processor(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "x64": bool(jax.config.read("jax_enable_x64")),
         "commit": _commit(),
@@ -36,7 +36,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _processor() -> str:
+def processor() -> str:
     """Its name, and its vector instructions where Linux tells them."""
     try:
         first = Path("/proc/cpuinfo").read_text(errors="replace").partition("\n\n")[0]

@@ -1,9 +1,17 @@
-"""Progress bars: of a download, and of a sequence of requests."""
+"""Progress: of a download, of one piece of work's steps, and of a sequence of requests.
 
+A bar where stderr is a terminal; elsewhere a line now and then, for who reads a log.
+"""
+
+import math
+import sys
+import threading
 import time
-from typing import Any
+from typing import Any, Self
 
 from uncle_jax.requests import Request
+
+EVERY = 30.0  # seconds between two lines where no bar is drawn
 
 
 class Download:
@@ -31,49 +39,100 @@ class Download:
         self.bar.update(done - self.bar.n)
 
 
-class Progress:
-    """A progress bar for the request under way, with its loss and the whole run's time left."""
+class Steps:
+    """What is under way, its steps, its loss and the time left; its `on_step` is the library's.
 
-    def __init__(self, requests: tuple[Request, ...]) -> None:
+    `every`: seconds between two lines where stderr is no terminal. They are written by a thread of
+    their own, so that what compiles, or has no steps, is told of too.
+    """
+
+    def __init__(self, place: str = "", every: float = EVERY) -> None:
         from tqdm import tqdm
 
-        self.requests, self.index = requests, 0
-        self.seconds: dict[str, list[float]] = {"L": [], "U": []}
-        self.begun = self.shown = time.perf_counter()
         form = "{desc} {bar:24} {n_fmt}/{total_fmt} steps{postfix}"
         # disable=None: nothing is drawn where stderr is not a terminal
         self.bar = tqdm(bar_format=form, leave=False, disable=None, total=1)
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self._tell, args=(every,), daemon=True)
+        self.begin(place)
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> Self:
+        if self.bar.disable:
+            self.thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.ended.set()
         self.bar.close()
 
-    def write(self, line: str) -> None:
-        self.bar.clear()
-        print(line, flush=True)
+    def begin(self, place: str) -> None:
+        """What is under way from here on."""
+        self.place, self.known = place, None
+        self.begun = self.shown = time.perf_counter()
+        if not self.bar.disable:
+            self.bar.total, self.bar.n = 1, 0
+            self.bar.set_postfix_str("", refresh=False)
+            self.bar.set_description_str(place)
 
     def on_step(self, step: int, steps: int, loss: Any) -> None:
-        now = time.perf_counter()
+        self.known, now = (step, steps, loss), time.perf_counter()
         if self.bar.disable or (now - self.shown < 0.2 and step < steps):
             return
         self.shown = now
         self.bar.total, self.bar.n = steps, step
-        left = (now - self.begun) * (steps - step) / step + self._later()
-        place = f"[{self.index + 1}/{len(self.requests)}] {self.requests[self.index]}"
-        self.bar.set_description_str(place, refresh=False)
-        self.bar.set_postfix_str(f"loss {float(loss):.3g}, {left:.0f} s left")
+        self.bar.set_postfix_str(", ".join(self._numbers(step, steps, loss)))
+
+    def write(self, line: str, file: Any = None) -> None:
+        """Print `line`, above the bar."""
+        self.bar.clear()
+        print(line, file=file, flush=True)
+
+    def line(self) -> str:
+        """What a log is told now."""
+        if self.known is None:
+            return f"{self.place}: {time.perf_counter() - self.begun:.0f} s so far"
+        step, steps, loss = self.known
+        return ", ".join(
+            [f"{self.place}: step {step} of {steps}", *self._numbers(step, steps, loss)]
+        )
+
+    def later(self) -> float:
+        """Seconds of what comes after what is under way."""
+        return 0.0
+
+    def _numbers(self, step: int, steps: int, loss: Any) -> list[str]:
+        left = (time.perf_counter() - self.begun) * (steps - step) / step + self.later()
+        loss = float(loss)
+        return [*([] if math.isnan(loss) else [f"loss {loss:.3g}"]), f"{left:.0f} s left"]
+
+    def _tell(self, every: float) -> None:
+        while not self.ended.wait(every):
+            print(self.line(), file=sys.stderr, flush=True)
+
+
+class Progress(Steps):
+    """The request under way, and the whole run's time left."""
+
+    def __init__(self, requests: tuple[Request, ...]) -> None:
+        self.requests, self.index = requests, 0
+        self.seconds: dict[str, list[float]] = {"L": [], "U": []}
+        super().__init__(self._named())
 
     def next_request(self) -> None:
-        now = time.perf_counter()
-        self.seconds[self.requests[self.index].op].append(now - self.begun)
-        self.index, self.begun = self.index + 1, now
+        taken = time.perf_counter() - self.begun
+        self.seconds[self.requests[self.index].op].append(taken)
+        self.index += 1
+        self.begin(self._named())
 
-    def _later(self) -> float:
+    def later(self) -> float:
         """Seconds for the requests after this one, by what those like them took."""
         all_ = self.seconds["L"] + self.seconds["U"] or [0.0]
         mean = {
             op: sum(s) / len(s) if s else sum(all_) / len(all_) for op, s in self.seconds.items()
         }
         return sum(mean[request.op] for request in self.requests[self.index + 1 :])
+
+    def _named(self) -> str:
+        if self.index == len(self.requests):
+            return "measuring"
+        return f"[{self.index + 1}/{len(self.requests)}] {self.requests[self.index]}"
