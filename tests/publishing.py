@@ -176,8 +176,8 @@ def tiny_imagenet_members() -> dict[str, bytes]:
 
 def put(folder: Path, files: dict[str, bytes]) -> dict[str, Path]:
     """Write `files` into `folder`; returns the paths as a reader wants them."""
-    folder.mkdir(parents=True, exist_ok=True)
     for name, raw in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(raw)
     return {name: folder / name for name in files}
 

@@ -92,7 +92,8 @@ def read_seed(path: Path, seed: int, summary: Mapping[str, Any]) -> SeedRun | st
     except FileNotFoundError:
         return f"{path} is not finished: it has no metrics.csv"
     except (OSError, LookupError, TypeError, AttributeError, ValueError) as error:
-        raise UncleError(f"{path} is damaged ({type(error).__name__}: {error})") from None
+        why = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise UncleError(f"{path} is damaged, or not of uncle run ({why})") from None
     return SeedRun(path, seed, modern(told), accuracy, metrics, times, summary)
 
 

@@ -108,6 +108,47 @@ def test_a_damaged_idx_file_is_named(tmp_path, damage):
     one_line(caught)
 
 
+def npz_bytes(**arrays: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+MNIST_NPZ = {
+    "x_train": pixels(0, 30, 28, 28),
+    "y_train": classes(30),
+    "x_test": pixels(1, 20, 28, 28),
+    "y_test": classes(20),
+}
+
+
+def test_mnist_as_keras_has_it_is_the_same(tmp_path):
+    splits = readers.read_mnist_npz(put(tmp_path, {"mnist.npz": npz_bytes(**MNIST_NPZ)}))
+    for split, seed, n in ((splits.train, 0, 30), (splits.test, 1, 20)):
+        images, labels = stacked(split)
+        np.testing.assert_array_equal(images, pixels(seed, n, 28, 28)[..., None])
+        assert labels == classes(n).tolist()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        npz_bytes(**MNIST_NPZ)[:-100],
+        b"<html>",
+        b"",
+        npz_bytes(x_train=MNIST_NPZ["x_train"]),
+        npz_bytes(**MNIST_NPZ | {"y_test": classes(19)}),
+        npz_bytes(**MNIST_NPZ | {"x_test": np.zeros((20, 28, 28), np.float32)}),
+        npz_bytes(**MNIST_NPZ | {"x_test": np.asarray([None], object)}),
+    ],
+)
+def test_an_npz_that_is_not_mnists_is_named(tmp_path, wrong):
+    paths = put(tmp_path, {"mnist.npz": wrong})
+    with pytest.raises(UncleError, match=str(paths["mnist.npz"])) as caught:
+        readers.read_mnist_npz(paths)
+    one_line(caught)
+
+
 # --------------------------------------------------------------------------------------------------
 # CIFAR
 
@@ -120,13 +161,19 @@ def as_images(rows: np.ndarray) -> np.ndarray:
     return images
 
 
+def binary(members: dict[str, bytes]) -> dict[str, bytes]:
+    """Those that hold images."""
+    return {name: raw for name, raw in members.items() if name.endswith(".bin")}
+
+
 @pytest.mark.parametrize("variant", ["binary", "python"])
-def test_cifar100_has_fine_labels_and_colours_last_in_both_variants(tmp_path, variant):
+@pytest.mark.parametrize("extracted", [True, False])
+def test_cifar100_has_fine_labels_and_colours_last_in_every_variant(tmp_path, variant, extracted):
+    place = put if extracted else put_tar
     if variant == "binary":
-        splits = readers.read_cifar100_binary(put_tar(tmp_path, cifar100_members(200, 100)))
+        splits = readers.read_cifar100_binary(place(tmp_path, binary(cifar100_members(200, 100))))
     else:
-        paths = put_tar(tmp_path, cifar100_python_members(200, 100))
-        splits = readers.read_cifar100_python(paths)
+        splits = readers.read_cifar100_python(place(tmp_path, cifar100_python_members(200, 100)))
     for split, seed, n in ((splits.train, 0, 200), (splits.test, 1, 100)):
         images, labels = stacked(split)
         np.testing.assert_array_equal(images, as_images(cifar_rows(seed, n)))
@@ -181,6 +228,22 @@ def test_cifar10_is_read_with_as_many_batches_as_there_are(tmp_path, batches):
     np.testing.assert_array_equal(stacked(splits.test)[0], as_images(cifar_rows(batches, 20)))
 
 
+@pytest.mark.parametrize("place", [put, put_tar])
+def test_cifar10_pickled_is_the_same_in_its_tar_and_extracted(tmp_path, place):
+    members = {
+        f"cifar-10-batches-py/{name}": python2_pickle(
+            {"data": cifar_rows(seed, 20), "labels": classes(20).tolist()}
+        )
+        for seed, name in enumerate([*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"])
+    }
+    splits = readers.read_cifar10_python(place(tmp_path, members))
+    images, labels = stacked(splits.train)
+    rows = np.concatenate([cifar_rows(seed, 20) for seed in range(5)])
+    np.testing.assert_array_equal(images, as_images(rows))
+    assert labels == classes(20).tolist() * 5
+    np.testing.assert_array_equal(stacked(splits.test)[0], as_images(cifar_rows(5, 20)))
+
+
 @pytest.mark.parametrize("rest", [b"", b"\0" * 100])
 def test_a_cifar_member_that_is_not_whole_rows_is_named(tmp_path, rest):
     members = cifar100_members(2, 2)
@@ -221,22 +284,42 @@ def test_svhn_is_read_in_order_and_its_label_10_is_the_digit_0(tmp_path, compres
 
 
 # Flipped bits are left to the checksum: SciPy itself can crash on them.
-@pytest.mark.parametrize("wrong", ["counts", "keys", "no mat", "truncated", "empty"])
-def test_an_svhn_file_that_is_not_is_named(tmp_path, wrong):
-    file = io.BytesIO()
-    savemat(file, {"Z": np.zeros(3)})
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("counts", r"X \[32, 32, 3, 5\] of uint8 and 4 labels"),
+        ("axes", r"X \[20, 32, 32, 3\] of uint8 and 20 labels \(expected \[32, 32, 3, N\]"),
+        ("floats", "of float32"),
+        ("keys", "it has no 'X'"),
+        ("v7.3", r"MATLAB v7.3 file \(HDF5\); SVHN's are v5"),
+        ("no mat", "is not SVHN's"),
+        ("truncated", "is not SVHN's"),
+        ("empty", "is not SVHN's"),
+    ],
+)
+def test_an_svhn_file_that_is_not_is_named(tmp_path, wrong, told):
     whole = svhn_files()["train_32x32.mat"]
     raw = {
         "counts": mat_bytes(pixels(0, 5, 32, 32, 3), 1 + classes(4)),
-        "keys": file.getvalue(),
+        "axes": saved(X=pixels(0, 20, 32, 32, 3), y=1 + classes(20)),
+        "floats": saved(X=np.zeros((32, 32, 3, 9), np.float32), y=1 + classes(9)),
+        "keys": saved(Z=np.zeros(3)),
+        "v7.3": b"MATLAB 7.3 MAT-file, Platform: GLNXA64, HDF5 schema 1.00 .".ljust(512)
+        + b"\x89HDF",
         "no mat": b"<html>not found</html>" * 20,
         "truncated": whole[: len(whole) // 2],
         "empty": b"",
     }[wrong]
     paths = put(tmp_path, svhn_files() | {"train_32x32.mat": raw})
-    with pytest.raises(UncleError, match=str(paths["train_32x32.mat"])) as caught:
+    with pytest.raises(UncleError, match=told) as caught:
         readers.read_svhn(paths)
-    one_line(caught)
+    assert str(paths["train_32x32.mat"]) in one_line(caught)
+
+
+def saved(**arrays: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    savemat(file, arrays)
+    return file.getvalue()
 
 
 # --------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """A source made ready once: what is kept, and what every kind of accident leaves behind."""
 
 import dataclasses
+import gzip
 import hashlib
 import json
 import logging
@@ -175,6 +176,36 @@ def test_the_python_variant_is_taken_where_only_it_is_there(tmp_path):
     assert variant[1] is readers.read_cifar100_binary
 
 
+@pytest.mark.parametrize(
+    ("name", "files", "reader"),
+    [
+        ("cifar100", ["cifar-100-python/train", "cifar-100-python/test"], "read_cifar100_python"),
+        (
+            "cifar100",
+            ["cifar100/cifar-100-binary/train.bin", "cifar100/cifar-100-binary/test.bin"],
+            "read_cifar100_binary",
+        ),
+        ("mnist", [f"MNIST/raw/{name}" for name in MNIST_FILES], "read_mnist"),
+        ("mnist", [f"MNIST/raw/{n.removesuffix('.gz')}" for n in MNIST_FILES], "read_mnist"),
+        ("fashion_mnist", [f"FashionMNIST/raw/{name}" for name in MNIST_FILES], "read_mnist"),
+        ("kmnist", [f"KMNIST/raw/{name}" for name in MNIST_FILES], "read_mnist"),
+        ("mnist", ["mnist.npz"], "read_mnist_npz"),
+        ("svhn", ["train_32x32.mat", "test_32x32.mat"], "read_svhn"),
+        (
+            "cifar10",
+            [f"cifar-10-batches-py/data_batch_{i}" for i in range(1, 6)]
+            + ["cifar-10-batches-py/test_batch"],
+            "read_cifar10_python",
+        ),
+    ],
+)
+def test_archives_are_found_as_torchvision_and_keras_leave_them(tmp_path, name, files, reader):
+    put(tmp_path, dict.fromkeys(files, b"x"))
+    variant, found = prepared.obtain(SOURCES[name], options(tmp_path, name))
+    assert variant[1] is getattr(readers, reader)
+    assert {one.path for one in found.values()} == {tmp_path / file for file in files}
+
+
 def test_missing_archives_are_fetched_and_prepared(tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
     told = []
@@ -199,6 +230,50 @@ def test_a_missing_archive_is_named_with_place_and_source_and_nothing_is_written
     for part in (str(tmp_path / "mnist"), "http://127.0.0.1:9/t10k", "--no-download"):
         assert part in message
     assert not (tmp_path / "prepared").exists()
+
+
+def test_what_lies_there_instead_is_named(tmp_path):
+    put(tmp_path / "kmnist", dict.fromkeys(["k-imgs.npz", "k-labels.npz", "t.npz", "u.npz"], b"x"))
+    with pytest.raises(UncleError, match=r"which holds k-imgs.npz, k-labels.npz, t.npz and 1 more"):
+        prepare(SOURCES["kmnist"], options(tmp_path))
+
+
+def test_an_archive_that_was_replaced_is_not_what_was_prepared(tmp_path):
+    first = prepare(MNIST, put_mnist(tmp_path))
+    path = tmp_path / "mnist" / MNIST_FILES[1]
+    before = path.stat()
+    path.write_bytes(idx_bytes(classes(30)[::-1]))
+    for _ in range(2):
+        with pytest.raises(UncleError, match="was prepared from another train-labels") as caught:
+            prepare(MNIST, options(tmp_path, "mnist"))
+        assert f"delete {tmp_path / 'prepared' / 'mnist'} to prepare this" in one_line(caught)
+    path.write_bytes(FILES[MNIST_FILES[1]])  # the same again, at another time
+    assert prepare(MNIST, options(tmp_path)).manifest == first.manifest
+    path.unlink()
+    assert prepare(MNIST, options(tmp_path)).manifest == first.manifest
+    put(tmp_path / "mnist", {MNIST_FILES[1]: b"?" * before.st_size})
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert prepare(MNIST, options(tmp_path)).manifest == first.manifest  # looks as it did: not read
+
+
+def test_another_packing_of_the_publishers_own_images_is_no_other_archive(tmp_path):
+    packed = [dataclasses.replace(a, contents=(("", f"sha256:{_content(a.name)}"),)) for a in ALL]
+    source = dataclasses.replace(MNIST, variants=((tuple(packed), readers.read_mnist),))
+    put(tmp_path / "mnist", {n.removesuffix(".gz"): gzip.decompress(r) for n, r in FILES.items()})
+    first = prepare(source, options(tmp_path))
+    assert first.manifest["verified"] == "contents"
+    put_mnist(tmp_path)  # found first, where both are there
+    assert prepare(source, options(tmp_path)).manifest == first.manifest
+    put(tmp_path / "mnist", {MNIST_FILES[1]: gzip.compress(b"another")})
+    with pytest.raises(UncleError, match="was prepared from another"):
+        prepare(source, options(tmp_path))
+
+
+(ALL, _), *_ = MNIST.variants
+
+
+def _content(name: str) -> str:
+    return sha256(gzip.decompress(FILES[name]))
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "swapped"])

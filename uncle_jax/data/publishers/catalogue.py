@@ -23,6 +23,7 @@ class Source:
     counts: tuple[int, int]  # train and test images that the publisher's archive holds
     mean: tuple[float, ...]  # per channel, as the authors normalise
     std: tuple[float, ...]
+    also_in: tuple[str, ...] = ()  # folders below the data folder, where others put its archives
 
 
 def _idx(url: str, rows: str) -> tuple[Archive, ...]:
@@ -33,6 +34,12 @@ def _idx(url: str, rows: str) -> tuple[Archive, ...]:
         inside = tuple(("", f"sha256:{digest}") for digest in content)
         archives.append(Archive(name, url + name, int(size), f"sha256:{checksum}", inside))
     return tuple(archives)
+
+
+def _extracted(url: str, rows: str) -> tuple[Archive, ...]:
+    """The members of the archive at `url`, extracted, from lines of name, size and MD5."""
+    lines = (row.split() for row in rows.strip().splitlines())
+    return tuple(Archive(name, url, int(size), f"md5:{md5}") for name, size, md5 in lines)
 
 
 _GREY = ((0.1307,), (0.3081,))
@@ -54,11 +61,23 @@ MNIST = Source(
             ),
             readers.read_mnist,
         ),
+        (
+            (
+                Archive(
+                    "mnist.npz",
+                    "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz",
+                    11_490_434,
+                    "sha256:731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1",
+                ),
+            ),
+            readers.read_mnist_npz,
+        ),
     ),
     (28, 28, 1),
     10,
     (60_000, 10_000),
     *_GREY,
+    also_in=("MNIST/raw",),
 )
 
 FASHION_MNIST = Source(
@@ -81,6 +100,7 @@ FASHION_MNIST = Source(
     10,
     (60_000, 10_000),
     *_HALF,
+    also_in=("FashionMNIST/raw",),
 )
 
 KMNIST = Source(
@@ -103,6 +123,7 @@ KMNIST = Source(
     10,
     (60_000, 10_000),
     *_GREY,
+    also_in=("KMNIST/raw",),
 )
 
 NOTMNIST = Source(
@@ -168,6 +189,31 @@ CIFAR10 = Source(
             ),
             readers.read_cifar10_binary,
         ),
+        (
+            (
+                Archive(
+                    "cifar-10-python.tar.gz",
+                    "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+                    170_498_071,
+                    "sha256:6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+                ),
+            ),
+            readers.read_cifar10_python,
+        ),
+        (
+            _extracted(
+                "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+                """
+cifar-10-batches-py/data_batch_1 31035704 c99cafc152244af753f735de768cd75f
+cifar-10-batches-py/data_batch_2 31035320 d4bba439e000b95fd0a9bffe97cbabec
+cifar-10-batches-py/data_batch_3 31035999 54ebc095f3ab1f0389bbae665268c751
+cifar-10-batches-py/data_batch_4 31035696 634d18415352ddfa80567beed471001a
+cifar-10-batches-py/data_batch_5 31035623 482c414d41f54cd18b22e5b47cb7c3cb
+cifar-10-batches-py/test_batch 31035526 40351d587109b95175f43aff81a1287e
+""",
+            ),
+            readers.read_cifar10_python,
+        ),
     ),
     (32, 32, 3),
     10,
@@ -208,6 +254,26 @@ CIFAR100 = Source(
                     169_001_437,
                     "sha256:85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
                 ),
+            ),
+            readers.read_cifar100_python,
+        ),
+        (
+            _extracted(
+                "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
+                """
+cifar-100-binary/train.bin 153700000 6172c7755cfe09b2fe270c85cebc1b15
+cifar-100-binary/test.bin 30740000 4499cfba6c016c1be1438163640a0898
+""",
+            ),
+            readers.read_cifar100_binary,
+        ),
+        (
+            _extracted(
+                "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+                """
+cifar-100-python/train 155249918 16019d7e3df5f24257cddd939b257f8d
+cifar-100-python/test 31049907 f0ef6b0ae62326f3e7ffdfab6717acfc
+""",
             ),
             readers.read_cifar100_python,
         ),

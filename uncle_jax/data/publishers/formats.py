@@ -9,6 +9,7 @@ import io
 import pickle
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,53 +86,103 @@ def read_idx(path: Path) -> np.ndarray:
     return np.frombuffer(raw, np.uint8, offset=start).reshape(shape)
 
 
+def read_mnist_npz(paths: Mapping[str, Path]) -> Splits:
+    """mnist.npz, as Keras hands the same images out: images [28, 28, 1]."""
+    (path,) = paths.values()
+    try:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            table = {
+                f"{k}_{split}": file[f"{k}_{split}"] for k in "xy" for split in ("train", "test")
+            }
+    except (OSError, LookupError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UncleError(f"{path} is not MNIST's .npz ({first_line(error)})") from None
+    splits = []
+    for split in ("train", "test"):
+        images, labels = table[f"x_{split}"], table[f"y_{split}"]
+        if images.ndim != 3 or images.dtype != np.uint8 or labels.shape != images.shape[:1]:
+            raise UncleError(
+                f"{path} has {split} images {list(images.shape)} of {images.dtype}, labels "
+                f"{list(labels.shape)} (expected [N, 28, 28] of uint8 and [N])"
+            )
+        splits.append(arrays(images[..., None], labels))
+    return Splits(*splits)
+
+
 # --------------------------------------------------------------------------------------------------
-# CIFAR, binary and python variants
+# CIFAR, binary and python variants, in their archives or extracted
 
 
 def read_cifar100_binary(paths: Mapping[str, Path]) -> Splits:
-    """cifar-100-binary.tar.gz: fine labels; images [32, 32, 3]."""
-    folder = "cifar-100-binary/"
-    return _cifar_binary(paths, [folder + "train.bin"], [folder + "test.bin"], n_labels=2)
+    """cifar-100-binary: fine labels; images [32, 32, 3]."""
+    train, test = (_Member(paths, f"cifar-100-binary/{split}.bin") for split in ("train", "test"))
+    return Splits(_binary([train], n_labels=2), _binary([test], n_labels=2))
 
 
 def read_cifar10_binary(paths: Mapping[str, Path]) -> Splits:
-    """cifar-10-binary.tar.gz, with as many of the five training batches as there are."""
-    (path,) = paths.values()
-    with open_tar(path) as tar:
-        names = set(tar.getnames())
-    batches = [f"cifar-10-batches-bin/data_batch_{i}.bin" for i in range(1, 6)]
-    train = [name for name in batches if name in names] or batches[:1]
-    return _cifar_binary(paths, train, ["cifar-10-batches-bin/test_batch.bin"], n_labels=1)
-
-
-def _cifar_binary(
-    paths: Mapping[str, Path], train: list[str], test: list[str], n_labels: int
-) -> Splits:
-    (path,) = paths.values()
-
-    def read(members: list[str]) -> list[Example]:
-        with open_tar(path) as tar:
-            raw = b"".join(read_member(tar, member) for member in members)
-        row = n_labels + 3072
-        if not raw or len(raw) % row:
-            raise UncleError(f"{path}: {members[-1]} holds {len(raw)} bytes, not rows of {row}")
-        table = np.frombuffer(raw, np.uint8).reshape(-1, row)
-        return arrays(_planes(table[:, n_labels:]), table[:, n_labels - 1])
-
-    return Splits(read(train), read(test))
+    """cifar-10-binary, with as many of the five training batches as there are."""
+    train = _batches(paths, "cifar-10-batches-bin/data_batch_{}.bin")
+    test = _Member(paths, "cifar-10-batches-bin/test_batch.bin")
+    return Splits(_binary(train, n_labels=1), _binary([test], n_labels=1))
 
 
 def read_cifar100_python(paths: Mapping[str, Path]) -> Splits:
-    """cifar-100-python.tar.gz: the same images, pickled; only NumPy arrays are unpickled."""
-    (path,) = paths.values()
+    """cifar-100-python: the same images, pickled; only NumPy arrays are unpickled."""
+    train, test = (_Member(paths, f"cifar-100-python/{split}") for split in ("train", "test"))
+    return Splits(_pickled([train], b"fine_labels"), _pickled([test], b"fine_labels"))
 
-    def read(member: str) -> list[Example]:
+
+def read_cifar10_python(paths: Mapping[str, Path]) -> Splits:
+    """cifar-10-batches-py, likewise."""
+    train = _batches(paths, "cifar-10-batches-py/data_batch_{}")
+    test = _Member(paths, "cifar-10-batches-py/test_batch")
+    return Splits(_pickled(train, b"labels"), _pickled([test], b"labels"))
+
+
+@dataclass(frozen=True)
+class _Member:
+    """One file of an archive, or the same extracted: then it is among `paths` itself."""
+
+    paths: Mapping[str, Path]
+    name: str
+
+    def __str__(self) -> str:
+        (first, *_) = self.paths.values()
+        return str(self.paths.get(self.name, f"{first}: {self.name}"))
+
+    def read(self) -> bytes:
+        if self.name in self.paths:
+            return self.paths[self.name].read_bytes()
+        (path,) = self.paths.values()
         with open_tar(path) as tar:
-            raw = read_member(tar, f"cifar-100-python/{member}")
+            return read_member(tar, self.name)
+
+
+def _batches(paths: Mapping[str, Path], name: str) -> list[_Member]:
+    """The training batches that there are: the first at least, for what reads them to miss."""
+    there = set(paths)
+    if len(paths) == 1:
+        (path,) = paths.values()
+        with open_tar(path) as tar:
+            there = set(tar.getnames())
+    names = [name.format(i) for i in range(1, 6)]
+    return [_Member(paths, n) for n in names if n in there] or [_Member(paths, names[0])]
+
+
+def _binary(members: list[_Member], n_labels: int) -> list[Example]:
+    raw, row = b"".join(member.read() for member in members), n_labels + 3072
+    if not raw or len(raw) % row:
+        raise UncleError(f"{members[-1]} holds {len(raw)} bytes, not rows of {row}")
+    table = np.frombuffer(raw, np.uint8).reshape(-1, row)
+    return arrays(_planes(table[:, n_labels:]), table[:, n_labels - 1])
+
+
+def _pickled(members: list[_Member], labels: bytes) -> list[Example]:
+    examples = []
+    for member in members:
+        raw = member.read()
         try:
             table = _ArrayUnpickler(io.BytesIO(raw), encoding="bytes").load()
-            return arrays(_planes(np.asarray(table[b"data"])), np.asarray(table[b"fine_labels"]))
+            examples += arrays(_planes(np.asarray(table[b"data"])), np.asarray(table[labels]))
         except (
             pickle.UnpicklingError,
             EOFError,
@@ -140,9 +191,8 @@ def read_cifar100_python(paths: Mapping[str, Path]) -> Splits:
             ValueError,
             AttributeError,
         ) as error:
-            raise UncleError(f"{path}: {member} is not CIFAR-100's ({first_line(error)})") from None
-
-    return Splits(read("train"), read("test"))
+            raise UncleError(f"{member} is not CIFAR's ({first_line(error)})") from None
+    return examples
 
 
 class _ArrayUnpickler(pickle.Unpickler):
@@ -173,16 +223,31 @@ def read_svhn(paths: Mapping[str, Path]) -> Splits:
     from scipy.io import loadmat  # here: only SVHN needs it
 
     def read(name: str) -> list[Example]:
+        with paths[name].open("rb") as file:
+            if b"MATLAB 7.3" in file.read(128):
+                raise UncleError(
+                    f"{paths[name]} is a MATLAB v7.3 file (HDF5); SVHN's are v5: download it "
+                    "again, or save it with -v7"
+                )
         try:
             table = loadmat(paths[name])
-            images, labels = table["X"].transpose(3, 0, 1, 2), table["y"].reshape(-1)
-            return arrays(np.ascontiguousarray(images, np.uint8), labels % 10)
+            images, labels = np.asarray(table["X"]), np.asarray(table["y"]).reshape(-1)
         except Exception as error:  # SciPy raises many kinds
             raise UncleError(
-                f"{paths[name]} is not SVHN's ({first_line(error)}); download it again"
+                f"{paths[name]} is not SVHN's ({_said(error)}); download it again"
             ) from None
+        if images.dtype != np.uint8 or images.shape != (32, 32, 3, len(labels)):
+            raise UncleError(
+                f"{paths[name]} has X {list(images.shape)} of {images.dtype} and {len(labels)} "
+                "labels (expected [32, 32, 3, N] of uint8 and N)"
+            )
+        return arrays(np.ascontiguousarray(images.transpose(3, 0, 1, 2)), labels % 10)
 
     return Splits(read("train_32x32.mat"), read("test_32x32.mat"))
+
+
+def _said(error: Exception) -> str:
+    return f"it has no {error}" if isinstance(error, KeyError) else first_line(error)
 
 
 def read_notmnist(paths: Mapping[str, Path]) -> Splits:

@@ -23,7 +23,15 @@ from typing import Any
 import numpy as np
 
 from uncle_jax.data.publishers import formats as readers
-from uncle_jax.data.publishers.archives import Archive, Found, Progress, check, download, locate
+from uncle_jax.data.publishers.archives import (
+    Archive,
+    Found,
+    Progress,
+    check,
+    download,
+    file_digest,
+    locate,
+)
 from uncle_jax.data.publishers.catalogue import Source
 from uncle_jax.data.publishers.formats import Reader
 from uncle_jax.errors import UncleError
@@ -81,6 +89,8 @@ def prepare(source: Source, options: Options) -> Prepared:
             manifest = _manifest(home)  # another process may have been faster
             if manifest is None:
                 manifest = _build(source, variant[1], found, home)
+    else:
+        _require_same(source, options, home, manifest)
     prepared = Prepared(source, _open(home), manifest)
     if prepared.remark and source.name not in options.accept:
         raise UncleError(
@@ -94,26 +104,67 @@ def obtain(
     source: Source, options: Options
 ) -> tuple[tuple[tuple[Archive, ...], Reader], dict[str, Found]]:
     """The variant of `source` that is there, or else downloaded, and its checked archives."""
-    folders = (options.data_dir / source.name, options.data_dir)
-    if source.variants[0][1] is readers.read_mnist:
-        folders = folders[:1]  # three sets' files have the same names
     variant = next(
-        (v for v in source.variants if all(locate(archive, folders) for archive in v[0])),
+        (v for v in source.variants if all(_where(source, a, options) for a in v[0])),
         source.variants[0],
     )
-    found = {}
+    found, own = {}, options.data_dir / source.name
     for archive in variant[0]:
-        path = locate(archive, folders)
+        path = _where(source, archive, options)
         if path is None:
             if not options.download:
                 raise UncleError(
-                    f"missing {archive.name} in {folders[0].absolute()} (get it from "
+                    f"missing {archive.name} in {own.absolute()}{_holds(own, source)} (get it from "
                     f"{archive.url}, or leave out --no-download)"
                 )
-            path = download(archive, folders[0], options.progress)
+            path = download(archive, own, options.progress)
         accept = source.name in options.accept
         found[archive.name] = check(archive, path, accept, _accepting(source))
     return variant, found
+
+
+def _where(source: Source, archive: Archive, options: Options) -> Path | None:
+    """Where `archive` is, if it is there: in the set's own folder, or where others put it."""
+    root = options.data_dir
+    folders = [root / source.name, *(root / name for name in source.also_in)]
+    if archive.name not in readers.MNIST_FILES:  # three sets' files have the same names
+        folders.append(root)
+    return locate(archive, tuple(folders))
+
+
+def _holds(folder: Path, source: Source) -> str:
+    """What lies in `folder` instead, in words: it may be another form of the same."""
+    known = {archive.name for variant, _ in source.variants for archive in variant}
+    names = sorted({path.name for path in folder.glob("*")} - known) if folder.is_dir() else []
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f", which holds {', '.join(names[:3])}{more}" if names else ""
+
+
+def _require_same(source: Source, options: Options, home: Path, manifest: dict[str, Any]) -> None:
+    """Raise UncleError where an archive now holds other images than `home` was made of.
+
+    One that has the size and time it had then is not read again; one that is gone is not missed.
+    """
+    archives = {archive.name: archive for variant, _ in source.variants for archive in variant}
+    seen = manifest.get("seen", {})  # older ones have none
+    for name, checksum in manifest["archives"].items():
+        path = _where(source, archives[name], options) if name in archives else None
+        if path is None or _look(path) == seen.get(name):
+            continue
+        algorithm, _, digest = checksum.partition(":")
+        if (now := file_digest(path, algorithm)) == digest:
+            continue
+        genuine = check(archives[name], path, True, "").verified != "no"
+        if not (genuine and manifest["verified"] != "no"):  # both hold what the publisher says
+            raise UncleError(
+                f"{home} was prepared from another {name} than {path} is now ({algorithm} {now}, "
+                f"then {digest}); delete {home} to prepare this one, or move the file away"
+            )
+
+
+def _look(path: Path) -> list[int]:
+    about = path.stat()
+    return [about.st_size, about.st_mtime_ns]
 
 
 def _accepting(source: Source) -> str:
@@ -187,6 +238,7 @@ def _build(source: Source, reader: Reader, found: dict[str, Found], home: Path) 
             "source": source.name,
             "verified": next(v for v in ("no", "contents", "publisher") if v in verified),
             "archives": {name: archive.checksum for name, archive in found.items()},
+            "seen": {name: _look(archive.path) for name, archive in found.items()},
             "image_shape": list(source.image_shape),
             **told,
             "skipped": list(splits.skipped),
