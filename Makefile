@@ -12,7 +12,7 @@ run: $(VENV)/.installed  ## learn and unlearn ten tasks of real digits; table an
 test: $(VENV)/.installed  ## unit tests, small and fast, two at a time
 	$(BIN)/python -m pytest -n 2
 
-soak: $(VENV)/.installed  ## 200 kills and 300 damaged stores, half an hour or so; prints the counts
+soak: $(VENV)/.installed  ## 200 kills, 300 damaged stores, 50 hostile requests, ten minutes of fuzz; an hour; prints the counts
 	$(BIN)/python -m pytest -m soak -s
 
 signatures: $(VENV)/.installed  ## every method on permuted digits, and what it is known for; an hour

@@ -1,6 +1,8 @@
 """experiments/request.py, one call a request, as a user types it."""
 
 import re
+import shutil
+import signal
 import subprocess
 import sys
 from functools import partial
@@ -11,6 +13,9 @@ import pytest
 from conftest import blobs
 
 from uncle_jax.cli import request
+from uncle_jax.engine.learner import learner, template
+from uncle_jax.store.checkpoint import tree_hash
+from uncle_jax.store.recovery import open_store
 
 SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "request.py"
 QUICK = ["epochs=1", "batch_size=16", "width=4", "trunk=8,16", "embedding=4", "chunks=7"]
@@ -184,3 +189,97 @@ def test_images_that_are_none_are_not_answered(call, made, images):
     for words in (("predict", "1", "odd.npz"), ("learn", "2", "--data", "odd.npz")):
         status, out, err = call(made, *words)
         assert (status, out, len(err.splitlines())) == (2, "", 1)
+
+
+GOOD = blobs(2, 32)
+HOSTILE = {
+    "NaN": {"x": np.full((32, 6, 6, 1), np.nan, np.float32), "y": GOOD.labels},
+    "infinite": {"x": np.where(GOOD.images == 0, np.inf, 0.5).astype(np.float32), "y": GOOD.labels},
+    "too bright": {"x": GOOD.images.astype(np.float32), "y": GOOD.labels},
+    "negative": {"x": -np.ones((32, 6, 6, 1), np.float32), "y": GOOD.labels},
+    "another shape": {"x": np.zeros((32, 7, 6, 1), np.uint8), "y": GOOD.labels},
+    "no images": {"x": np.zeros((0, 6, 6, 1), np.uint8), "y": np.zeros(0, np.int64)},
+    "fewer labels": {"x": GOOD.images, "y": GOOD.labels[:-1]},
+    "a label too high": {"x": GOOD.images, "y": GOOD.labels + 1},
+    "a label below 0": {"x": GOOD.images, "y": GOOD.labels.astype(int) - 1},
+    "half a label": {"x": GOOD.images, "y": GOOD.labels + 0.5},
+    "labels NaN": {"x": GOOD.images, "y": np.full(32, np.nan)},
+    "no labels": {"x": GOOD.images},
+    "objects": {"x": np.asarray([None] * 32, object), "y": GOOD.labels},
+    "text": {"x": np.asarray(["a"] * 32), "y": GOOD.labels},
+}
+ONE = {"x": GOOD.images[:1], "y": GOOD.labels[:1]}  # is odd, and can be learned
+
+
+def hostile(call, where, tries, rng, interrupted=None):
+    """Ask a store that has answered L1 for what is odd; {outcome: count}, nothing lost by any.
+
+    `interrupted(words)`: ends such a request at a moment of its own choice.
+    """
+    np.savez(where / "good.npz", x=GOOD.images, y=GOOD.labels)
+    assert call("learn", "1", "--data", "good.npz", "--test", "good.npz", "--id", "first")[0] == 0
+    counts = {"refused": 0, "answered": 0, "interrupted": 0}
+    kinds = [*HOSTILE, "one image", "an id twice", *(["interrupted"] if interrupted else [])]
+    for number in range(tries):
+        kind = kinds[number % len(kinds)]
+        before, step = kept(where), len(kept(where))
+        np.savez(where / "odd.npz", **HOSTILE.get(kind, ONE))
+        words = ["learn", str(rng.integers(4)), "--data", "odd.npz"]
+        if kind == "interrupted":
+            end = interrupted([*words[:2], "--data", "good.npz"])
+            counts["interrupted" if end else "answered"] += 1
+            assert kept(where)[:step] == before
+            continue
+        status, _, err = call(*words, *(["--id", "first"] if kind == "an id twice" else []))
+        if kind == "one image":
+            assert (status, err) == (0, "")
+            assert kept(where)[:step] == before
+            counts["answered"] += 1
+            continue
+        assert (status, len(err.splitlines())) == (2, 1), kind
+        assert kept(where) == before, kind
+        counts["refused"] += 1
+    assert call("verify")[0] == 0
+    return counts
+
+
+def kept(where: Path) -> list[tuple[str, str]]:
+    """(id, state) of every request; the last state is the one that is restored."""
+    with open_store(where / "store", write=False) as store:
+        assert store.notes == []
+        if store.step:
+            found = tree_hash(store.load(template(learner(store))))
+            assert found == store.requests[-1]["state"]
+        return [(entry["id"], entry["state"]) for entry in store.requests]
+
+
+def test_hostile_data_cost_a_line_each_and_change_nothing(call, made, tmp_path):
+    where = shutil.copytree(made, tmp_path / "own")
+    rng = np.random.default_rng(0)
+    assert hostile(partial(call, where), where, len(HOSTILE) + 2, rng) == {
+        "refused": len(HOSTILE) + 1,
+        "answered": 1,
+        "interrupted": 0,
+    }
+
+
+@pytest.mark.soak
+def test_50_hostile_requests(call, made, tmp_path, capsys):
+    where = shutil.copytree(made, tmp_path / "own")
+    rng = np.random.default_rng(1)
+
+    def interrupted(words):
+        command = [sys.executable, str(SCRIPT), "--store", "store", *words]
+        child = subprocess.Popen(command, cwd=where, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            _, err = child.communicate(timeout=rng.uniform(0.1, 12))
+        except subprocess.TimeoutExpired:
+            child.send_signal(signal.SIGINT)
+            _, err = child.communicate()
+        assert child.returncode in (0, 130, -signal.SIGINT), err  # the last: before it listens
+        assert b"Error" not in err
+        return child.returncode != 0
+
+    counts = hostile(partial(call, where), where, 50, rng, interrupted)
+    with capsys.disabled():
+        print(f"\n50 hostile requests: {counts}, the state unchanged after each refusal")

@@ -19,6 +19,8 @@ from uncle_jax.engine import resume as sequence
 from uncle_jax.errors import UncleError
 
 HERE = Path(storing.__file__).parent
+ODD = ("", " two words", "-é→", "$HOME", "'\"`", "%s{0}", "*?[a]", "~", "#;&|", "\\n")
+"""What folders are called as well."""
 # A half-written checkpoint is tried too; what Orbax's threads then say is not what is tested.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),
@@ -67,7 +69,11 @@ def whole(tmp_path_factory):
 
 def kill(folder, goal, kills, rng, longest):
     """Kill `kills` processes, by each kind in turn; going on after each; (runs, kills by kind)."""
-    workdir, runs, count = folder / "run0", 0, {"at a change to the disk": 0, "at a moment": 0}
+    workdir, runs, count = (
+        folder / f"run0{ODD[0]}",
+        0,
+        {"at a change to the disk": 0, "at a moment": 0},
+    )
     while True:
         last = sum(count.values()) == kills
         kind = None if last else min(count, key=lambda kind: count[kind])
@@ -83,7 +89,7 @@ def kill(folder, goal, kills, rng, longest):
             continue
         assert json.loads((workdir / "end.json").read_text()) == goal
         runs += 1
-        workdir = folder / f"run{runs}"
+        workdir = folder / f"run{runs}{ODD[runs % len(ODD)]}"
         if last:
             return runs, count
 

@@ -268,6 +268,11 @@ def _compare_leaves(leaves: list[dict[str, Any]], pairs: list[tuple[Any, Any]]) 
         one = theirs[path]
         have = (_dtype_of(one), one["shape"])
         want = (str(leaf.dtype), list(jax.eval_shape(_data, leaf).shape))
+        if have != want and have[1] == want[1] and {have[0], want[0]} == {"float32", "float64"}:
+            raise UncleError(
+                f"checkpoint holds {have[0]}, this process computes in {want[0]}: "
+                f"{'unset' if want[0] == 'float64' else 'set'} JAX_ENABLE_X64 (or jax_enable_x64)"
+            )
         if have != want:
             raise UncleError(
                 f"checkpoint holds {path} as {have[0]} {have[1]}, "
