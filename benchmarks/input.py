@@ -23,9 +23,10 @@ import numpy as np
 
 from uncle_jax.config import Hypernetwork, part
 from uncle_jax.core import resnet, steps
+from uncle_jax.core.holding import hold
 from uncle_jax.core.inputs import batches_of, fit_images, input_shape, task_input
 from uncle_jax.core.loop import epoch_order
-from uncle_jax.core.steps import network
+from uncle_jax.core.network import network
 from uncle_jax.methods.uncle import uncle
 from uncle_jax.presets import preset
 from uncle_jax.tasks import Data, InputSpec
@@ -50,8 +51,8 @@ def measure(dataset: str, epochs: int) -> dict[str, float | str]:
     host = rng.randint(0, 256, (n, *shape), np.uint8)
     labels = jnp.asarray(rng.randint(0, 10, n).astype(np.int32))
     images, inputs = fit_images(host, fitted), task_input(spec, 0, fitted)
-    lr, anchor = np.float32(1e-4), steps.anchor(net, state)
-    task = steps.TaskToLearn(inputs, jnp.zeros(()), anchor, state.task_emb)
+    lr, held = np.float32(1e-4), hold(net, state)
+    task = steps.TaskToLearn(inputs, jnp.zeros(()))
     carry = steps.start_learning(net, state, state.task_emb[0])
     batch_of = batches_of(images, labels)
     constant = batch_of(np.arange(config.batch_size))
@@ -65,7 +66,7 @@ def measure(dataset: str, epochs: int) -> dict[str, float | str]:
         losses = None
         for i in range(count):
             batch = constant if order is None else batch_of(order[i])
-            carry, losses = steps.learn(net, carry, task, Data(*batch), lr)
+            carry, losses = steps.learn(net, carry, task, held, Data(*batch), lr)
         jax.block_until_ready(losses)
         return carry, (time.perf_counter() - started) / count
 

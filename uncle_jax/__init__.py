@@ -76,9 +76,12 @@ MODULES = {
     ),
     **dict.fromkeys(("config", "errors", "files", "presets", "requests", "tasks"), ""),
     **dict.fromkeys(
-        ("adversary", "checks", "convolution", "hypernet", "inputs", "interning"), "core."
+        ("adversary", "checks", "convolution", "holding", "hypernet", "inputs", "interning"),
+        "core.",
     ),
-    **dict.fromkeys(("layout", "loop", "losses", "objectives", "refit", "resnet"), "core."),
+    **dict.fromkeys(
+        ("layout", "loop", "losses", "network", "objectives", "refit", "resnet"), "core."
+    ),
     **dict.fromkeys(("state", "status", "steps"), "core."),
     **dict.fromkeys(("accuracy", "answers", "metrics"), "evaluation."),
     **dict.fromkeys(("protocol", "registry"), "methods."),

@@ -1,5 +1,8 @@
 """Convolutions as products against XLA's."""
 
+import contextlib
+from functools import partial
+
 import flax.linen as nn
 import jax
 import numpy as np
@@ -12,7 +15,7 @@ from uncle_jax.core.resnet import ResNet
 SHAPE = (9, 8, 3)
 
 
-def both(module: nn.Module, shape=SHAPE):
+def both(module: nn.Module, shape=SHAPE, within=convolution.as_products):
     """(values and gradients by XLA, by products, whether a product was taken)."""
     x = np.random.RandomState(0).normal(size=(4, *shape)).astype(np.float32)
     variables = jax.jit(module.init)(jax.random.key(0), x)
@@ -27,7 +30,7 @@ def both(module: nn.Module, shape=SHAPE):
         ).trace(variables, x)
 
     plain = traced()
-    with convolution.as_products():
+    with within():
         products = traced()
     found = [one.lower().compile()(variables, x) for one in (plain, products)]
     return *found, "conv_general_dilated" not in str(products.jaxpr)
@@ -61,6 +64,41 @@ def test_a_convolution_over_one_axis_is_xlas():
     plain, products, taken = both(nn.Conv(6, (3,)), (9, 3))
     assert not taken
     jax.tree.map(np.testing.assert_array_equal, plain, products)
+
+
+@pytest.mark.parametrize(
+    ("size", "strides", "padding", "small"),
+    [
+        (3, 2, 1, False),  # 5 x 4 out
+        (3, 3, 1, True),  # 3 x 3
+        (5, 1, "VALID", False),  # 5 x 4
+        (6, 1, "VALID", True),  # 4 x 3
+        (3, (3, 2), "SAME", True),  # 3 x 4
+    ],
+)
+def test_what_is_suited_is_a_product_where_the_output_is_small(size, strides, padding, small):
+    module = nn.Conv(5, (size, size), strides, padding)
+    plain, suited, taken = both(module, within=convolution.as_suited)
+    assert taken == (small and jax.default_backend() == "cpu")
+    assert_trees_close(plain, suited, rtol=1e-5)
+
+
+def test_elsewhere_and_for_odd_convolutions_xla_is_suited(monkeypatch):
+    for odd in ({"kernel_dilation": 2}, {"feature_group_count": 3}):
+        assert not both(nn.Conv(6, (3, 3), 4, **odd), within=convolution.as_suited)[2]
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert not both(nn.Conv(5, (3, 3), 3), within=convolution.as_suited)[2]
+
+
+def test_in_loops_all_are_products_whatever_is_suited():
+    @contextlib.contextmanager
+    def within(first, second):
+        with first(), second():
+            yield
+
+    contexts = (convolution.as_products, convolution.as_suited)
+    for order in (contexts, contexts[::-1]):
+        assert both(nn.Conv(5, (3, 3)), within=partial(within, *order))[2]
 
 
 def test_a_resnet_of_products_has_no_convolution_left():

@@ -164,8 +164,9 @@ def test_fixed_and_norm_noise(setting):
 
 
 def test_fixed_noise_weighs_the_regulariser_instead():
-    assert objectives.unlearn_loss(jnp.array(3.0), jnp.array(5.0), 0.1, "gaussian") == 5.3
-    assert objectives.unlearn_loss(jnp.array(3.0), jnp.array(5.0), 0.1, "fixed") == 3.5
+    assert objectives.unlearn_weights(0.1, "gaussian") == (0.1, 1.0)
+    assert objectives.unlearn_weights(0.1, "norm") == (0.1, 1.0)
+    assert objectives.unlearn_weights(0.1, "fixed") == (1.0, 0.1)
 
 
 def test_fresh_embeddings_are_standard_normal_or_near_the_one_given():

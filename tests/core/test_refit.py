@@ -6,9 +6,10 @@ from conftest import HYPER, TINY, Small
 
 from uncle_jax.config import Hypernetwork, part
 from uncle_jax.core import refit, steps
+from uncle_jax.core.network import network
 from uncle_jax.core.objectives import features_of_rows
 
-NET = steps.network(Small(), (6, 6, 1), TINY, part(Hypernetwork, HYPER))
+NET = network(Small(), (6, 6, 1), TINY, part(Hypernetwork, HYPER))
 SURPLUS = 1
 
 

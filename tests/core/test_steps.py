@@ -11,10 +11,11 @@ import pytest
 from conftest import HYPER, SPEC, TINY, Small, blobs, same
 
 from uncle_jax.config import Hypernetwork, part
-from uncle_jax.core import hypernet, objectives, resnet, steps
+from uncle_jax.core import hypernet, objectives, steps
+from uncle_jax.core.holding import drift, hold
 from uncle_jax.core.loop import descend
+from uncle_jax.core.network import network
 from uncle_jax.core.status import LEARNED
-from uncle_jax.core.steps import network
 from uncle_jax.methods.uncle import uncle
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
@@ -50,16 +51,6 @@ def test_a_second_learner_with_equal_settings_compiles_nothing(compiled):
     assert not compiled
 
 
-def test_equal_arguments_share_a_network():
-    def of(main_net):
-        return network(main_net, (6, 6, 1), TINY, HYPER)
-
-    assert of(Small()) is of(Small())
-    assert of(Small()) is not of(Small(normed=False))
-    assert of(resnet.from_config(TINY, 3)) is of(resnet.from_config(TINY, 3))
-    assert of(resnet.from_config(TINY, 3)) is not of(resnet.from_config(TINY, 4))
-
-
 class Listed(nn.Module):
     """A main network that cannot be hashed: one of its fields is a list."""
 
@@ -83,29 +74,26 @@ def test_a_main_network_that_cannot_be_hashed_has_steps_of_its_own():
 
 
 def one_step(settings, key):
-    """(network, carry before, what is forgotten, carry after, losses) of an unlearning step."""
+    """(network, carry before, task, what is held, carry after, losses) of an unlearning step."""
     net = network(Small(), (6, 6, 1), TINY, part(Hypernetwork, settings))
     state = steps.init(net, 3, jax.random.key(1))
     state = dataclasses.replace(state, status=state.status.at[1].set(LEARNED))
     before, forgotten = steps.start_unlearning(net, settings, state, 0, jax.random.key(2))
-    copied = jax.tree.map(jnp.copy, before)
-    after, losses = steps.unlearn(net, settings, copied, forgotten, key, np.float32(1e-2))
-    return net, before, forgotten, after, losses
+    copied, held = jax.tree.map(jnp.copy, before), hold(net, state)
+    after, losses = steps.unlearn(net, settings, copied, forgotten, held, key, np.float32(1e-2))
+    return net, before, forgotten, held, after, losses
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def equation_3(net, settings, carry, forgotten, key):
+def equation_3(net, settings, carry, forgotten, held, key):
     """The step without fresh noise, written down once more."""
 
     def loss(phi):
-        out = hypernet.outputs(phi, forgotten.task_emb[forgotten.task], forgotten.chunk_emb)
+        out = hypernet.outputs(phi, forgotten.emb, forgotten.chunk_emb)
         forget = objectives.noise_alignment(
             key, out, net.layout, "gaussian", settings.noise_samples, "collapsed"
         )
-        reg = objectives.drift(
-            phi, forgotten.anchor, forgotten.task_emb, forgotten.chunk_emb, net.layout
-        )
-        return settings.gamma * forget + reg
+        return settings.gamma * forget + drift(net, phi, held)
 
     update, _ = net.shared_optimiser.update(jax.grad(loss)(carry.phi), carry.optimiser)
     return descend(carry.phi, update, np.float32(1e-2))
@@ -114,10 +102,10 @@ def equation_3(net, settings, carry, forgotten, key):
 def test_without_fresh_noise_a_step_is_equation_3_to_the_bit():
     settings = dataclasses.replace(HYPER, fresh_noise=0.0, fresh_draws=4, adversary_noise=0.0)
     key = jax.random.key(5)
-    net, before, forgotten, after, _ = one_step(settings, key)
-    assert same(after.phi, equation_3(net, settings, before, forgotten, key))
+    net, before, forgotten, held, after, _ = one_step(settings, key)
+    assert same(after.phi, equation_3(net, settings, before, forgotten, held, key))
     for name in ("fresh_noise", "adversary_noise"):
-        other = one_step(dataclasses.replace(settings, **{name: 1.0}), key)[3]
+        other = one_step(dataclasses.replace(settings, **{name: 1.0}), key)[4]
         assert not same(after.phi, other.phi)
 
 
@@ -128,16 +116,16 @@ def test_fresh_noise_adds_the_mean_alignment_at_fresh_embeddings(noise, draws, r
         HYPER, noise=noise, fresh_noise=0.5, fresh_draws=draws, fresh_radius=radius
     )
     key = jax.random.key(5)
-    net, before, forgotten, _, losses = one_step(settings, key)
+    net, before, forgotten, _, _, losses = one_step(settings, key)
     k_emb, k_noise = jax.random.split(jax.random.fold_in(key, 1))
-    embeddings = objectives.fresh_embeddings(k_emb, forgotten.task_emb[0], draws, radius)
+    embeddings = objectives.fresh_embeddings(k_emb, forgotten.emb, draws, radius)
 
     def alignment(emb, k):
         out = hypernet.outputs(before.phi, emb, forgotten.chunk_emb)
         k = forgotten.noise_key if noise == "fixed" else k  # one z, wherever it is aligned
         return objectives.noise_alignment(k, out, net.layout, noise, 10, "collapsed")
 
-    own = alignment(forgotten.task_emb[0], key)
+    own = alignment(forgotten.emb, key)
     drawn = zip(embeddings, jax.random.split(k_noise, draws), strict=True)
     fresh = np.mean([alignment(emb, k) for emb, k in drawn])
     np.testing.assert_allclose(losses.task, own + 0.5 * fresh, rtol=1e-5)
@@ -146,7 +134,7 @@ def test_fresh_noise_adds_the_mean_alignment_at_fresh_embeddings(noise, draws, r
 def test_adversary_noise_adds_the_mean_alignment_where_adversaries_are_after_their_step():
     settings = dataclasses.replace(HYPER, adversary_noise=2.0, adversaries=3)
     key = jax.random.key(5)
-    net, before, forgotten, after, losses = one_step(settings, key)
+    net, before, forgotten, _, after, losses = one_step(settings, key)
     assert before.adversaries.emb.shape == (3, HYPER.embedding)
     at = after.adversaries.emb
     assert not np.any(np.isclose(before.adversaries.emb, at).all(axis=1))
@@ -156,12 +144,12 @@ def test_adversary_noise_adds_the_mean_alignment_where_adversaries_are_after_the
         return objectives.noise_alignment(k, out, net.layout, "gaussian", 10, "collapsed")
 
     keys = jax.random.split(jax.random.fold_in(key, 2), 3)
-    own = alignment(forgotten.task_emb[0], key)
+    own = alignment(forgotten.emb, key)
     found = np.mean([alignment(emb, k) for emb, k in zip(at, keys, strict=True)])
     np.testing.assert_allclose(losses.task, own + 2 * found, rtol=1e-5)
 
 
 def test_fixed_noise_is_aligned_at_other_embeddings_every_iteration():
     settings = dataclasses.replace(HYPER, noise="fixed", fresh_noise=1.0)
-    first, second = (one_step(settings, jax.random.key(k))[4].task for k in (0, 1))
+    first, second = (one_step(settings, jax.random.key(k))[5].task for k in (0, 1))
     assert first != second

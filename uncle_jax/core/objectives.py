@@ -232,6 +232,6 @@ def fresh_embeddings(key: Array, emb: Array, draws: int, radius: float | None) -
     return z_FxE if radius is None else emb + radius * z_FxE
 
 
-def unlearn_loss(forget: Array, reg: Array, gamma: float, noise: str) -> Array:
-    """Equations 3 and 6: gamma L_fgt + L_reg; for fixed noise L_fgt + gamma L_reg (Appendix E)."""
-    return forget + gamma * reg if noise == "fixed" else gamma * forget + reg
+def unlearn_weights(gamma: float, noise: str) -> tuple[float, float]:
+    """Of L_fgt and of L_reg in Equations 3 and 6: (gamma, 1); of fixed noise (1, gamma), App. E."""
+    return (1.0, gamma) if noise == "fixed" else (gamma, 1.0)

@@ -22,7 +22,8 @@ from uncle_jax.core import objectives
 from uncle_jax.core.hypernet import Phi
 from uncle_jax.core.layout import Kind
 from uncle_jax.core.loop import descend
-from uncle_jax.core.steps import Network, outputs
+from uncle_jax.core.network import Network
+from uncle_jax.core.steps import outputs
 
 
 class Fit(NamedTuple):

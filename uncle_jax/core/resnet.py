@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from uncle_jax.config import Config
+from uncle_jax.core import convolution
 from uncle_jax.core.layout import Layout, make_layout
 
 
@@ -133,9 +134,10 @@ def apply(
     used and kept, or with `batch_stats` the batch's (the authors' evaluation).
     """
     variables = {"params": theta, "batch_stats": stats}
-    if not train and not batch_stats:
-        logits = module.apply(variables, x, train=False)
-        assert not isinstance(logits, tuple)
-        return logits, stats
-    logits, moved = module.apply(variables, x, train=True, mutable=["batch_stats"])
+    with convolution.as_suited():
+        if not train and not batch_stats:
+            logits = module.apply(variables, x, train=False)
+            assert not isinstance(logits, tuple)
+            return logits, stats
+        logits, moved = module.apply(variables, x, train=True, mutable=["batch_stats"])
     return logits, moved.get("batch_stats", stats) if train else stats

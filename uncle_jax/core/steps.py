@@ -1,79 +1,32 @@
-"""The jitted pieces of learning, unlearning and prediction: one optimiser step each.
+"""The steps of learning and unlearning, and prediction: jitted pieces, one optimiser step each.
 
-Every function here is traced once a process for each `Network`: tasks are padded to T_max slots and
-masked, batches have one size, and what changes from step to step comes in as an array. The loops
-around them (methods/) are Python's, since a convolution inside `lax.scan` is many times slower on a
-CPU than the same step called from Python.
+Every piece is traced once a process for each `Network`: what changes from step to step comes in as
+an array, and batches have one size. Only what holds the retained tasks (holding.py) comes in
+several sizes, so it is a piece of its own. The loops around the steps (methods/) are Python's,
+since a convolution inside `lax.scan` is many times slower on a CPU than the same step called from
+Python.
 """
 
-import dataclasses
-import functools
 from functools import partial
 from typing import Any, NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array
 
-from uncle_jax.config import Config, Hypernetwork, Uncle
-from uncle_jax.core import adversary, hypernet, objectives, resnet
+from uncle_jax.config import Uncle
+from uncle_jax.core import adversary, holding, hypernet, objectives, resnet
 from uncle_jax.core.adversary import Adversaries
+from uncle_jax.core.holding import Held
 from uncle_jax.core.hypernet import Phi
 from uncle_jax.core.inputs import TaskInput, mask_logits, normalise
-from uncle_jax.core.interning import interned
-from uncle_jax.core.layout import Kind, Layout
+from uncle_jax.core.layout import Kind
 from uncle_jax.core.loop import descend
-from uncle_jax.core.objectives import Anchor
+from uncle_jax.core.network import Network
 from uncle_jax.core.state import CLState
 from uncle_jax.core.status import NEW
 from uncle_jax.tasks import Data
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Network:
-    """What is static: the main network, its layout, and the settings.
-
-    Hashed by identity, which costs a step nothing; `network` makes one for equal arguments.
-    """
-
-    module: nn.Module
-    shape: tuple[int, int, int]  # [H, W, D] of the main network's input
-    layout: Layout
-    fresh: Any  # norm statistics that have seen nothing
-    config: Config
-    hyper: Hypernetwork
-
-    @functools.cached_property
-    def drift_gains(self) -> dict[Kind, np.ndarray] | None:
-        """{kind: [W]} that outputs are scaled by where the drift is measured in theta."""
-        if self.hyper.output_space != "theta":
-            return None
-        return hypernet.gains(self.layout, self.hyper.parametrisation)
-
-    @functools.cached_property
-    def shared_optimiser(self) -> optax.GradientTransformation:
-        """Of phi and the chunk embeddings."""
-        return optimiser(self.hyper.clip_norm)
-
-    @functools.cached_property
-    def own_optimiser(self) -> optax.GradientTransformation:
-        """Of a task's embedding, which is not clipped (authors' code)."""
-        return optimiser(None)
-
-
-@interned
-def network(
-    module: nn.Module, shape: tuple[int, int, int], config: Config, hyper: Hypernetwork
-) -> Network:
-    """The Network of `module` on images [H, W, D]: the same one for equal arguments.
-
-    So the steps of a second learner with equal settings are compiled already.
-    """
-    layout, fresh = resnet.plan(module, shape, hyper.chunks)
-    return Network(module, shape, layout, fresh, config, hyper)
 
 
 class Learning(NamedTuple):
@@ -95,20 +48,16 @@ class Unlearning(NamedTuple):
 
 
 class TaskToLearn(NamedTuple):
-    """The task of a learning request, and what L_reg holds the retained ones by: both constant."""
+    """The task of a learning request: constant."""
 
     input: TaskInput
     train_chunks: Array  # float32: 1 in the first request, whose chunk embeddings train, then 0
-    anchor: Anchor
-    task_emb: Array  # [T, E]
 
 
 class TaskToForget(NamedTuple):
-    """The task of an unlearning request, and what L_reg holds the retained ones by: constant."""
+    """The task of an unlearning request: constant."""
 
-    task: Array | int  # int32
-    anchor: Anchor
-    task_emb: Array  # [T, E]
+    emb: Array  # [E] its own
     chunk_emb: Array  # [C, E]
     noise_key: Array  # typed PRNG key: draws the one z of `noise=fixed`
     former: dict[Kind, Array]  # {kind: [W, C]} H(e_f; phi) as it was: what adversaries search
@@ -120,12 +69,6 @@ class Losses(NamedTuple):
     total: Array
     task: Array  # L_task when learning, L_fgt when unlearning
     reg: Array  # L_reg
-
-
-def optimiser(clip_norm: float | None) -> optax.GradientTransformation:
-    """Adam's direction, after clipping by global norm; the step applies the learning rate."""
-    clip = optax.identity() if clip_norm is None else optax.clip_by_global_norm(clip_norm)
-    return optax.chain(clip, optax.scale_by_adam())
 
 
 def generate(net: Network, phi: Phi, emb: Array, chunk_emb: Array) -> dict[str, Any]:
@@ -170,20 +113,6 @@ def init(net: Network, n_tasks: int, key: Array) -> CLState:
 
 
 @partial(jax.jit, static_argnums=0)
-def anchor(net: Network, state: CLState) -> Anchor:
-    """What L_reg needs of phi*, for the retained tasks; once a request."""
-    hyper, layout = net.hyper, net.layout
-    retained = state.retained.astype(jnp.float32)
-    count = len(retained) if hyper.reg_mean == "benchmark" else retained.sum()
-    weight = retained / jnp.maximum(count, 1)
-    rows = len(retained) * layout.chunks
-    form = objectives.choose_form(hyper.drift, rows, hyper.trunk[-1] + 1, sum(layout.whole))
-    return objectives.drift_anchor(
-        state.phi_star, state.task_emb, state.chunk_emb, weight, layout, form, net.drift_gains
-    )
-
-
-@partial(jax.jit, static_argnums=0)
 def start_learning(net: Network, state: CLState, emb: Array) -> Learning:
     """What a learn request starts from, with the task's new embedding [E]."""
     # A copy, because the steps donate their carry and the caller keeps `state`.
@@ -192,40 +121,81 @@ def start_learning(net: Network, state: CLState, emb: Array) -> Learning:
     return Learning(phi, emb, chunk_emb, stats, optimisers)
 
 
-@partial(jax.jit, static_argnums=0, donate_argnums=1)
 def learn(
     net: Network,
     carry: Learning,
     task: TaskToLearn,
+    held: Held,
     batch: Data,
     lr: Array | np.float32,
 ) -> tuple[Learning, Losses]:
     """One step on Equation 2, on fitted images [B, H, W, D] and labels [B]: (carry after, losses).
 
-    `lr`: a scalar.
+    `held`: the retained tasks; `lr`: a scalar. `carry` is given away.
     """
+    fit, fit_grad, stats = _fit(net, carry[:4], task, batch)
+    reg, reg_grad = holding.pull(net, carry.phi, held, np.float32(net.hyper.beta))
+    params, optimisers, total = _step_learning(
+        net, carry[:3], carry.optimiser, fit_grad, reg_grad, (fit, reg), lr
+    )
+    phi, emb, chunk_emb = params
+    return Learning(phi, emb, chunk_emb, stats, optimisers), Losses(total, fit, reg)
+
+
+@partial(jax.jit, static_argnums=0)
+def _fit(
+    net: Network,
+    carry: tuple[Phi, Array, Array, Any],
+    task: TaskToLearn,
+    batch: Data,
+) -> tuple[Array, tuple[Phi, Array, Array], Any]:
+    """(L_task, its gradient by phi, the task's embedding and the chunks', norm statistics)."""
+    *params, before = carry
     x = normalise(batch.images, task.input)
 
-    def loss(params: tuple[Phi, Array, Array]) -> tuple[Array, tuple[Losses, Any]]:
+    def loss(params: Any) -> tuple[Array, Any]:
         phi, emb, chunk_emb = params
-        logits, stats = resnet.apply(
-            net.module, generate(net, phi, emb, chunk_emb), carry.stats, x, train=True
-        )
-        fit = objectives.task_loss(mask_logits(logits, task.input), batch.labels)
-        frozen = jax.lax.stop_gradient(chunk_emb)  # nothing is retained while they train
-        reg = objectives.drift(phi, task.anchor, task.task_emb, frozen, net.layout, net.drift_gains)
-        total = fit + net.hyper.beta * reg  # Equation 2
-        return total, (Losses(total, fit, reg), stats)
+        theta = generate(net, phi, emb, chunk_emb)
+        logits, stats = resnet.apply(net.module, theta, before, x, train=True)
+        return objectives.task_loss(mask_logits(logits, task.input), batch.labels), stats
 
-    params = (carry.phi, carry.emb, carry.chunk_emb)
-    (phi_grad, emb_grad, chunk_grad), (losses, stats) = jax.grad(loss, has_aux=True)(params)
-    chunk_grad = chunk_grad * task.train_chunks
+    (fit, stats), grad = jax.value_and_grad(loss, has_aux=True)(tuple(params))
+    phi_grad, emb_grad, chunk_grad = grad
+    return fit, (phi_grad, emb_grad, chunk_grad * task.train_chunks), stats
+
+
+@partial(jax.jit, static_argnums=0, donate_argnums=(1, 2))
+def _step_learning(
+    net: Network,
+    params: tuple[Phi, Array, Array],
+    optimisers: tuple[Any, Any],
+    fit_grad: tuple[Phi, Array, Array],
+    reg_grad: Phi,
+    losses: tuple[Array, Array],
+    lr: Array | np.float32,
+) -> tuple[tuple[Phi, Array, Array], tuple[Any, Any], Array]:
+    """(params, optimisers) after a step along both gradients, and Equation 2's value before."""
+    phi, emb, chunk_emb = params
+    phi_grad, emb_grad, chunk_grad = fit_grad
+    phi_grad = jax.tree.map(jnp.add, phi_grad, reg_grad)
     shared, own = net.shared_optimiser, net.own_optimiser
-    shared_update, shared_state = shared.update((phi_grad, chunk_grad), carry.optimiser[0])
-    own_update, own_state = own.update(emb_grad, carry.optimiser[1])
-    phi, chunk_emb = descend((carry.phi, carry.chunk_emb), shared_update, lr)
-    emb = descend(carry.emb, own_update, lr)
-    return Learning(phi, emb, chunk_emb, stats, (shared_state, own_state)), losses
+    shared_update, shared_state = shared.update((phi_grad, chunk_grad), optimisers[0])
+    own_update, own_state = own.update(emb_grad, optimisers[1])
+    phi, chunk_emb = descend((phi, chunk_emb), shared_update, lr)
+    fit, reg = losses
+    total = fit + net.hyper.beta * reg
+    return (phi, descend(emb, own_update, lr), chunk_emb), (shared_state, own_state), total
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _start_unlearning(
+    net: Network, settings: Uncle, state: CLState, task: Array | int, key: Array
+) -> tuple[Unlearning, Array, dict[Kind, Array]]:
+    phi, emb = jax.tree.map(jnp.copy, state.phi), state.task_emb[task]
+    count = settings.adversaries if settings.adversary_noise else 0
+    searching = adversary.start(key, count, net.hyper.embedding)
+    former = outputs(net, phi, emb, state.chunk_emb) if count else {}
+    return Unlearning(phi, net.shared_optimiser.init(phi), searching), emb, former
 
 
 def start_unlearning(
@@ -235,46 +205,50 @@ def start_unlearning(
 
     `task` is not among those that `state` retains any more; `key` draws the adversaries.
     """
-    carry, former = _start_unlearning(net, settings, state, task, key)
-    held = anchor(net, state)
-    constant = TaskToForget(task, held, state.task_emb, state.chunk_emb, state.noise_key, former)
-    return carry, constant
+    carry, emb, former = _start_unlearning(net, settings, state, task, key)
+    return carry, TaskToForget(emb, state.chunk_emb, state.noise_key, former)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def _start_unlearning(
-    net: Network, settings: Uncle, state: CLState, task: Array | int, key: Array
-) -> tuple[Unlearning, dict[Kind, Array]]:
-    phi = jax.tree.map(jnp.copy, state.phi)
-    count = settings.adversaries if settings.adversary_noise else 0
-    searching = adversary.start(key, count, net.hyper.embedding)
-    former = outputs(net, phi, state.task_emb[task], state.chunk_emb) if count else {}
-    return Unlearning(phi, net.shared_optimiser.init(phi), searching), former
-
-
-@partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
 def unlearn(
     net: Network,
     settings: Uncle,
     carry: Unlearning,
     forgotten: TaskToForget,
+    held: Held,
     key: Array,
     lr: Array | np.float32,
 ) -> tuple[Unlearning, Losses]:
     """One iteration of the burn-in, Equation 3, or 6 for `noise=norm`: (carry after, losses).
 
-    With `fresh_noise` and `adversary_noise` noise is aligned at other embeddings too. `key` draws
-    the iteration's noise and fresh embeddings; `lr`: a scalar.
+    With `fresh_noise` and `adversary_noise` noise is aligned at other embeddings too. `held`: the
+    retained tasks; `key` draws the iteration's noise and fresh embeddings; `lr`: a scalar. `carry`
+    is given away.
     """
-    layout, adversaries = net.layout, carry.adversaries
-    task_emb, chunk_emb = forgotten.task_emb, forgotten.chunk_emb
+    weight = objectives.unlearn_weights(settings.gamma, settings.noise)[1]
+    reg, reg_grad = holding.pull(net, carry.phi, held, np.float32(weight))
+    forget, grad, adversaries = _align(net, settings, carry.phi, carry.adversaries, forgotten, key)
+    phi, optimiser, total = _step_unlearning(
+        net, settings, carry.phi, carry.optimiser, grad, reg_grad, (forget, reg), lr
+    )
+    return Unlearning(phi, optimiser, adversaries), Losses(total, forget, reg)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _align(
+    net: Network,
+    settings: Uncle,
+    phi: Phi,
+    adversaries: Adversaries,
+    forgotten: TaskToForget,
+    key: Array,
+) -> tuple[Array, Phi, Adversaries]:
+    """(L_fgt, the gradient of its weighted value by phi, adversaries that have gone on)."""
+    layout, chunk_emb = net.layout, forgotten.chunk_emb
     # Branches while tracing: without these settings it is the paper's step, to the bit.
     if settings.adversary_noise:
 
         def distance(emb: Array) -> Array:
-            return objectives.alignment(
-                outputs(net, carry.phi, emb, chunk_emb), forgotten.former, layout
-            )
+            return objectives.alignment(outputs(net, phi, emb, chunk_emb), forgotten.former, layout)
 
         adversaries = adversary.pursue(adversaries, distance, settings.adversary_lr)
 
@@ -293,25 +267,41 @@ def unlearn(
             emb_NxE, jax.random.split(key, len(emb_NxE))
         ).mean()
 
-    def loss(phi: Phi) -> tuple[Array, Losses]:
-        emb = task_emb[forgotten.task]
-        forget = alignment(phi, emb, key)
+    def loss(phi: Phi) -> tuple[Array, Array]:
+        forget = alignment(phi, forgotten.emb, key)
         if settings.fresh_noise:
             k_emb, k_noise = jax.random.split(jax.random.fold_in(key, 1))
             emb_FxE = objectives.fresh_embeddings(
-                k_emb, emb, settings.fresh_draws, settings.fresh_radius
+                k_emb, forgotten.emb, settings.fresh_draws, settings.fresh_radius
             )
             forget += settings.fresh_noise * mean_alignment(phi, emb_FxE, k_noise)
         if settings.adversary_noise:
             k_noise = jax.random.fold_in(key, 2)
             forget += settings.adversary_noise * mean_alignment(phi, adversaries.emb, k_noise)
-        reg = objectives.drift(phi, forgotten.anchor, task_emb, chunk_emb, layout, net.drift_gains)
-        total = objectives.unlearn_loss(forget, reg, settings.gamma, settings.noise)
-        return total, Losses(total, forget, reg)
+        weight = objectives.unlearn_weights(settings.gamma, settings.noise)[0]
+        return weight * forget, forget
 
-    grad, losses = jax.grad(loss, has_aux=True)(carry.phi)
-    update, state = net.shared_optimiser.update(grad, carry.optimiser)
-    return Unlearning(descend(carry.phi, update, lr), state, adversaries), losses
+    (_, forget), grad = jax.value_and_grad(loss, has_aux=True)(phi)
+    return forget, grad, adversaries
+
+
+@partial(jax.jit, static_argnums=(0, 1), donate_argnums=(2, 3))
+def _step_unlearning(
+    net: Network,
+    settings: Uncle,
+    phi: Phi,
+    optimiser: Any,
+    forget_grad: Phi,
+    reg_grad: Phi,
+    losses: tuple[Array, Array],
+    lr: Array | np.float32,
+) -> tuple[Phi, Any, Array]:
+    """(phi, optimiser) after a step along both gradients, and Equation 3's value before."""
+    grad = jax.tree.map(jnp.add, forget_grad, reg_grad)
+    update, optimiser = net.shared_optimiser.update(grad, optimiser)
+    of_forget, of_reg = objectives.unlearn_weights(settings.gamma, settings.noise)
+    total = of_forget * losses[0] + of_reg * losses[1]
+    return descend(phi, update, lr), optimiser, total
 
 
 @partial(jax.jit, static_argnums=0)

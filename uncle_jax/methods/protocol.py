@@ -12,7 +12,7 @@ from jax import Array
 
 from uncle_jax.config import Config, as_dict
 from uncle_jax.core.loop import Inflight, OnStep
-from uncle_jax.core.steps import Network
+from uncle_jax.core.network import Network
 from uncle_jax.tasks import Data
 
 Reads = Literal["none", "buffer", "forget", "forget+retain", "latest", "all retained data"]

@@ -7,10 +7,11 @@ import numpy as np
 
 from uncle_jax.config import Config, Hypernetwork, Uncle
 from uncle_jax.core import steps
+from uncle_jax.core.holding import hold
 from uncle_jax.core.loop import OnStep
+from uncle_jax.core.network import Network
 from uncle_jax.core.state import CLState, erase_task, snapshot
 from uncle_jax.core.status import checked, unlearned
-from uncle_jax.core.steps import Network
 from uncle_jax.methods.hypernetwork.learner import hypernetwork
 from uncle_jax.methods.protocol import Method, remembering
 from uncle_jax.tasks import InputSpec
@@ -76,11 +77,12 @@ def _unlearn(
     state = erase_task(state, task, net.fresh)  # first, so that drift no longer holds the task
     k_search = jax.random.fold_in(k_emb, 1)
     carry, forgotten = steps.start_unlearning(net, settings, state, task, k_search)
+    held = hold(net, state)
     iterations = burn_in_iterations(settings, int(state.n_unlearned))
     for index in range(iterations):
         k_step = jax.random.fold_in(k_noise, index)
         lr = np.float32(settings.unlearn_lr)
-        carry, losses = steps.unlearn(net, settings, carry, forgotten, k_step, lr)
+        carry, losses = steps.unlearn(net, settings, carry, forgotten, held, k_step, lr)
         if on_step:
             on_step(index + 1, iterations, losses.total)
     task_emb = state.task_emb

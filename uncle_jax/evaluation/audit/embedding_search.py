@@ -25,8 +25,9 @@ from uncle_jax.core.hypernet import Phi
 from uncle_jax.core.inputs import TaskInput, batches_of, fit_images, mask_logits, normalise
 from uncle_jax.core.inputs import task_input as task_input_of
 from uncle_jax.core.loop import OnStep, cosine, descend
+from uncle_jax.core.network import Network
 from uncle_jax.core.state import CLState
-from uncle_jax.core.steps import Network, generate
+from uncle_jax.core.steps import generate
 from uncle_jax.errors import UncleError
 from uncle_jax.evaluation.audit.target import Target
 from uncle_jax.methods.protocol import Method

@@ -12,9 +12,10 @@ from jax import Array
 
 from uncle_jax.config import Config, Hypernetwork
 from uncle_jax.core.loop import OnStep, descend, part_of
+from uncle_jax.core.network import Network
 from uncle_jax.core.state import CLState, snapshot
 from uncle_jax.core.status import checked, describe, unlearned
-from uncle_jax.core.steps import Network, generate
+from uncle_jax.core.steps import generate
 from uncle_jax.methods.hypernetwork.learner import hypernetwork
 from uncle_jax.methods.multihead import gkt
 from uncle_jax.methods.multihead.gkt import Generated

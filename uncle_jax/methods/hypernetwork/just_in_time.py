@@ -13,7 +13,8 @@ import optax
 from jax import Array
 
 from uncle_jax.config import Config, Count, Hypernetwork, Positive
-from uncle_jax.core import objectives, resnet, steps
+from uncle_jax.core import resnet, steps
+from uncle_jax.core.holding import Held, drift, hold
 from uncle_jax.core.hypernet import Phi
 from uncle_jax.core.inputs import (
     TaskInput,
@@ -23,10 +24,9 @@ from uncle_jax.core.inputs import (
     task_input,
 )
 from uncle_jax.core.loop import OnStep, descend, epoch_order
-from uncle_jax.core.objectives import Anchor
+from uncle_jax.core.network import Network
 from uncle_jax.core.state import CLState, snapshot, stats_of
 from uncle_jax.core.status import UNLEARNED, checked, unlearned
-from uncle_jax.core.steps import Network
 from uncle_jax.errors import UncleError
 from uncle_jax.methods.hypernetwork.learner import hypernetwork
 from uncle_jax.methods.multihead.just_in_time import Noisy, noisy_copy, ratio_loss
@@ -76,8 +76,7 @@ def jit_hnet(
             chunk_emb=state.chunk_emb,
             stats=stats_of(state, task),
             input=task_input(spec, task, net.shape),
-            anchor=steps.anchor(net, released),  # holds the retained tasks alone
-            task_emb=state.task_emb,
+            held=hold(net, released),  # the retained tasks alone
         )
         phi = state.phi
         order = epoch_order(k_order, 0, len(labels), settings.batch)
@@ -107,8 +106,7 @@ class About(NamedTuple):
     chunk_emb: Array  # [C, E]
     stats: Any  # its norm statistics
     input: TaskInput
-    anchor: Anchor
-    task_emb: Array  # [T, E]
+    held: Held
 
 
 class Filled(NamedTuple):
@@ -157,15 +155,7 @@ def step(
         copies, distances = jnp.stack(noisy.copies), jnp.stack(noisy.distances)
         total = ratio_loss(logits, copies, distances, batch.weights)
         if settings.reg:
-            reg = objectives.drift(
-                phi,
-                about.anchor,
-                about.task_emb,
-                about.chunk_emb,
-                net.layout,
-                net.drift_gains,
-            )
-            total += net.hyper.beta * reg
+            total += net.hyper.beta * drift(net, phi, about.held)
         return total
 
     value, grad = jax.value_and_grad(loss)(phi)

@@ -13,6 +13,7 @@ from jax import Array
 
 from uncle_jax.config import Config, Hypernetwork, part
 from uncle_jax.core import checks, resnet, steps
+from uncle_jax.core.holding import hold
 from uncle_jax.core.inputs import (
     TaskInput,
     batches_of,
@@ -22,9 +23,9 @@ from uncle_jax.core.inputs import (
     task_input,
 )
 from uncle_jax.core.loop import Inflight, OnStep, Progress, run_epochs
+from uncle_jax.core.network import Network, network
 from uncle_jax.core.state import CLState, snapshot, stats_of, with_arrays
 from uncle_jax.core.status import checked, in_range, learned, unlearned
-from uncle_jax.core.steps import Network, network
 from uncle_jax.methods.protocol import Method, TaskNetwork, remembering
 from uncle_jax.tasks import Data, InputSpec, as_data
 
@@ -156,12 +157,12 @@ def _learn(
     emb = jax.random.normal(k_emb, (net.hyper.embedding,))  # Algorithm 1, line 1
     carry = steps.start_learning(net, state, emb)
     train_chunks = jnp.asarray(state.n_requests == 0, jnp.float32)
-    asked = steps.TaskToLearn(inputs, train_chunks, steps.anchor(net, state), state.task_emb)
+    asked, held = steps.TaskToLearn(inputs, train_chunks), hold(net, state)
     batch_of, n = batches_of(*data), len(data.labels)
 
     def step(carry: Any, index: int, batch: np.ndarray, lr: np.float32) -> tuple[Any, Array]:
         del index
-        carry, losses = steps.learn(net, carry, asked, Data(*batch_of(batch)), lr)
+        carry, losses = steps.learn(net, carry, asked, held, Data(*batch_of(batch)), lr)
         return carry, losses.total
 
     carry = run_epochs(config, k_order, n, carry, step, progress)

@@ -23,9 +23,9 @@ from uncle_jax.core import refit as fits
 from uncle_jax.core import steps
 from uncle_jax.core.layout import Kind
 from uncle_jax.core.loop import Inflight, OnStep, cosine, part_of, steps_per_epoch
+from uncle_jax.core.network import Network
 from uncle_jax.core.state import CLState, erase_task, snapshot, stats_of
 from uncle_jax.core.status import checked, describe, learned, unlearned
-from uncle_jax.core.steps import Network
 from uncle_jax.methods.hypernetwork.learner import hypernetwork
 from uncle_jax.methods.protocol import Method, remembering
 from uncle_jax.tasks import Data, InputSpec, as_data

@@ -21,8 +21,8 @@ from jax import Array
 from uncle_jax.config import Count, NonNegative, NonNegativeInt, Positive, Settings, Share
 from uncle_jax.core.loop import OnStep, descend
 from uncle_jax.core.losses import kl
+from uncle_jax.core.network import Network
 from uncle_jax.core.resnet import Block, Bottleneck
-from uncle_jax.core.steps import Network
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.derpp import Algorithm, Derpp, on_derpp
 from uncle_jax.methods.multihead.network import Model, MultiHead, Request
