@@ -19,6 +19,7 @@ from uncle_jax.config import Config, Uncle
 from uncle_jax.errors import UncleError, allowed, out_of_memory
 from uncle_jax.methods import registry
 from uncle_jax.presets import PRESETS, Preset, preset, presets
+from uncle_jax.runs.compiled import THEIRS
 from uncle_jax.runs.spec import set_changes
 
 SHORTCUTS = (
@@ -205,6 +206,15 @@ def add_settings(p: argparse.ArgumentParser) -> None:
         "(uncle list settings METHOD)",
     )
     completing(any_, [f"{name}=" for name in names])
+
+
+def add_compile_cache(p: argparse.ArgumentParser) -> None:
+    """--compile-cache."""
+    p.add_argument(
+        "--compile-cache",
+        metavar="DIR",
+        help=f"compiled programs; none for no cache; default ${THEIRS}, else ~/.cache/uncle_jax",
+    )
 
 
 def add_method(p: argparse.ArgumentParser, option: str, **more: Any) -> None:

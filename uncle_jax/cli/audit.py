@@ -15,18 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 from uncle_jax.cli.arguments import (
     Parser,
+    add_compile_cache,
     add_sources,
     completing,
     data_choice,
     exit_code,
     parsed,
 )
-from uncle_jax.cli.compiled import add_compile_cache, keep_compiled
 from uncle_jax.cli.table import FORMATS, as_text, finished_runs, written
 from uncle_jax.errors import UncleError, allowed
 from uncle_jax.files import require_writable
 from uncle_jax.report import audit as report
 from uncle_jax.report.results import SeedRun
+from uncle_jax.runs.compiled import keep_compiled
 from uncle_jax.runs.progress import Download, Steps
 
 if TYPE_CHECKING:  # it imports JAX, which `--help` need not wait for

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from uncle_jax.cli.compiled import keep_compiled
 from uncle_jax.errors import UncleError
+from uncle_jax.runs.compiled import keep_compiled
 
 POWERLESS = 99.99  # per cent: what guessing stays under, with very few images
 

@@ -16,6 +16,7 @@ from uncle_jax.cli.arguments import Parser, complete
 
 COMMANDS = {
     "run": "learn and unlearn a sequence of tasks, and show what came of it",
+    "grid": "many runs at once, on a pool of processes, and their table",
     "request": "answer one request on a store, in a process of its own",
     "table": "compare finished runs",
     "audit": "attack what a run unlearned: does it come back?",

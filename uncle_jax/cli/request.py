@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from uncle_jax.cli import look
-from uncle_jax.cli.arguments import Parser, completing, exit_code, parsed
-from uncle_jax.cli.compiled import add_compile_cache, keep_compiled
+from uncle_jax.cli.arguments import Parser, add_compile_cache, completing, exit_code, parsed
 from uncle_jax.cli.look import tell
 from uncle_jax.errors import UncleError, allowed
 from uncle_jax.methods import registry
 from uncle_jax.presets import PRESETS, preset
+from uncle_jax.runs.compiled import keep_compiled
 from uncle_jax.runs.progress import Steps
 from uncle_jax.runs.spec import check_seed, set_changes
 

@@ -8,11 +8,13 @@ uncle run --dataset folder:ROOT --classes-per-task 5 --requests "L0 L1 U0"
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from uncle_jax.cli.arguments import (
     Parser,
+    add_compile_cache,
     add_data,
     add_method,
     add_settings,
@@ -22,13 +24,14 @@ from uncle_jax.cli.arguments import (
     exit_code,
     parsed,
 )
-from uncle_jax.cli.compiled import add_compile_cache, keep_compiled
 from uncle_jax.config import as_dict
 from uncle_jax.errors import UncleError
 from uncle_jax.methods import registry
 from uncle_jax.report import terminal
 from uncle_jax.report.paper import printed
 from uncle_jax.requests import parse, table_4
+from uncle_jax.runs.compiled import keep_compiled
+from uncle_jax.runs.pool import Cell, Work, work_of
 from uncle_jax.runs.progress import Download, Progress
 from uncle_jax.runs.spec import RunSpec
 
@@ -41,6 +44,7 @@ def parser() -> Parser:
     p.add_argument("--requests", help='your own sequence instead, such as "L0 L1 U0"')
     add_method(p, "--method", default="uncle")
     p.add_argument("--seeds", type=int, nargs="+", default=[0], help="one run each")
+    p.add_argument("--jobs", type=int, default=1, help="seeds at once, a process each")
     p.add_argument("--workdir", type=Path, help="default: runs/<dataset>-seq<k>-<method>")
     p.add_argument(
         "--save-every",
@@ -85,13 +89,27 @@ def run(args: argparse.Namespace) -> int:
         warn_of_time(runs.estimated(asked), len(spec.seeds))
     workdir = args.workdir or Path("runs") / asked.spec.name
     keep = runs.Keeping(args.save_every, args.keep_history, args.overwrite)
+    if args.jobs != 1 and len(spec.seeds) > 1:
+        work = work_of(keep, args.compile_cache)
+        at_once([Cell(replace(spec, seeds=(seed,)), workdir) for seed in spec.seeds], args, work)
+        keep = replace(keep, overwrite=False)
+    new = keep.overwrite or None in runs.finished(asked, workdir).values()
     with Screen(asked, args.keep_history) as screen:
         watch = runs.Watch(screen.on_seed, screen.on_step, screen.on_request)
         summary = runs.execute(asked, workdir, watch, keep)
     print("\n" + terminal.table(summary, papers(asked.spec)))
-    did = "written to" if screen.seeds else "as it was written to"
+    did = "written to" if new or args.jobs != 1 else "nothing was left to do in"
     print(f"{did} {workdir}: summary.json, accuracy.png, seed*/metrics.csv, config.json")
     return 0
+
+
+def at_once(cells: list[Cell], args: argparse.Namespace, work: Work) -> None:
+    """Answer each seed in a process of its own. Raises UncleError if one fails."""
+    from uncle_jax.cli.grid import run_cells
+
+    failed = [one for one in run_cells(cells, args.jobs, work) if one.failed is not None]
+    if failed:
+        raise UncleError(f"{len(failed)} of {len(cells)} seeds failed, first {failed[0].failed}")
 
 
 def spec_of(args: argparse.Namespace, bar: Download) -> RunSpec:

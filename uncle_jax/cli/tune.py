@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from uncle_jax.cli.arguments import (
     Parser,
+    add_compile_cache,
     add_data,
     add_method,
     add_settings,
@@ -26,12 +27,12 @@ from uncle_jax.cli.arguments import (
     exit_code,
     parsed,
 )
-from uncle_jax.cli.compiled import add_compile_cache, keep_compiled
 from uncle_jax.config import Config, as_dict, text_of
 from uncle_jax.errors import UncleError
 from uncle_jax.files import require_writable, write_whole
 from uncle_jax.methods import registry
 from uncle_jax.requests import parse
+from uncle_jax.runs.compiled import keep_compiled
 from uncle_jax.runs.progress import Download, Steps
 from uncle_jax.runs.spec import check_seed, owners, setting
 

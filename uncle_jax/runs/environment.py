@@ -21,12 +21,19 @@ def environment() -> dict[str, Any]:
     device = jax.devices()[0]
     return {
         "versions": {"python": platform.python_version()} | {n: _version(n) for n in PACKAGES},
-        "device": {"platform": device.platform, "kind": device.device_kind, "cpus": os.cpu_count()},
+        "device": {"platform": device.platform, "kind": device.device_kind, "cpus": len(cores())},
         "processor": processor(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "x64": bool(jax.config.read("jax_enable_x64")),
         "commit": _commit(),
     }
+
+
+def cores() -> list[int]:
+    """The cores that this process may use, by number: their count decides results, too."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
 
 
 def _version(package: str) -> str | None:

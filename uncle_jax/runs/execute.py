@@ -23,6 +23,7 @@ from uncle_jax.evaluation.answers import Answer
 from uncle_jax.methods import registry
 from uncle_jax.methods.protocol import Method
 from uncle_jax.report.contact_sheet import CONTACT_TASKS, examples, plot_contact_sheet
+from uncle_jax.report.results import SeedRun
 from uncle_jax.requests import parse, validate
 from uncle_jax.runs import workdir as workdirs
 from uncle_jax.runs.environment import environment
@@ -97,10 +98,7 @@ def execute(
     asked = spec if isinstance(spec, Experiment) else load(spec)
     spec, method = asked.spec, asked.method()
     workdir = workdir or Path("runs") / spec.name
-    known = {
-        seed: None if keep.overwrite else workdirs.finished(workdir, seed, record)
-        for seed, record in asked.records.items()
-    }
+    known = finished(asked, workdir) if not keep.overwrite else dict.fromkeys(asked.records)
     new = None in known.values()
     workdirs.prepare(workdir, asked.records, keep.overwrite, new)
     here = environment() if new else {}
@@ -115,6 +113,13 @@ def execute(
             watch.on_request(answer)
     record = asked.records[spec.seeds[0]]
     return workdirs.finish(workdir, record, f"{spec.dataset}, {spec.label}", new)
+
+
+def finished(asked: Experiment, workdir: Path) -> dict[int, SeedRun | None]:
+    """{seed: what `workdir` has of it, if it is finished}. Raises UncleError, as `execute`."""
+    return {
+        seed: workdirs.finished(workdir, seed, record) for seed, record in asked.records.items()
+    }
 
 
 def _answer(

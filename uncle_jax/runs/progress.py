@@ -46,10 +46,11 @@ class Steps:
     their own, so that what compiles, or has no steps, is told of too.
     """
 
-    def __init__(self, place: str = "", every: float = EVERY) -> None:
+    def __init__(self, place: str = "", every: float = EVERY, unit: str = "step") -> None:
         from tqdm import tqdm
 
-        form = "{desc} {bar:24} {n_fmt}/{total_fmt} steps{postfix}"
+        self.unit = unit
+        form = f"{{desc}} {{bar:24}} {{n_fmt}}/{{total_fmt}} {unit}s{{postfix}}"
         # disable=None: nothing is drawn where stderr is not a terminal
         self.bar = tqdm(bar_format=form, leave=False, disable=None, total=1)
         self.ended = threading.Event()
@@ -93,7 +94,7 @@ class Steps:
             return f"{self.place}: {time.perf_counter() - self.begun:.0f} s so far"
         step, steps, loss = self.known
         return ", ".join(
-            [f"{self.place}: step {step} of {steps}", *self._numbers(step, steps, loss)]
+            [f"{self.place}: {self.unit} {step} of {steps}", *self._numbers(step, steps, loss)]
         )
 
     def later(self) -> float:

@@ -4,7 +4,6 @@ JAX's persistent compilation cache. Loading an entry runs what it holds, so the 
 user's own. Where there is none to be had, a command goes on without.
 """
 
-import argparse
 import hashlib
 import os
 import stat
@@ -18,15 +17,6 @@ from uncle_jax.runs.environment import processor
 
 THEIRS = "JAX_COMPILATION_CACHE_DIR"
 MOST = 2 << 30  # bytes in the default folder; the least recently used go first
-
-
-def add_compile_cache(p: argparse.ArgumentParser) -> None:
-    """`--compile-cache`."""
-    p.add_argument(
-        "--compile-cache",
-        metavar="DIR",
-        help=f"compiled programs; none for no cache; default ${THEIRS}, else ~/.cache/uncle_jax",
-    )
 
 
 def keep_compiled(asked: str | None, apart_from: Path | None = None) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import jax
 import pytest
 
-from uncle_jax.cli import compiled
-from uncle_jax.cli.compiled import default_folder, keep_compiled, unusable
 from uncle_jax.errors import UncleError
+from uncle_jax.runs import compiled
+from uncle_jax.runs.compiled import default_folder, keep_compiled, unusable
 
 SETTINGS = (
     "jax_compilation_cache_dir",
@@ -21,7 +21,7 @@ SETTINGS = (
 )
 PROGRAM = """
 import sys
-from uncle_jax.cli.compiled import keep_compiled
+from uncle_jax.runs.compiled import keep_compiled
 keep_compiled(None)
 import jax, jax.numpy as jnp
 hits = []

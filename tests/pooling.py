@@ -1,0 +1,35 @@
+"""What processes of tests/runs/test_pool.py do: importable there, and without jax."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from uncle_jax.errors import UncleError
+from uncle_jax.runs import pool
+from uncle_jax.runs.spec import RunSpec
+
+
+def cell(seed: int, workdir: Path) -> pool.Cell:
+    return pool.Cell(RunSpec(seeds=(seed,)), workdir)
+
+
+def work(cell, on_request) -> None:
+    """By the seed: 0 and 1 end well, 2 and 3 fail, 4 is killed, 5 takes an hour."""
+    (seed,) = cell.spec.seeds
+    (cell.workdir / str(seed)).write_text(f"{os.getpid()} {sorted(os.sched_getaffinity(0))}")
+    on_request(1, 2)
+    if seed == 2:
+        raise UncleError("in a line")
+    if seed == 3:
+        raise ValueError("in\nseveral")
+    if seed == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if seed == 5:
+        time.sleep(3600)
+    on_request(2, 2)
+
+
+if __name__ == "__main__":  # a parent that waits for an hour
+    pool.processes([cell(5, Path(sys.argv[1]))], 1, work)
