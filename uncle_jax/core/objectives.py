@@ -34,7 +34,7 @@ class Anchor(NamedTuple):
     weight: Array  # [R] each row's weight: 1 / (retained tasks) or 0
     features: Array  # [R, U] u*
     heads: dict[Kind, Array]  # [U, W] V* (scaled as the drift is)
-    targets: dict[Kind, Array]  # [R, F] u* V*; direct form only
+    targets: dict[Kind, Array]  # [R, W] u* V*; direct form only
     moment: Array  # [U, U] sum_r w u* u*^T; exact form only
     gram: Array  # [U, U] sum over heads of V* V*^T; exact form only
 
@@ -70,12 +70,12 @@ def drift_anchor(
     u = features_of_rows(phi_star, task_emb, chunk_emb)
     weight_R = jnp.repeat(weight, chunk_emb.shape[0])
     heads = scaled(phi_star.heads, gains)
-    whole = {kind: heads[kind][:, : layout.whole_width(kind)] for kind in heads}
     empty = jnp.zeros((0, 0), u.dtype)
     targets, moment, gram = {}, empty, empty
     if form == "direct":
-        targets = {kind: u @ head for kind, head in whole.items()}
+        targets = {kind: u @ head for kind, head in heads.items()}
     else:
+        whole = {kind: heads[kind][:, : layout.whole_width(kind)] for kind in heads}
         moment = (u * weight_R[:, None]).T @ u
         gram = sum((head @ head.T for head in whole.values()), start=jnp.zeros_like(moment))
     return Anchor(weight_R, u, heads, targets, moment, gram)
@@ -101,14 +101,15 @@ def drift(
     whole, whole_star = [], []
     for kind, head in heads.items():
         cut = layout.whole_width(kind)
+        mask_RxW = jnp.tile(layout.mask(kind), (task_emb.shape[0], 1))  # of the ragged columns
+        if anchor.targets:  # no column is cut off: a slice of a head would be copied every step
+            square = (u @ head - anchor.targets[kind]) ** 2
+            total += anchor.weight @ jnp.sum(square[:, :cut], axis=1)
+            total += anchor.weight @ jnp.sum(mask_RxW * square[:, cut:], axis=1)
+            continue
         star = anchor.heads[kind]
-        if anchor.targets:
-            change = u @ head[:, :cut] - anchor.targets[kind]
-            total += anchor.weight @ jnp.sum(change**2, axis=1)
-        else:
-            whole.append(head[:, :cut])
-            whole_star.append(star[:, :cut])
-        mask_RxW = jnp.tile(layout.mask(kind), (task_emb.shape[0], 1))
+        whole.append(head[:, :cut])
+        whole_star.append(star[:, :cut])
         change = u @ (head - star)[:, cut:] + (u - anchor.features) @ star[:, cut:]
         total += anchor.weight @ jnp.sum(mask_RxW * change**2, axis=1)
     if whole:
