@@ -85,13 +85,13 @@ def _alive(pid: int) -> bool:
 
 def test_cells_are_seeds_in_the_usual_folders_and_none_is_there_twice(tmp_path):
     first, second = SPEC.changed("epochs=3"), RunSpec(seeds=(3, 4))
-    found = pool.cells([first, second], tmp_path)
+    found = pool.cells([second, first], tmp_path)
     assert [(cell.workdir.name, cell.spec.seeds) for cell in found] == [
-        ("permuted-digits-own-nearest_mean-epochs=3", (0,)),
         ("permuted-digits-seq1-uncle", (3,)),
+        ("permuted-digits-own-nearest_mean-epochs=3", (0,)),
         ("permuted-digits-seq1-uncle", (4,)),
     ]
-    assert str(found[0]) == "permuted-digits, L0 L1 U0, nearest_mean epochs=3, seed 0"
+    assert str(found[1]) == "permuted-digits, L0 L1 U0, nearest_mean epochs=3, seed 0"
     assert str(found[2]) == "permuted-digits, seq 1, uncle, seed 4"
     with pytest.raises(UncleError, match="two runs are the same"):
         pool.cells([second, second], tmp_path)

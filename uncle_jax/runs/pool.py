@@ -58,12 +58,15 @@ Work = Callable[[Cell, Callable[[int, int], None]], None]
 def cells(specs: Iterable[RunSpec], runs: Path = Path("runs")) -> list[Cell]:
     """A cell for each seed of `specs`, in folders of their usual names below `runs`.
 
-    Raises UncleError where two are the same.
+    First seeds come first, so that what runs at once compiles other programs, and what comes later
+    finds them compiled. Raises UncleError where two are the same.
     """
+    specs = [*specs]
     found = [
-        Cell(replace(spec, seeds=(seed,)), runs / spec.name)
+        Cell(replace(spec, seeds=(spec.seeds[turn],)), runs / spec.name)
+        for turn in range(max((len(spec.seeds) for spec in specs), default=0))
         for spec in specs
-        for seed in spec.seeds
+        if turn < len(spec.seeds)
     ]
     places: dict[tuple[Path, int], Cell] = {}
     for cell in found:
