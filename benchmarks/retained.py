@@ -1,9 +1,9 @@
-"""What an unlearning and a learning step cost by how many tasks are retained, and of how many slots.
+"""What steps cost by how many tasks are retained, and of how many slots.
 
     python benchmarks/retained.py --out benchmarks/results/retained_cpu.json
 
-Permuted digits' `laptop` preset. CPU milliseconds a step, median, compilation apart; peak memory of the
-process. Each case is a process of its own, in turns. Pin it to quiet cores.
+Permuted digits, `laptop` preset: CPU milliseconds a step, median, compilation apart, and peak
+memory of the process. Each case is a process of its own, in turns. Pin it to quiet cores.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from uncle_jax.core import steps
@@ -54,7 +55,7 @@ def case(slots: int, retained: int) -> dict[str, float]:
     held, lr = hold(net, state), np.float32(1e-4)
     images = np.random.RandomState(0).randint(0, 256, (chosen.config.batch_size, 8, 8, 1))
     batch = Data(images.astype(np.uint8), np.arange(len(images), dtype=np.int32) % 10)
-    task = steps.TaskToLearn(task_input(spec, 0, net.shape), np.float32(0))
+    task = steps.TaskToLearn(task_input(spec, 0, net.shape), jnp.zeros(()))
     learning = steps.start_learning(net, state, state.task_emb[0])
     unlearning, forgotten = steps.start_unlearning(net, chosen.uncle, state, 0, jax.random.key(1))
     key = jax.random.key(2)
