@@ -1,7 +1,7 @@
 # PYTHON_ARGCOMPLETE_OK
 """Learn tasks and unlearn them again, on demand, without their data.
 
-uncle run                          permuted digits, 90 s on two cores
+uncle run                          permuted digits, a minute on two cores
 uncle table runs/*                 compare what was run
 uncle list methods                 what there is: methods, datasets, presets, settings
 """

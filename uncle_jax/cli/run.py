@@ -1,6 +1,6 @@
 """Learn and unlearn a sequence of tasks, and show what was learned, kept and forgotten.
 
-uncle run                                            permuted digits, 90 s on two cores
+uncle run                                            permuted digits, a minute on two cores
 uncle run --dataset tinyimagenet --seq 2             the paper's setting (a GPU)
 uncle run --dataset cifar100 --preset laptop         two cores, minutes
 uncle run --dataset folder:ROOT --classes-per-task 5 --requests "L0 L1 U0"
