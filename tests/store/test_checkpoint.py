@@ -56,10 +56,9 @@ def test_another_shape_or_dtype_is_refused_by_name(saved, like, told):
 
 
 def test_a_process_of_another_precision_is_told_of_the_switch(saved, tmp_path):
-    shape = jax.ShapeDtypeStruct((5,), np.float64)
-    wide = {**jax.eval_shape(tree), "phi": shape, "phi_star": shape}
-    with pytest.raises(UncleError, match=r"holds float32, .* in float64: unset JAX_ENABLE_X64"):
-        checkpoint.restore(saved, 3, wide, IDENTITY)
+    told = r"holds float32, .* in float64: unset JAX_ENABLE_X64"
+    with jax.enable_x64(True), pytest.raises(UncleError, match=told):
+        checkpoint.restore(saved, 3, jax.eval_shape(lambda: tree(jnp.float64)), IDENTITY)
     with jax.enable_x64(True):
         checkpoint.save(tmp_path / "w", 3, {"phi": jnp.arange(5) / 3}, IDENTITY, {})
     with pytest.raises(UncleError, match=r"holds float64, .* in float32: set JAX_ENABLE_X64"):
