@@ -32,7 +32,6 @@ from uncle_jax.cli.arguments import (
     parsed,
 )
 from uncle_jax.cli.tune import grids_of
-from uncle_jax.config import replace
 from uncle_jax.errors import UncleError, allowed
 from uncle_jax.files import require_writable
 from uncle_jax.methods import registry
@@ -150,7 +149,6 @@ def specs_of(args: argparse.Namespace) -> list[RunSpec]:
     data, grids = data_choice(args, Download()), grids_of(args)
     specs = []
     for dataset in args.datasets:
-        args.dataset = dataset
         chosen = chosen_preset(argparse.Namespace(dataset=dataset, preset=args.preset))
         config, own = chosen_settings(args, chosen.config, args.methods)
         if args.requests is not None:
@@ -160,16 +158,12 @@ def specs_of(args: argparse.Namespace) -> list[RunSpec]:
         else:
             sequences = [table_4(dataset, seq) for seq in args.seqs]
         for requests, name in itertools.product(sequences, map(str, args.methods)):
+            settings = registry.settings_of(name, registry.find(name), own[name], chosen.uncle)
+            more: Any = (args.preset, config, settings, requests, tuple(args.seeds), data)
+            spec = RunSpec(dataset, name, *more)
             for choice in itertools.product(*grids[name].values()):
-                changes = dict(zip(grids[name], choice, strict=True))
-                mine = {k.rpartition(".")[2]: v for k, v in changes.items() if "." in k}
-                theirs = {k: v for k, v in changes.items() if "." not in k}
-                settings = registry.settings_of(
-                    name, registry.find(name), own[name] | mine, chosen.uncle
-                )
-                changed: Any = replace(config, theirs)
-                more: Any = (args.preset, changed, settings, requests, tuple(args.seeds), data)
-                specs.append(RunSpec(dataset, name, *more))
+                changes = zip(grids[name], choice, strict=True)
+                specs.append(spec.changed(*(f"{key}={value}" for key, value in changes)))
     return specs
 
 

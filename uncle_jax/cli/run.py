@@ -89,16 +89,16 @@ def run(args: argparse.Namespace) -> int:
         warn_of_time(runs.estimated(asked), len(spec.seeds))
     workdir = args.workdir or Path("runs") / asked.spec.name
     keep = runs.Keeping(args.save_every, args.keep_history, args.overwrite)
-    if args.jobs != 1 and len(spec.seeds) > 1:
+    new = keep.overwrite or None in runs.finished(asked, workdir).values()
+    if new and args.jobs != 1 and len(spec.seeds) > 1:
         work = work_of(keep, args.compile_cache)
         at_once([Cell(replace(spec, seeds=(seed,)), workdir) for seed in spec.seeds], args, work)
         keep = replace(keep, overwrite=False)
-    new = keep.overwrite or None in runs.finished(asked, workdir).values()
     with Screen(asked, args.keep_history) as screen:
         watch = runs.Watch(screen.on_seed, screen.on_step, screen.on_request)
         summary = runs.execute(asked, workdir, watch, keep)
     print("\n" + terminal.table(summary, papers(asked.spec)))
-    did = "written to" if new or args.jobs != 1 else "nothing was left to do in"
+    did = "written to" if new else "nothing was left to do in"
     print(f"{did} {workdir}: summary.json, accuracy.png, seed*/metrics.csv, config.json")
     return 0
 

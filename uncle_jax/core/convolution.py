@@ -2,8 +2,8 @@
 
 XLA:CPU's convolution is many times slower inside a loop, and slower still as the grouped one that a
 vmapped network turns into. A product is as fast there as anywhere. Outside of loops it wins where
-the output is small: at 4x4 and below a learning step of permuted digits takes 0.57 of the time, at
-8x8 and above a product is slower (benchmarks/convolution.py).
+the output is small: with products at 4x4 and below the gradient on permuted digits takes 0.56 of
+the time, at 8x8 and above a product is slower (benchmarks/convolution.py).
 """
 
 from collections.abc import Callable

@@ -188,24 +188,18 @@ def _step_learning(
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _start_unlearning(
-    net: Network, settings: Uncle, state: CLState, task: Array | int, key: Array
-) -> tuple[Unlearning, Array, dict[Kind, Array]]:
-    phi, emb = jax.tree.map(jnp.copy, state.phi), state.task_emb[task]
-    count = settings.adversaries if settings.adversary_noise else 0
-    searching = adversary.start(key, count, net.hyper.embedding)
-    former = outputs(net, phi, emb, state.chunk_emb) if count else {}
-    return Unlearning(phi, net.shared_optimiser.init(phi), searching), emb, former
-
-
 def start_unlearning(
     net: Network, settings: Uncle, state: CLState, task: Array | int, key: Array
 ) -> tuple[Unlearning, TaskToForget]:
     """What an unlearn request of `task` starts from, and what stays the same in it.
 
-    `task` is not among those that `state` retains any more; `key` draws the adversaries.
+    `key` draws the adversaries.
     """
-    carry, emb, former = _start_unlearning(net, settings, state, task, key)
+    phi, emb = jax.tree.map(jnp.copy, state.phi), state.task_emb[task]
+    count = settings.adversaries if settings.adversary_noise else 0
+    searching = adversary.start(key, count, net.hyper.embedding)
+    former = outputs(net, phi, emb, state.chunk_emb) if count else {}
+    carry = Unlearning(phi, net.shared_optimiser.init(phi), searching)
     return carry, TaskToForget(emb, state.chunk_emb, state.noise_key, former)
 
 

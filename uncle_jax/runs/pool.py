@@ -5,12 +5,14 @@ goes on, and one that fails ends nothing but itself. `processes` is one engine; 
 arguments can stand in its place.
 """
 
+import itertools
 import multiprocessing
 import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -79,27 +81,27 @@ def cells(specs: Iterable[RunSpec], runs: Path = Path("runs")) -> list[Cell]:
 
 def work_of(keep: "Keeping", compile_cache: str | None) -> Work:
     """What a process does with its cell: `execute`."""
-    return _Execute(keep, compile_cache)
+    return partial(_execute, keep, compile_cache)
 
 
-class _Execute(NamedTuple):
-    keep: "Keeping"
-    compile_cache: str | None
+def _execute(
+    keep: "Keeping",
+    compile_cache: str | None,
+    cell: Cell,
+    on_request: Callable[[int, int], None],
+) -> None:
+    from uncle_jax.runs import execute as runs
+    from uncle_jax.runs.compiled import keep_compiled
 
-    def __call__(self, cell: Cell, on_request: Callable[[int, int], None]) -> None:
-        from uncle_jax.runs import execute as runs
-        from uncle_jax.runs.compiled import keep_compiled
+    keep_compiled(compile_cache)
+    asked = runs.load(cell.spec)
+    answered = itertools.count(1)
 
-        keep_compiled(self.compile_cache)
-        asked = runs.load(cell.spec)
-        answered = 0
+    def told(answer: Any) -> None:
+        del answer
+        on_request(next(answered), len(asked.spec.requests))
 
-        def told(answer: Any) -> None:
-            nonlocal answered
-            answered += 1
-            on_request(answered, len(asked.spec.requests))
-
-        runs.execute(asked, cell.workdir, runs.Watch(on_request=told), self.keep)
+    runs.execute(asked, cell.workdir, runs.Watch(on_request=told), keep)
 
 
 def processes(
@@ -170,9 +172,8 @@ class _Running:
 def _begin(cell: Cell, work: Work, share: list[int], number: int, jobs: int) -> _Running:
     context = multiprocessing.get_context("spawn")  # JAX's threads do not survive a fork
     ours, theirs = context.Pipe()
-    options = cell.spec.data and replace(cell.spec.data.options, progress=None)  # a bar of ours
-    if cell.spec.data is not None:
-        data = replace(cell.spec.data, options=options)
+    if (data := cell.spec.data) is not None:  # without a bar of ours
+        data = replace(data, options=replace(data.options, progress=None))
         cell = cell._replace(spec=replace(cell.spec, data=data))
     process = context.Process(target=_process, args=(cell, work, theirs, share, jobs), daemon=True)
     process.start()

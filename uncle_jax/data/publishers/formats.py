@@ -114,50 +114,45 @@ def read_mnist_npz(paths: Mapping[str, Path]) -> Splits:
 
 def read_cifar100_binary(paths: Mapping[str, Path]) -> Splits:
     """cifar-100-binary: fine labels; images [32, 32, 3]."""
-    train, test = (_Member(paths, f"cifar-100-binary/{split}.bin") for split in ("train", "test"))
-    return Splits(_binary([train], n_labels=2), _binary([test], n_labels=2))
+    train, test = ([f"cifar-100-binary/{split}.bin"] for split in ("train", "test"))
+    return Splits(_binary(paths, train, n_labels=2), _binary(paths, test, n_labels=2))
 
 
 def read_cifar10_binary(paths: Mapping[str, Path]) -> Splits:
     """cifar-10-binary, with as many of the five training batches as there are."""
     train = _batches(paths, "cifar-10-batches-bin/data_batch_{}.bin")
-    test = _Member(paths, "cifar-10-batches-bin/test_batch.bin")
-    return Splits(_binary(train, n_labels=1), _binary([test], n_labels=1))
+    test = ["cifar-10-batches-bin/test_batch.bin"]
+    return Splits(_binary(paths, train, n_labels=1), _binary(paths, test, n_labels=1))
 
 
 def read_cifar100_python(paths: Mapping[str, Path]) -> Splits:
     """cifar-100-python: the same images, pickled; only NumPy arrays are unpickled."""
-    train, test = (_Member(paths, f"cifar-100-python/{split}") for split in ("train", "test"))
-    return Splits(_pickled([train], b"fine_labels"), _pickled([test], b"fine_labels"))
+    train, test = ([f"cifar-100-python/{split}"] for split in ("train", "test"))
+    return Splits(_pickled(paths, train, b"fine_labels"), _pickled(paths, test, b"fine_labels"))
 
 
 def read_cifar10_python(paths: Mapping[str, Path]) -> Splits:
     """cifar-10-batches-py, likewise."""
     train = _batches(paths, "cifar-10-batches-py/data_batch_{}")
-    test = _Member(paths, "cifar-10-batches-py/test_batch")
-    return Splits(_pickled(train, b"labels"), _pickled([test], b"labels"))
+    test = ["cifar-10-batches-py/test_batch"]
+    return Splits(_pickled(paths, train, b"labels"), _pickled(paths, test, b"labels"))
 
 
-@dataclass(frozen=True)
-class _Member:
-    """One file of an archive, or the same extracted: then it is among `paths` itself."""
-
-    paths: Mapping[str, Path]
-    name: str
-
-    def __str__(self) -> str:
-        (first, *_) = self.paths.values()
-        return str(self.paths.get(self.name, f"{first}: {self.name}"))
-
-    def read(self) -> bytes:
-        if self.name in self.paths:
-            return self.paths[self.name].read_bytes()
-        (path,) = self.paths.values()
-        with open_tar(path) as tar:
-            return read_member(tar, self.name)
+def _contents(paths: Mapping[str, Path], members: list[str]) -> list[bytes]:
+    """What `members` of an archive hold; extracted, they are among `paths` themselves."""
+    if members[0] in paths:
+        return [paths[member].read_bytes() for member in members]
+    (path,) = paths.values()
+    with open_tar(path) as tar:
+        return [read_member(tar, member) for member in members]
 
 
-def _batches(paths: Mapping[str, Path], name: str) -> list[_Member]:
+def _place(paths: Mapping[str, Path], member: str) -> str:
+    """Where `member` is, in words."""
+    return str(paths.get(member, f"{next(iter(paths.values()))}: {member}"))
+
+
+def _batches(paths: Mapping[str, Path], name: str) -> list[str]:
     """The training batches that there are: the first at least, for what reads them to miss."""
     there = set(paths)
     if len(paths) == 1:
@@ -165,21 +160,21 @@ def _batches(paths: Mapping[str, Path], name: str) -> list[_Member]:
         with open_tar(path) as tar:
             there = set(tar.getnames())
     names = [name.format(i) for i in range(1, 6)]
-    return [_Member(paths, n) for n in names if n in there] or [_Member(paths, names[0])]
+    return [name for name in names if name in there] or names[:1]
 
 
-def _binary(members: list[_Member], n_labels: int) -> list[Example]:
-    raw, row = b"".join(member.read() for member in members), n_labels + 3072
+def _binary(paths: Mapping[str, Path], members: list[str], n_labels: int) -> list[Example]:
+    raw, row = b"".join(_contents(paths, members)), n_labels + 3072
     if not raw or len(raw) % row:
-        raise UncleError(f"{members[-1]} holds {len(raw)} bytes, not rows of {row}")
+        where = _place(paths, members[-1])
+        raise UncleError(f"{where} holds {len(raw)} bytes, not rows of {row}")
     table = np.frombuffer(raw, np.uint8).reshape(-1, row)
     return arrays(_planes(table[:, n_labels:]), table[:, n_labels - 1])
 
 
-def _pickled(members: list[_Member], labels: bytes) -> list[Example]:
+def _pickled(paths: Mapping[str, Path], members: list[str], labels: bytes) -> list[Example]:
     examples = []
-    for member in members:
-        raw = member.read()
+    for member, raw in zip(members, _contents(paths, members), strict=True):
         try:
             table = _ArrayUnpickler(io.BytesIO(raw), encoding="bytes").load()
             examples += arrays(_planes(np.asarray(table[b"data"])), np.asarray(table[labels]))
@@ -191,7 +186,8 @@ def _pickled(members: list[_Member], labels: bytes) -> list[Example]:
             ValueError,
             AttributeError,
         ) as error:
-            raise UncleError(f"{member} is not CIFAR's ({first_line(error)})") from None
+            where = _place(paths, member)
+            raise UncleError(f"{where} is not CIFAR's ({first_line(error)})") from None
     return examples
 
 

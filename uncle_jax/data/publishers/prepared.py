@@ -29,7 +29,6 @@ from uncle_jax.data.publishers.archives import (
     Progress,
     check,
     download,
-    file_digest,
     locate,
 )
 from uncle_jax.data.publishers.catalogue import Source
@@ -151,14 +150,12 @@ def _require_same(source: Source, options: Options, home: Path, manifest: dict[s
         path = _where(source, archives[name], options) if name in archives else None
         if path is None or _look(path) == seen.get(name):
             continue
-        algorithm, _, digest = checksum.partition(":")
-        if (now := file_digest(path, algorithm)) == digest:
-            continue
-        genuine = check(archives[name], path, True, "").verified != "no"
-        if not (genuine and manifest["verified"] != "no"):  # both hold what the publisher says
+        found = check(archives[name], path, True, "")
+        genuine = "no" not in (found.verified, manifest["verified"])  # the publisher's, both
+        if found.checksum != checksum and not genuine:
             raise UncleError(
-                f"{home} was prepared from another {name} than {path} is now ({algorithm} {now}, "
-                f"then {digest}); delete {home} to prepare this one, or move the file away"
+                f"{home} was prepared from another {name} than {path} is now ({found.checksum}, "
+                f"then {checksum}); delete {home} to prepare this one, or move the file away"
             )
 
 
