@@ -80,7 +80,7 @@ MODULES = {
         "core.",
     ),
     **dict.fromkeys(
-        ("layout", "loop", "losses", "network", "objectives", "refit", "resnet"), "core."
+        ("layout", "loop", "losses", "network", "objectives", "pieces", "refit", "resnet"), "core."
     ),
     **dict.fromkeys(("state", "status", "steps"), "core."),
     **dict.fromkeys(("accuracy", "answers", "metrics"), "evaluation."),

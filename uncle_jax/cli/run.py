@@ -58,6 +58,9 @@ def parser() -> Parser:
     p.add_argument(
         "--dry-run", action="store_true", help="check everything, print sizes and time, stop"
     )
+    p.add_argument(
+        "--measure", action="store_true", help="with --dry-run: time it by running steps"
+    )
     add_settings(p)
     add_compile_cache(p)
     return p
@@ -73,6 +76,8 @@ def run(args: argparse.Namespace) -> int:
     """Answer the sequence on every seed, and write and show what came of it."""
     bar = Download()
     spec = spec_of(args, bar)
+    if args.measure and not args.dry_run:
+        raise UncleError("--measure times the steps of --dry-run; give both")
 
     keep_compiled(args.compile_cache)
     import jax
@@ -82,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     with bar:
         asked = runs.load(spec)
     if args.dry_run:
-        told = {"sizes": runs.sizes(asked), "estimate": runs.estimated(asked)}
+        told = {"sizes": runs.sizes(asked), "estimate": runs.estimated(asked, args.measure)}
         print(json.dumps({**asked.records[spec.seeds[0]], **told}, indent=1))
         return 0
     if spec.preset == "paper" and jax.default_backend() == "cpu":

@@ -6,7 +6,6 @@ Apart from the rest of a step, so that one more size is one small program more, 
 unlearning share.
 """
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -17,6 +16,7 @@ from uncle_jax.core import objectives
 from uncle_jax.core.hypernet import Phi
 from uncle_jax.core.network import Network
 from uncle_jax.core.objectives import Anchor
+from uncle_jax.core.pieces import piece
 from uncle_jax.core.state import CLState
 
 
@@ -53,7 +53,7 @@ def hold(net: Network, state: CLState) -> Held:
     return _hold(net, state.phi_star, state.task_emb, state.chunk_emb, rows, weight)
 
 
-@partial(jax.jit, static_argnums=0)
+@piece(static_argnums=0)
 def _hold(
     net: Network, phi_star: Phi, task_emb: Array, chunk_emb: Array, rows: Array, weight: Array
 ) -> Held:
@@ -74,7 +74,7 @@ def drift(net: Network, phi: Phi, held: Held) -> Array:
     )
 
 
-@partial(jax.jit, static_argnums=0)
+@piece(static_argnums=0)
 def pull(net: Network, phi: Phi, held: Held, weight: Array | np.float32) -> tuple[Array, Phi]:
     """(L_reg, the gradient of `weight` L_reg by phi)."""
 

@@ -23,6 +23,7 @@ from uncle_jax.core.hypernet import Phi
 from uncle_jax.core.layout import Kind
 from uncle_jax.core.loop import descend
 from uncle_jax.core.network import Network
+from uncle_jax.core.pieces import piece
 from uncle_jax.core.steps import outputs
 
 
@@ -42,7 +43,7 @@ class Networks(NamedTuple):
     weight: Array  # [N] 1 / (number of networks), or 0
 
 
-@jax.jit
+@piece()
 def start(phi: Phi, emb: Array, chunk_emb: Array) -> Fit:
     """Where the fit starts: a phi, embeddings [N, E] and chunk embeddings [C, E] drawn anew."""
     chex.assert_rank((emb, chunk_emb), 2)
@@ -51,14 +52,14 @@ def start(phi: Phi, emb: Array, chunk_emb: Array) -> Fit:
     return Fit(phi, emb, chunk_emb, optax.scale_by_adam().init(free))
 
 
-@partial(jax.jit, static_argnums=0)
+@piece(static_argnums=0)
 def networks(net: Network, phi: Phi, emb: Array, chunk_emb: Array) -> dict[Kind, Array]:
     """{kind: [N, W, C]} of the embeddings [N, E]."""
     chex.assert_rank((emb, chunk_emb), 2)
     return jax.vmap(lambda one: outputs(net, phi, one, chunk_emb))(emb)
 
 
-@partial(jax.jit, static_argnums=0, donate_argnums=1)
+@piece(static_argnums=0, donate_argnums=1)
 def step(net: Network, carry: Fit, to: Networks, lr: Array | np.float32) -> tuple[Fit, Array]:
     """A step of Adam: (carry after, loss before). The loss is what L_reg is, with new embeddings.
 
@@ -81,7 +82,7 @@ RIDGE = 1e-7
 """Of the solution, relative to the largest squared singular value: as float32 can tell apart."""
 
 
-@partial(jax.jit, static_argnums=0)
+@piece(static_argnums=0)
 def solve(net: Network, carry: Fit, to: Networks) -> Phi:
     """carry's phi with the heads nearest to its own that generate `to`; else by least squares."""
     u_RxU = objectives.features_of_rows(carry.phi, carry.emb, carry.chunk_emb)

@@ -24,6 +24,7 @@ from uncle_jax.core.inputs import TaskInput, mask_logits, normalise
 from uncle_jax.core.layout import Kind
 from uncle_jax.core.loop import descend
 from uncle_jax.core.network import Network
+from uncle_jax.core.pieces import piece
 from uncle_jax.core.state import CLState
 from uncle_jax.core.status import NEW
 from uncle_jax.tasks import Data
@@ -84,13 +85,13 @@ def outputs(net: Network, phi: Phi, emb: Array, chunk_emb: Array) -> dict[Kind, 
     return out
 
 
-@partial(jax.jit, static_argnums=0)
+@piece(static_argnums=0)
 def theta(net: Network, phi: Phi, emb: Array, chunk_emb: Array) -> dict[str, Any]:
     """theta of the task embedding [E], compiled."""
     return generate(net, phi, emb, chunk_emb)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@piece(static_argnums=(0, 1))
 def init(net: Network, n_tasks: int, key: Array) -> CLState:
     """A state with room for `n_tasks` tasks, none learned."""
     hyper = net.hyper
@@ -112,7 +113,7 @@ def init(net: Network, n_tasks: int, key: Array) -> CLState:
     )
 
 
-@partial(jax.jit, static_argnums=0)
+@piece(static_argnums=0)
 def start_learning(net: Network, state: CLState, emb: Array) -> Learning:
     """What a learn request starts from, with the task's new embedding [E]."""
     # A copy, because the steps donate their carry and the caller keeps `state`.
@@ -142,7 +143,7 @@ def learn(
     return Learning(phi, emb, chunk_emb, stats, optimisers), Losses(total, fit, reg)
 
 
-@partial(jax.jit, static_argnums=0)
+@piece(static_argnums=0)
 def _fit(
     net: Network,
     carry: tuple[Phi, Array, Array, Any],
@@ -164,7 +165,7 @@ def _fit(
     return fit, (phi_grad, emb_grad, chunk_grad * task.train_chunks), stats
 
 
-@partial(jax.jit, static_argnums=0, donate_argnums=(1, 2))
+@piece(static_argnums=0, donate_argnums=(1, 2))
 def _step_learning(
     net: Network,
     params: tuple[Phi, Array, Array],
@@ -187,7 +188,7 @@ def _step_learning(
     return (phi, descend(emb, own_update, lr), chunk_emb), (shared_state, own_state), total
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@piece(static_argnums=(0, 1))
 def start_unlearning(
     net: Network, settings: Uncle, state: CLState, task: Array | int, key: Array
 ) -> tuple[Unlearning, TaskToForget]:
@@ -227,7 +228,7 @@ def unlearn(
     return Unlearning(phi, optimiser, adversaries), Losses(total, forget, reg)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@piece(static_argnums=(0, 1))
 def _align(
     net: Network,
     settings: Uncle,
@@ -279,7 +280,7 @@ def _align(
     return forget, grad, adversaries
 
 
-@partial(jax.jit, static_argnums=(0, 1), donate_argnums=(2, 3))
+@piece(static_argnums=(0, 1), donate_argnums=(2, 3))
 def _step_unlearning(
     net: Network,
     settings: Uncle,
@@ -298,7 +299,7 @@ def _step_unlearning(
     return descend(phi, update, lr), optimiser, total
 
 
-@partial(jax.jit, static_argnums=0)
+@piece(static_argnums=0)
 def logits(net: Network, theta: Any, stats: Any, task: TaskInput, images: Array) -> Array:
     """[B, Y] of a generated network; minus infinity for classes that the task does not have."""
     from_batch = not net.config.batch_independent
@@ -307,7 +308,7 @@ def logits(net: Network, theta: Any, stats: Any, task: TaskInput, images: Array)
     return mask_logits(raw, task)
 
 
-@partial(jax.jit, static_argnums=0)
+@piece(static_argnums=0)
 def calibrate(net: Network, theta: Any, stats: Any, task: TaskInput, images: Array) -> Any:
     """The norm statistics after one more batch at a theta that stands still."""
     return resnet.apply(net.module, theta, stats, normalise(images, task), train=True)[1]

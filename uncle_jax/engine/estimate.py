@@ -1,19 +1,23 @@
-"""How long a run will take and what it needs, from steps measured on this machine."""
+"""How long a run will take and what it needs: its operations counted, or its steps measured."""
 
 import contextlib
 import dataclasses
 import math
 import resource
+import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from uncle_jax.config import Config, Hypernetwork
 from uncle_jax.core.loop import steps_per_epoch
+from uncle_jax.core.pieces import rehearsal
 from uncle_jax.data.benchmark import Benchmark
 from uncle_jax.engine.sequence import gather, unlearn
 from uncle_jax.methods.protocol import Method
@@ -22,6 +26,122 @@ from uncle_jax.tasks import Data
 
 Factory = Callable[..., Method]  # (spec, n_tasks, config, settings) -> Method
 STEPS = 2  # of each kind: one that compiles, one that counts
+
+
+def estimate(
+    factory: Factory,
+    benchmark: Benchmark,
+    config: Config,
+    requests: Sequence[Request],
+    settings: Any = None,
+) -> dict[str, Any]:
+    """What `requests` take, from the operations of every piece they call: nothing is computed.
+
+    Seconds are those of a convolution of this device, so they are right to a factor of two or so.
+    `peak_memory_bytes` counts arrays, those between operations as if nothing were fused. A method
+    of one's own that is not made of pieces (core/pieces.py) is measured.
+    """
+    counted = _rehearsed(factory, benchmark, config, requests, settings)
+    if counted is None:
+        return measure(factory, benchmark, config, requests, settings)
+    rate = flops_per_second()
+    return {
+        "how": f"operations counted, at {rate / 1e9:.0f} GFLOP/s: a convolution's on this device",
+        "learn_step_gflop": counted.learn_step / 1e9,
+        "unlearn_step_gflop": counted.unlearn_step / 1e9,
+        "total_tflop": counted.total / 1e12,
+        "learn_step_seconds": counted.learn_step / rate,
+        "unlearn_step_seconds": counted.unlearn_step / rate,
+        "total_seconds": counted.total / rate,
+        "peak_memory_bytes": counted.peak,
+    }
+
+
+def flops_per_second(images: int | None = None) -> float:
+    """What this device does of a 3 x 3 convolution with its normalisation, forth and back."""
+    images = images or (32 if jax.default_backend() == "cpu" else 512)
+    x, w = jnp.ones((images, 16, 16, 64)), jnp.full((3, 3, 64, 64), 0.01)
+
+    def loss(x: Array, w: Array) -> Array:
+        y = jax.lax.conv_general_dilated(
+            x, w, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+        y = (y - y.mean((0, 1, 2))) * jax.lax.rsqrt(y.var((0, 1, 2)) + 1e-5)
+        return jnp.sum(jax.nn.relu(y) ** 2)
+
+    gradient = jax.jit(jax.grad(loss, (0, 1)))
+    cost = gradient.lower(x, w).cost_analysis() or {}
+    jax.block_until_ready(gradient(x, w))  # compiles
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        jax.block_until_ready(gradient(x, w))
+        seconds.append(time.perf_counter() - started)
+    return cost["flops"] / statistics.median(seconds)
+
+
+class _Enough(Exception):
+    """Ends a request that was only begun."""
+
+
+class Counted(NamedTuple):
+    """What a run's parts take, in operations."""
+
+    learn_step: float  # of the costliest learn request
+    unlearn_step: float  # of the costliest unlearn request
+    total: float
+    peak: int  # bytes
+
+
+def _rehearsed(
+    factory: Factory,
+    benchmark: Benchmark,
+    config: Config,
+    requests: Sequence[Request],
+    settings: Any,
+) -> Counted | None:
+    """`requests` rehearsed, each learned for few steps; None if the method has no pieces."""
+    counts = {t: len(benchmark.load(t, "train").labels) for t in {t for _, t in requests}}
+    per_epoch = {t: steps_per_epoch(n, config.batch_size) for t, n in counts.items()}
+    few = 1 if min(per_epoch.values()) >= STEPS else STEPS
+    short = dataclasses.replace(config, epochs=min(few, config.epochs))
+    method = factory(benchmark.spec, benchmark.n_tasks, short, settings)
+    evaluation: dict[int, float] = {}
+    learn_step = unlearn_step = total = 0.0
+    with rehearsal() as work:
+        state, seen = method.init(jax.random.key(0)), set[int]()
+        for index, (op, task) in enumerate(requests):
+            before, after = work.flops, list[float]()
+
+            def note(step: int, steps: int, loss: Any) -> None:
+                del step, steps, loss
+                after.append(work.flops)  # noqa: B023
+                if work.flops == before:  # noqa: B023
+                    raise _Enough
+
+            try:
+                if op == "L":
+                    state = method.learn(state, task, benchmark.load(task, "train"), on_step=note)
+                else:
+                    past = gather(method, benchmark, requests[: index + 1])
+                    state = unlearn(method, state, task, past, note)
+            except _Enough:
+                return None
+            total += work.flops - before
+            each = after[-1] - after[-2] if len(after) > 1 else 0.0
+            if op == "L":
+                seen.add(task)
+                learn_step = max(learn_step, each)
+                total += each * (config.epochs - short.epochs) * per_epoch[task]
+            else:
+                unlearn_step = max(unlearn_step, each)
+            for one in seen - {*evaluation}:
+                before = work.flops
+                method.logits(state, one, benchmark.load(one, "test").images)
+                evaluation[one] = work.flops - before
+            total += sum(evaluation[one] for one in seen)
+        kept = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    return Counted(learn_step, unlearn_step, total, work.peak + kept)
 
 
 class Measured(NamedTuple):
@@ -34,7 +154,7 @@ class Measured(NamedTuple):
     compile: float  # until the first learning step is over
 
 
-def estimate(
+def measure(
     factory: Factory,
     benchmark: Benchmark,
     config: Config,
@@ -54,6 +174,7 @@ def estimate(
     measured = _measured(brief, benchmark, config, requests[0].task)
     method = factory(benchmark.spec, benchmark.n_tasks, config, settings)
     return {
+        "how": f"measured on {STEPS} steps of each kind, with one task learned",
         "learn_step_seconds": measured.learn_step,
         "unlearn_step_seconds": measured.unlearn_step,
         "eval_batch_seconds": measured.eval_batch,
@@ -120,10 +241,6 @@ def _total(
         batches = sum(math.ceil(tests[s] / config.eval_batch_size) for s in seen)
         total += measured.eval_batch * batches
     return total
-
-
-class _Enough(Exception):
-    """Ends a request that was only begun to be timed."""
 
 
 def _unlearning(

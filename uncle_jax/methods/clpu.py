@@ -30,6 +30,7 @@ from uncle_jax.core.inputs import (
 from uncle_jax.core.interning import interned
 from uncle_jax.core.loop import Inflight, OnStep, Progress, TrainState, descend, run_epochs
 from uncle_jax.core.losses import cross_entropy
+from uncle_jax.core.pieces import piece
 from uncle_jax.core.status import LEARNED, NEW, checked, in_range, learned, unlearned
 from uncle_jax.methods.protocol import Method, TaskNetwork, remembering
 from uncle_jax.tasks import Data, InputSpec, as_data, check_images
@@ -147,7 +148,7 @@ def drawn(net: Networks, key: Array) -> tuple[Any, Any]:
     return variables["params"], variables.get("batch_stats", {})
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@piece(static_argnums=0)
 def _init(net: Networks, key: Array) -> IndependentState:
     params, stats = jax.tree.map(
         lambda a: jnp.zeros((net.n_tasks, *a.shape), a.dtype),
@@ -157,14 +158,14 @@ def _init(net: Networks, key: Array) -> IndependentState:
     return IndependentState(params, stats, jnp.full(net.n_tasks, NEW), key, zero, zero)
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@piece(static_argnums=0)
 def start(net: Networks, key: Array) -> TrainState:
     """What the learning of a task begins with."""
     params, stats = drawn(net, key)
     return TrainState(params, stats, optax.scale_by_adam().init(params))
 
 
-@functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
+@piece(static_argnums=0, donate_argnums=1)
 def step(
     net: Networks, carry: TrainState, inputs: TaskInput, images: Array, labels: Array, lr: Array
 ) -> tuple[TrainState, Array]:
@@ -180,7 +181,7 @@ def step(
     return TrainState(descend(carry.params, update, lr), stats, optimiser), total
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@piece(static_argnums=0)
 def predict(net: Networks, params: Any, stats: Any, inputs: TaskInput, images: Array) -> Array:
     """Logits [B, Y] as at test, of fitted images [B, H, W, D]."""
     from_batch = not net.config.batch_independent
@@ -189,12 +190,12 @@ def predict(net: Networks, params: Any, stats: Any, inputs: TaskInput, images: A
     return mask_logits(raw, inputs)
 
 
-@jax.jit
+@piece()
 def erased(stacked: Any, task: Array) -> Any:
     """A tree of [T, ...] with zeros in `task`'s slot."""
     return jax.tree.map(lambda a: a.at[task].set(0), stacked)
 
 
-@jax.jit
+@piece()
 def _put(stacked: Any, task: Array, one: Any) -> Any:
     return jax.tree.map(lambda a, b: a.at[task].set(b), stacked, one)

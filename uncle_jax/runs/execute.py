@@ -208,11 +208,12 @@ def _of_method(asked: Experiment, method: Method) -> dict[str, Any]:
     return {"reads": method.reads, "chance": chance}
 
 
-def estimated(asked: Experiment) -> dict[str, Any]:
-    """Seconds and memory of a seed, measured on two steps of each kind."""
+def estimated(asked: Experiment, measure: bool = False) -> dict[str, Any]:
+    """Seconds and memory of a seed: counted, or measured on steps (engine/estimate.py)."""
     spec = asked.spec
     build = partial(registry.build, spec.method)
-    found = estimate.estimate(build, asked.first, spec.config, spec.requests, spec.settings)
+    how = estimate.measure if measure else estimate.estimate
+    found = how(build, asked.first, spec.config, spec.requests, spec.settings)
     return found | {"total": estimate.in_words(found["total_seconds"])}
 
 

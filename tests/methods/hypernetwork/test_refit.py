@@ -152,8 +152,8 @@ def test_what_is_not_learned_cannot_be_unlearned(learned):
 
 def test_as_many_traces_as_powers_of_two():
     one = method(inherit=False, refit_steps=2)
-    before = fits.step._cache_size()
+    before = fits.step.jitted._cache_size()
     state = after(one, range(5))
     for task in range(4):
         state = one.unlearn(state, task)
-    assert fits.step._cache_size() - before <= 4  # for one, two, four and eight networks
+    assert fits.step.jitted._cache_size() - before <= 4  # for one, two, four and eight networks

@@ -1,7 +1,6 @@
 """GKT-Hnet (Appendix F): a new hypernetwork learns from the old one on generated images alone."""
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -13,6 +12,7 @@ from jax import Array
 from uncle_jax.config import Config, Hypernetwork
 from uncle_jax.core.loop import OnStep, descend, part_of
 from uncle_jax.core.network import Network
+from uncle_jax.core.pieces import piece
 from uncle_jax.core.state import CLState, snapshot
 from uncle_jax.core.status import checked, describe, unlearned
 from uncle_jax.core.steps import generate
@@ -116,7 +116,7 @@ def _pseudo_batch(
     return student
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@piece(static_argnums=(0, 1))
 def start(net: Network, settings: GktHnet, fresh: CLState, key: Array) -> Student:
     """A new learner, as `fresh` has it, and a new generator."""
     weights = jax.tree.map(jnp.copy, (fresh.phi, fresh.task_emb, fresh.chunk_emb))
@@ -126,7 +126,7 @@ def start(net: Network, settings: GktHnet, fresh: CLState, key: Array) -> Studen
     return Student(weights, stats, adam.init(weights), made, adam.init(made))
 
 
-@partial(jax.jit, static_argnums=0)
+@piece(static_argnums=0)
 def network_of(net: Network, weights: Any, stats: Any, task: Array) -> Model:
     """The network that (phi, task embeddings, chunk embeddings) generate for `task`."""
     phi, task_emb, chunk_emb = weights
@@ -134,7 +134,7 @@ def network_of(net: Network, weights: Any, stats: Any, task: Array) -> Model:
     return Model(theta, jax.tree.map(lambda a: a[task], stats))
 
 
-@partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+@piece(static_argnums=(0, 1), donate_argnums=2)
 def step_generator(
     net: Network, settings: GktHnet, carry: Student, lesson: Lesson, z: Array
 ) -> tuple[Student, Array]:
@@ -153,7 +153,7 @@ def step_generator(
     return carry._replace(stats=stats, generator=made, generator_optimiser=optimiser), value
 
 
-@partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+@piece(static_argnums=(0, 1), donate_argnums=2)
 def step_student(
     net: Network, settings: GktHnet, carry: Student, lesson: Lesson, x: Array
 ) -> tuple[Student, Array]:

@@ -2,7 +2,6 @@
 
 import dataclasses
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -25,6 +24,7 @@ from uncle_jax.core.inputs import (
 )
 from uncle_jax.core.loop import OnStep, descend, epoch_order
 from uncle_jax.core.network import Network
+from uncle_jax.core.pieces import piece
 from uncle_jax.core.state import CLState, snapshot, stats_of
 from uncle_jax.core.status import UNLEARNED, checked, unlearned
 from uncle_jax.errors import UncleError
@@ -122,7 +122,7 @@ def _outputs(net: Network, about: About, theta: Any, x: Array) -> Array:
     return jnp.where(jnp.arange(raw.shape[-1]) < about.input.n_classes, raw, ABSENT)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@piece(static_argnums=(0, 1))
 def look(
     net: Network,
     settings: JitHnet,
@@ -137,7 +137,7 @@ def look(
     return _outputs(net, about, theta, copy), distance
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@piece(static_argnums=(0, 1))
 def step(
     net: Network,
     settings: JitHnet,

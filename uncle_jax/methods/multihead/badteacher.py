@@ -4,7 +4,6 @@ A random network teaches the forgotten task, the model before the request everyt
 holds UniCLUN's unlearning to be "effectively equivalent to our adaptation of BadTeacher".
 """
 
-import functools
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -17,6 +16,7 @@ from jax import Array
 from uncle_jax.config import Count, NonNegative, Share
 from uncle_jax.core.loop import OnStep, TrainState, epoch_order, steps_per_epoch
 from uncle_jax.core.losses import cross_entropy
+from uncle_jax.core.pieces import piece
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.derpp import Algorithm, Derpp, on_derpp
 from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
@@ -86,7 +86,7 @@ def subset(rng: np.random.Generator, n: int, fraction: float) -> np.ndarray:
     return np.sort(rng.choice(n, max(1, int(fraction * n)), replace=False))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+@piece(static_argnums=(0, 1), donate_argnums=2)
 def step(
     net: MultiHead,
     settings: BadTeacher,

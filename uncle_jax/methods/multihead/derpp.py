@@ -23,6 +23,7 @@ from uncle_jax.config import Config, Count, NonNegative, Settings, part
 from uncle_jax.core.inputs import batches_of
 from uncle_jax.core.loop import Inflight, OnStep, Progress, descend, run_epochs
 from uncle_jax.core.losses import cross_entropy
+from uncle_jax.core.pieces import piece
 from uncle_jax.core.status import NEW, checked, describe, in_range, learned, unlearned
 from uncle_jax.errors import UncleError
 from uncle_jax.methods.multihead import buffer as buffers
@@ -217,7 +218,7 @@ def _method(
     return Method(name, init, learn, unlearn, logits, reads, settings, network=network)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
+@piece(static_argnums=(0, 1))
 def _init(net: MultiHead, size: int, key: Array) -> ReplayState:
     key, k_net = jax.random.split(key)
     model = multihead.init(net, k_net)
@@ -228,7 +229,7 @@ def _init(net: MultiHead, size: int, key: Array) -> ReplayState:
     )
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+@piece(static_argnums=(0, 1), donate_argnums=2)
 def step(
     net: MultiHead,
     settings: Derpp,

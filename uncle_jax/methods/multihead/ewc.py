@@ -4,7 +4,6 @@ sum_t F_t (theta - theta_t)^2, with F_t the Fisher information's diagonal, as CL
 estimates it: an image's share is weighted by the probability of its label.
 """
 
-import functools
 import math
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ from jax import Array
 
 from uncle_jax.core import resnet
 from uncle_jax.core.losses import cross_entropy
+from uncle_jax.core.pieces import piece
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.network import Model, MultiHead, Rows
 
@@ -27,7 +27,7 @@ class Ewc(NamedTuple):
     rest: Array  # sum over t and parameters of F_t (centre - theta_t)^2
 
 
-@jax.jit
+@piece()
 def ewc_of(fisher: Any, anchors: Any, kept: Array) -> Ewc:
     """The Ewc of the tasks `kept` [T] (1 or 0) from trees of [T, ...]."""
     fisher = jax.tree.map(lambda f: f * kept.reshape(-1, *[1] * (f.ndim - 1)), fisher)
@@ -74,7 +74,7 @@ def fisher_of(
     return total
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@piece(static_argnums=0)
 def _add(net: MultiHead, total: Any, model: Model, rows: Rows, weights: Array) -> Any:
     def one(image: Array, label: Array, task: Array) -> tuple[Array, Any]:
         def log_p(params: Any) -> Array:

@@ -4,7 +4,6 @@ A generator makes images on which a fresh student differs most from the model be
 the student learns there what the teacher says about retained tasks, and replaces it.
 """
 
-import functools
 import itertools
 import math
 import re
@@ -22,6 +21,7 @@ from uncle_jax.config import Count, NonNegative, NonNegativeInt, Positive, Setti
 from uncle_jax.core.loop import OnStep, descend
 from uncle_jax.core.losses import kl
 from uncle_jax.core.network import Network
+from uncle_jax.core.pieces import piece
 from uncle_jax.core.resnet import Block, Bottleneck
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.derpp import Algorithm, Derpp, on_derpp
@@ -188,7 +188,7 @@ def look(
     return outputs, stats, stages(moved.get("intermediates", {}))
 
 
-imagine = jax.jit(generate, static_argnums=0)
+imagine = piece(static_argnums=0)(generate)
 
 
 def generator_of(net: MultiHead | Network, settings: Generated) -> Generator:
@@ -203,7 +203,7 @@ def direction(settings: Generated) -> optax.GradientTransformation:
     )
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
+@piece(static_argnums=(0, 1))
 def start(net: MultiHead, settings: Gkt, key: Array) -> Transfer:
     """Both players, drawn anew."""
     k_student, k_generator = jax.random.split(key)
@@ -213,7 +213,7 @@ def start(net: MultiHead, settings: Gkt, key: Array) -> Transfer:
     return Transfer(params, stats, adam.init(params), made, adam.init(made))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+@piece(static_argnums=(0, 1), donate_argnums=2)
 def step_generator(
     net: MultiHead,
     settings: Gkt,
@@ -236,7 +236,7 @@ def step_generator(
     return _unless_empty(settings, used, new, carry), value
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+@piece(static_argnums=(0, 1), donate_argnums=2)
 def step_student(
     net: MultiHead,
     settings: Gkt,

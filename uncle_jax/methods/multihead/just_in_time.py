@@ -4,7 +4,6 @@ One pass over the forgotten task's images that makes the model's outputs change 
 input does: it descends on a local Lipschitz ratio, estimated with noisy copies of each image.
 """
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -17,6 +16,7 @@ from jax import Array
 from uncle_jax.config import Count, NonNegative, Positive
 from uncle_jax.core import resnet
 from uncle_jax.core.loop import OnStep, descend, epoch_order
+from uncle_jax.core.pieces import piece
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.derpp import Algorithm, Derpp, on_derpp
 from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
@@ -109,7 +109,7 @@ def lipschitz_loss(
     return ratio_loss(f(x), copies, jnp.stack([distance for _, distance in found]), weights)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
+@piece(static_argnums=(0, 1))
 def look(
     net: MultiHead,
     settings: Jit,
@@ -127,7 +127,7 @@ def look(
     return multihead.pick(net, outputs, rows.tasks), distance, stats
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+@piece(static_argnums=(0, 1), donate_argnums=2)
 def step(
     net: MultiHead,
     settings: Jit,

@@ -33,6 +33,7 @@ from uncle_jax.core.loop import (
     steps_per_epoch,
 )
 from uncle_jax.core.losses import cross_entropy, kl
+from uncle_jax.core.pieces import piece
 from uncle_jax.core.status import (
     NEW,
     UNLEARNED,
@@ -198,7 +199,7 @@ def _learn(
     )
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@piece(static_argnums=0)
 def _init(net: MultiHead, key: Array) -> LwsfState:
     key, k_net = jax.random.split(key)
     params, stats = multihead.init(net, k_net)
@@ -270,7 +271,7 @@ def distillation_loss(old: Array, new: Array, weights: Array, temperature: float
     return jnp.sum(weights * jnp.mean(kl(old, new, temperature), axis=0))
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@piece(static_argnums=0)
 def start(net: MultiHead, params: Any, stats: Any) -> Learning:
     """What training carries at first: a copy, as the steps donate it and the caller's stays."""
     params, stats = jax.tree.map(jnp.copy, (params, stats))
@@ -325,7 +326,7 @@ def split_heads(net: MultiHead, params: Any) -> tuple[list[Any], Any]:
     return [leaves[i] for i in places], join
 
 
-@functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
+@piece(static_argnums=0, donate_argnums=1)
 def head_step(net: MultiHead, carry: Learning, rows: Rows, lr: Array) -> tuple[Learning, Array]:
     """A step of the heads alone on CE(x): (carry after, loss)."""
     heads, join = split_heads(net, carry.params)
@@ -383,7 +384,7 @@ def _all_heads(net: MultiHead, outputs: Array) -> Array:
     return jnp.where(jnp.asarray(net.valid), logits, ABSENT)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+@piece(static_argnums=(0, 1), donate_argnums=2)
 def step(
     net: MultiHead,
     settings: Lwsf,
@@ -407,6 +408,6 @@ def step(
     return Learning(params, stats, optimiser, carry.head_optimiser), total
 
 
-@jax.jit
+@piece()
 def _put(stacked: Any, task: Array, one: Any) -> Any:
     return jax.tree.map(lambda a, b: a.at[task].set(b), stacked, one)

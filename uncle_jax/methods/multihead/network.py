@@ -4,7 +4,6 @@ Shapes: B batch, T tasks, Y classes of a task, D channels. Logits and everything
 sample's own task's Y; heads are the columns [T * Y] of the module's last dense layer.
 """
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -24,6 +23,7 @@ from uncle_jax.core.inputs import (
     logits_of,
 )
 from uncle_jax.core.interning import interned
+from uncle_jax.core.pieces import piece
 from uncle_jax.errors import UncleError
 from uncle_jax.tasks import Data, InputSpec, as_data
 
@@ -101,7 +101,7 @@ def init(net: MultiHead, key: Array) -> Model:
     return Model(variables["params"], variables.get("batch_stats", {}))
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@piece(static_argnums=0)
 def drawn(net: MultiHead, key: Array) -> Model:
     """`init`, compiled."""
     return init(net, key)
@@ -137,7 +137,7 @@ def forward(
     return pick(net, outputs, tasks), stats
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@piece(static_argnums=0)
 def predict(net: MultiHead, model: Model, images: Array, tasks: Array) -> Array:
     """Logits [B, Y] as at test, of fitted images [B, H, W, D]."""
     return forward(net, *model, images, tasks, train=False)[0]

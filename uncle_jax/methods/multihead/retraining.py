@@ -4,7 +4,6 @@ Upper ends of what may be kept: FT goes on from the model that learned the task,
 """
 
 import dataclasses
-import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ from jax import Array
 from uncle_jax.config import Config, Count, Positive
 from uncle_jax.core.loop import OnStep, Progress, TrainState, descend, run_epochs
 from uncle_jax.core.losses import cross_entropy
+from uncle_jax.core.pieces import piece
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.derpp import Algorithm, Derpp, on_derpp
 from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
@@ -80,7 +80,7 @@ def train(
     return Model(carry.params, carry.stats)
 
 
-@functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
+@piece(static_argnums=0, donate_argnums=1)
 def step(net: MultiHead, carry: TrainState, rows: Rows, lr: Array) -> tuple[TrainState, Array]:
     """A step of Adam on the batch's mean cross-entropy: (carry after, loss)."""
 

@@ -4,7 +4,6 @@ Weights are salient whose loss gradient on the forgotten data is largest; the ot
 are, bit for bit. Other tasks' heads never are: the forgotten data gives them no gradient.
 """
 
-import functools
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,6 +16,7 @@ from jax import Array
 from uncle_jax.config import Count, NonNegative, Share
 from uncle_jax.core.loop import OnStep, TrainState, epoch_order, steps_per_epoch
 from uncle_jax.core.losses import cross_entropy
+from uncle_jax.core.pieces import piece
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.derpp import Algorithm, Derpp, on_derpp
 from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
@@ -119,7 +119,7 @@ def sgd(settings: Salun) -> optax.GradientTransformation:
     )
 
 
-@functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
+@piece(static_argnums=0, donate_argnums=1)
 def add_gradient(net: MultiHead, total: Any, model: Model, rows: Rows, weights: np.ndarray) -> Any:
     """`total` plus the gradient of a batch's mean loss in eval mode; weights [B] of 0 and 1."""
 
@@ -144,7 +144,7 @@ def saliency(net: MultiHead, model: Model, forget: Rows, size: int) -> Any:
     return jax.tree.map(lambda a: np.abs(np.asarray(a)), total)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+@piece(static_argnums=(0, 1), donate_argnums=2)
 def step(
     net: MultiHead, settings: Salun, carry: TrainState, mask: Any, rows: Rows
 ) -> tuple[TrainState, Array]:

@@ -4,7 +4,6 @@ Epochs alternate between a pass that maximises the distillation loss on the forg
 first few only) and one that minimises cross-entropy and distillation on what is retained.
 """
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,6 +17,7 @@ from jax import Array
 from uncle_jax.config import Count, NonNegative, NonNegativeInt, Positive
 from uncle_jax.core.loop import OnStep, TrainState, descend, epoch_order
 from uncle_jax.core.losses import cross_entropy, distillation
+from uncle_jax.core.pieces import piece
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.derpp import Algorithm, Derpp, on_derpp
 from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
@@ -84,7 +84,7 @@ def transformation(settings: Scrub) -> optax.GradientTransformation:
     )
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+@piece(static_argnums=(0, 1), donate_argnums=2)
 def forget_step(
     net: MultiHead,
     settings: Scrub,
@@ -102,7 +102,7 @@ def forget_step(
     return _descended(net, transformation(settings), carry, rows, lr, loss)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+@piece(static_argnums=(0, 1), donate_argnums=2)
 def retain_step(
     net: MultiHead,
     settings: Scrub,

@@ -15,6 +15,7 @@ from jax import Array
 from uncle_jax.config import Count, NonNegative
 from uncle_jax.core.loop import OnStep, epoch_order
 from uncle_jax.core.losses import cross_entropy
+from uncle_jax.core.pieces import piece
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.derpp import Algorithm, Derpp, on_derpp
 from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
@@ -50,10 +51,10 @@ def dampen(theta: Any, importance: Any, forget: Any, alpha: float, lam: float) -
     return jax.tree.map(one, theta, importance, forget)
 
 
-_dampened = jax.jit(dampen, static_argnums=(3, 4))
+_dampened = piece(static_argnums=(3, 4))(dampen)
 
 
-@functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
+@piece(static_argnums=0, donate_argnums=1)
 def add_squares(
     net: MultiHead, total: Any, model: Model, rows: Rows, weights: Array
 ) -> tuple[Any, Array]:
