@@ -2,7 +2,8 @@
 
     python benchmarks/retained.py --out benchmarks/results/retained_cpu.json
 
-Permuted digits, `laptop` preset: CPU milliseconds a step, median, compilation apart, and peak
+`laptop` preset, permuted digits' or another's: CPU milliseconds a step, median, compilation apart,
+beside the plain step of the same network (a network of its own, `clpu`'s: the floor), and peak
 memory of the process. Each case is a process of its own, in turns. Pin it to quiet cores.
 """
 
@@ -26,11 +27,13 @@ from uncle_jax.core.holding import hold
 from uncle_jax.core.inputs import task_input
 from uncle_jax.core.status import LEARNED
 from uncle_jax.engine.estimate import peak_memory
+from uncle_jax.methods import clpu
 from uncle_jax.methods.hypernetwork.learner import hypernetwork
 from uncle_jax.presets import preset
 from uncle_jax.runs.environment import environment
 from uncle_jax.tasks import Data, InputSpec
 
+SHAPES = {"permuted-digits": (8, 8, 1), "cifar100": (32, 32, 3)}
 CASES = ((2, 1), (1000, 1), (10, 1), (10, 4), (10, 9), (51, 50))  # slots, retained
 ROUNDS, STEPS = 3, 40
 
@@ -45,21 +48,24 @@ def median_ms(step: Callable[[Any], Any], carry: Any) -> float:
     return statistics.median(times[2:])  # the first compile
 
 
-def case(slots: int, retained: int) -> dict[str, float]:
+def case(dataset: str, slots: int, retained: int) -> dict[str, float]:
     """The steps of a learner with so many slots and retained tasks, in this process."""
-    chosen = preset("permuted-digits", "laptop")
-    spec = InputSpec((8, 8, 1), 10, (0.5,), (0.25,))
+    chosen, shape = preset(dataset, "laptop"), SHAPES[dataset]
+    spec = InputSpec(shape, 10, (0.5,) * shape[-1], (0.25,) * shape[-1])
     net = hypernetwork(spec, slots, chosen.config, settings=chosen.uncle).network
     state = steps.init(net, slots, jax.random.key(0))
     state = dataclasses.replace(state, status=state.status.at[1 : retained + 1].set(LEARNED))
     held, lr = hold(net, state), np.float32(1e-4)
-    images = np.random.RandomState(0).randint(0, 256, (chosen.config.batch_size, 8, 8, 1))
+    images = np.random.RandomState(0).randint(0, 256, (chosen.config.batch_size, *shape))
     batch = Data(images.astype(np.uint8), np.arange(len(images), dtype=np.int32) % 10)
     task = steps.TaskToLearn(task_input(spec, 0, net.shape), jnp.zeros(()))
     learning = steps.start_learning(net, state, state.task_emb[0])
     unlearning, forgotten = steps.start_unlearning(net, chosen.uncle, state, 0, jax.random.key(1))
     key = jax.random.key(2)
+    alone = clpu.networks(spec, 1, chosen.config, None)
+    plain = clpu.start(alone, jax.random.key(3))
     return {
+        "plain_ms": median_ms(lambda c: clpu.step(alone, c, task.input, *batch, lr)[0], plain),
         "learn_ms": median_ms(lambda c: steps.learn(net, c, task, held, batch, lr)[0], learning),
         "unlearn_ms": median_ms(
             lambda c: steps.unlearn(net, chosen.uncle, c, forgotten, held, key, lr)[0], unlearning
@@ -71,16 +77,18 @@ def case(slots: int, retained: int) -> dict[str, float]:
 def main() -> None:
     """Measure every case, in turns, and print (or write) the medians."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", choices=SHAPES, default="permuted-digits")
     parser.add_argument("--case", type=int, nargs=2, help="one, in this process")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     if args.case:
-        print(json.dumps(case(*args.case)))
+        print(json.dumps(case(args.dataset, *args.case)))
         return
     found: dict[tuple[int, int], list[dict[str, float]]] = {which: [] for which in CASES}
     for _ in range(ROUNDS):
         for which, rounds in found.items():
-            command = [sys.executable, __file__, "--case", *map(str, which)]
+            command = [sys.executable, __file__, "--dataset", args.dataset]
+            command += ["--case", *map(str, which)]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             rounds.append(json.loads(done.stdout))
     rows = [
@@ -88,7 +96,8 @@ def main() -> None:
         | {k: round(statistics.median(r[k] for r in rounds), 1) for k in rounds[0]}
         for (slots, retained), rounds in found.items()
     ]
-    text = json.dumps({"rows": rows, "rounds": ROUNDS} | environment(), indent=1)
+    told = {"dataset": args.dataset, "rows": rows, "rounds": ROUNDS}
+    text = json.dumps(told | environment(), indent=1)
     print(text)
     if args.out:
         args.out.write_text(text + "\n")

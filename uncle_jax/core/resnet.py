@@ -10,10 +10,12 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from uncle_jax.config import Config
 from uncle_jax.core import convolution
+from uncle_jax.core.interning import interned
 from uncle_jax.core.layout import Layout, make_layout
 
 
@@ -111,13 +113,20 @@ def plan(module: nn.Module, image_shape: tuple[int, ...], chunks: int) -> tuple[
     `module` is any Linen module called as `module(x, train=...)` on [B, *image_shape] float32. Its
     statistics are the collection `batch_stats` ({} if it has none): means 0, variances 1.
     """
-    x = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-    shapes = jax.eval_shape(lambda x: module.init(jax.random.key(0), x, train=False), x)
+    shapes = _shapes(module, tuple(image_shape))
     stats = jax.tree_util.tree_map_with_path(
-        lambda path, a: (jnp.ones if path[-1].key == "var" else jnp.zeros)(a.shape, a.dtype),
+        # By NumPy: jnp.ones compiles a program for each shape.
+        lambda path, a: jnp.asarray(np.full(a.shape, path[-1].key == "var", a.dtype)),
         shapes.get("batch_stats", {}),
     )
     return make_layout(shapes["params"], chunks), stats
+
+
+@interned
+def _shapes(module: nn.Module, image_shape: tuple[int, ...]) -> Any:
+    """The shapes of `module`'s variables; once a module, since a large one takes a second."""
+    x = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    return jax.eval_shape(lambda x: module.init(jax.random.key(0), x, train=False), x)
 
 
 def apply(

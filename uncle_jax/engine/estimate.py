@@ -8,6 +8,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -16,7 +17,7 @@ import numpy as np
 from jax import Array
 
 from uncle_jax.config import Config, Hypernetwork
-from uncle_jax.core.loop import steps_per_epoch
+from uncle_jax.core.loop import OnStep, steps_per_epoch
 from uncle_jax.core.pieces import rehearsal
 from uncle_jax.data.benchmark import Benchmark
 from uncle_jax.engine.sequence import gather, unlearn
@@ -101,45 +102,66 @@ def _rehearsed(
     settings: Any,
 ) -> Counted | None:
     """`requests` rehearsed, each learned for few steps; None if the method has no pieces."""
+    size = config.batch_size
     counts = {t: len(benchmark.load(t, "train").labels) for t in {t for _, t in requests}}
-    per_epoch = {t: steps_per_epoch(n, config.batch_size) for t, n in counts.items()}
-    few = 1 if min(per_epoch.values()) >= STEPS else STEPS
+    tests = {t: len(benchmark.load(t, "test").labels) for t in counts}
+    few = 1 if min(counts.values()) > size else STEPS  # so many steps at least
     short = dataclasses.replace(config, epochs=min(few, config.epochs))
     method = factory(benchmark.spec, benchmark.n_tasks, short, settings)
-    evaluation: dict[int, float] = {}
     learn_step = unlearn_step = total = 0.0
+    an_image: float | None = None  # what learning takes of each, its steps apart
+    evaluation: dict[int, float] = {}
     with rehearsal() as work:
-        state, seen = method.init(jax.random.key(0)), set[int]()
-        for index, (op, task) in enumerate(requests):
+
+        def counted(ask: Callable[[OnStep], Any]) -> tuple[Any, float, float]:
+            """(state after, operations, those of a step) of one request."""
             before, after = work.flops, list[float]()
 
             def note(step: int, steps: int, loss: Any) -> None:
                 del step, steps, loss
-                after.append(work.flops)  # noqa: B023
-                if work.flops == before:  # noqa: B023
+                after.append(work.flops)
+                if after[-1] == before:
                     raise _Enough
 
+            state = ask(note)
+            return state, work.flops - before, after[-1] - after[-2] if len(after) > 1 else 0.0
+
+        def learned(state: Any, task: int, batches: int) -> tuple[Any, float, float, int]:
+            """... of learning so many batches at most, and how many images they were."""
+            images, labels = (part[: batches * size] for part in benchmark.load(task, "train"))
+            data = Data(images, labels)
+            answer = counted(lambda note: method.learn(state, task, data, on_step=note))
+            return *answer, len(labels)
+
+        def steps(n: int, epochs: int) -> int:
+            return epochs * steps_per_epoch(n, size)
+
+        state = method.init(jax.random.key(0))
+        for index, (op, task) in enumerate(requests):
             try:
                 if op == "L":
-                    state = method.learn(state, task, benchmark.load(task, "train"), on_step=note)
+                    after, flops, each, n = learned(state, task, STEPS)
+                    if an_image is None:
+                        _, more, _, n_more = learned(state, task, 2 * STEPS)
+                        fixed = more - each * steps(n_more, short.epochs)
+                        fixed -= flops - each * steps(n, short.epochs)
+                        an_image = max(fixed, 0.0) / max(n_more - n, 1)
+                    missing = steps(counts[task], config.epochs) - steps(n, short.epochs)
+                    total += flops + each * missing + an_image * (counts[task] - n)
+                    learn_step, state = max(learn_step, each), after
                 else:
                     past = gather(method, benchmark, requests[: index + 1])
-                    state = unlearn(method, state, task, past, note)
+                    ask = partial(unlearn, method, state, task, past)
+                    state, flops, each = counted(ask)
+                    unlearn_step = max(unlearn_step, each)
+                    total += flops
             except _Enough:
                 return None
-            total += work.flops - before
-            each = after[-1] - after[-2] if len(after) > 1 else 0.0
-            if op == "L":
-                seen.add(task)
-                learn_step = max(learn_step, each)
-                total += each * (config.epochs - short.epochs) * per_epoch[task]
-            else:
-                unlearn_step = max(unlearn_step, each)
-            for one in seen - {*evaluation}:
-                before = work.flops
-                method.logits(state, one, benchmark.load(one, "test").images)
-                evaluation[one] = work.flops - before
-            total += sum(evaluation[one] for one in seen)
+            if task not in evaluation:
+                before, batch = work.flops, config.eval_batch_size
+                method.logits(state, task, benchmark.load(task, "test").images[:batch])
+                evaluation[task] = (work.flops - before) * math.ceil(tests[task] / batch)
+            total += sum(evaluation.values())
         kept = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
     return Counted(learn_step, unlearn_step, total, work.peak + kept)
 
