@@ -71,7 +71,11 @@ def test_a_run_leaves_its_files(finished):
     for name in ("unlearn_seconds", "learn_seconds", "compile_seconds", "wall_seconds"):
         assert summary[name] > 0
     with (workdir / "seed3" / "metrics.csv").open() as file:
-        rows = list(csv.DictReader(file))
+        every = list(csv.DictReader(file))
+    rows = [row for row in every if row["metric"] == "accuracy"]
+    assert {row["metric"] for row in every} == {
+        "accuracy", "before", "guess", "kept_bytes", "read_bytes", "UNI",
+    }  # fmt: skip
     assert list(rows[0]) == ["request", "op", "task", "evaluated_task", "split", "metric", "value"]
     assert [(r["request"], r["op"], r["task"], r["evaluated_task"]) for r in rows] == [
         ("0", "L", "0", "0"),
@@ -237,3 +241,21 @@ def test_a_methods_own_setting_is_told_apart_from_the_presets_of_the_same_name()
     spec = command.spec_of(command.parser().parse_args(words), Download())
     assert spec.changes == {"lr": 0.5, "scrub.lr": 0.25}
     assert (spec.config.lr, spec.settings.lr) == (0.5, 0.25)
+
+
+def test_membership_is_measured_where_it_is_asked_for(finished, tmp_path, monkeypatch, capsys):
+    workdir, _ = finished
+    monkeypatch.setattr(resnet, "from_config", lambda config, n_classes: Small(n_classes))
+    words = [*QUICKLY, "--seeds", "0", "--workdir"]
+    assert command.main([*words, str(workdir), "--mia"]) == 2
+    assert "has seed 0 without --mia" in capsys.readouterr().err
+    assert command.main([*words, str(tmp_path / "w"), "--mia"]) == 0
+    summary = json.loads((tmp_path / "w" / "summary.json").read_text())
+    for feature in ("correctness", "confidence", "entropy", "probability"):
+        assert 0 <= summary[f"MIA_{feature}"]["mean"] <= 100
+    assert command.main([*words, str(tmp_path / "w"), "--mia"]) == 0  # finished: it has them
+
+
+def test_measure_is_of_a_dry_run(capsys):
+    assert command.main([*QUICKLY, "--measure"]) == 2
+    assert "--measure times the steps of --dry-run" in capsys.readouterr().err

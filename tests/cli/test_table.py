@@ -48,7 +48,7 @@ MARKDOWN = """\
 | uncle | nothing | **90.50 ± 0.71** | **10.50 ± 0.00** | 0.25 ± 0.00 | **0.00 ± 0.00** | 2.00 | 1.00 | 0 1 |
 
 - best marked: RA highest, FA nearest to chance by task, spill and relapse lowest; chance 10.0
-- references, never marked best (they do not unlearn, see all retained data, or keep a network a task): ft
+- references, never marked best (they do not unlearn, see all retained data, keep a network a task, or are controls): ft
 """  # noqa: E501
 
 LATEX = r"""\noindent cifar100, preset laptop, L0 L1 U0 L2\par
@@ -62,7 +62,7 @@ uncle & nothing & \textbf{90.50 $\pm$ 0.71} & \textbf{10.50 $\pm$ 0.00} & 0.25 $
 \hline
 \end{tabular}\par
 {\footnotesize best marked: RA highest, FA nearest to chance by task, spill and relapse lowest; chance 10.0\par}
-{\footnotesize references, never marked best (they do not unlearn, see all retained data, or keep a network a task): ft\par}
+{\footnotesize references, never marked best (they do not unlearn, see all retained data, keep a network a task, or are controls): ft\par}
 """  # noqa: E501
 
 
@@ -175,3 +175,22 @@ def test_a_missing_argument_is_one_line():
         [sys.executable, str(SCRIPT)], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+def test_columns_are_those_asked_for(folders, capsys):
+    assert command.main([*folders, "--columns", "RA, erosion_worst,UNI"]) == 0
+    head = capsys.readouterr().out.splitlines()[1].split()
+    assert head[2:6] == ["RA", "erosion_worst", "UNI", "s/unlearning"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ("RA,erosoin", "unknown metric in --columns: 'erosoin'; did you mean 'erosion'"),
+        ("RA,RA", "--columns must name metrics, each once, not 'RA,RA'"),
+        (",", "--columns must name metrics, each once, not ','"),
+    ],
+)
+def test_columns_that_there_are_not(folders, asked, message, capsys):
+    assert command.main([*folders, "--columns", asked]) == 2
+    assert message in capsys.readouterr().err

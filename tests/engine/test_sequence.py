@@ -8,6 +8,7 @@ from conftest import HYPER, TINY, Small
 from uncle_jax.engine.sequence import gather, run_sequence
 from uncle_jax.errors import UncleError
 from uncle_jax.methods.protocol import Method
+from uncle_jax.methods.registry import build
 from uncle_jax.methods.uncle import uncle
 from uncle_jax.requests import parse
 
@@ -105,3 +106,25 @@ def test_past_data_excludes_what_is_held_out(blob_benchmark):
     assert past is not None
     np.testing.assert_array_equal(past.forget.images, held.load(0, "train").images)
     assert len(past.forget.labels) < len(blob_benchmark.load(0, "train").labels)
+
+
+def test_what_else_is_measured_of_each_request(spec, blob_benchmark):
+    method = uncle(spec, 4, TINY, Small(), HYPER)
+    found = run_sequence(method, blob_benchmark, parse("L0 L1 U0"), jax.random.key(0))
+    first, second, last = (answer.measured for answer in found.answers)
+    assert first.keys() == second.keys() == {"before", "guess", "kept_bytes"}
+    assert last.keys() == {"UNI", "read_bytes", "kept_bytes"}
+    assert second["guess"] == pytest.approx(100 / 3)
+    assert 0 <= second["before"] <= 100
+    assert last["read_bytes"] == 0
+    assert last["kept_bytes"] > 4 * sum(a.size for a in jax.tree.leaves(found.state.phi))
+    assert last["UNI"] <= 100
+    assert found.metrics["FWT"] == pytest.approx(second["before"] - 100 / 3)
+
+
+def test_read_bytes_are_those_of_the_data_that_unlearning_was_handed(blob_benchmark):
+    method = build("ssd", blob_benchmark.spec, 3, TINY, main_net=Small(9))
+    found = run_sequence(method, blob_benchmark, parse("L0 L1 U0"), jax.random.key(0))
+    data = blob_benchmark.load(0, "train")
+    expected = np.asarray(data.images).nbytes + np.asarray(data.labels).nbytes
+    assert found.answers[-1].measured["read_bytes"] == expected

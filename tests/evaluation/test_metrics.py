@@ -39,3 +39,36 @@ def test_unlearned_tasks_do_not_spill_on_each_other():
     accuracy = [{0: 90.0}, {0: 90.0, 1: 90.0}, {0: 10.0, 1: 88.0}, {0: 30.0, 1: 10.0}]
     assert metrics.spill(requests, accuracy) == 2  # U1 leaves nothing retained
     assert metrics.relapse(requests, accuracy) == 10
+
+
+def test_erosion_is_what_a_retained_task_has_lost_since_it_was_learned():
+    # at the end 2 and 3 are retained: 95 -> 94 and 70 -> 71
+    assert metrics.erosion(REQUESTS, ACCURACY) == (1 - 1) / 2
+    assert metrics.erosion_worst(REQUESTS, ACCURACY) == 1
+    assert metrics.backward_transfer(REQUESTS, ACCURACY) == -1  # of 2 alone: 3 came last
+    again = parse("L0 U0 L0 L1")  # from where it was learned last
+    seen = [{0: 90.0}, {0: 10.0}, {0: 80.0}, {0: 75.0, 1: 90.0}]
+    assert metrics.erosion(again, seen) == 2.5
+    assert metrics.erosion_worst(again, seen) == 5
+
+
+def test_what_is_measured_beside_accuracy():
+    requests = parse("L0 L1 U0 U1")
+    measured = [
+        {"before": 12.0, "guess": 10.0, "kept_bytes": 1e6},
+        {"before": 25.0, "guess": 10.0, "kept_bytes": 1e6},
+        {"UNI": 90.0, "read_bytes": 4e6, "kept_bytes": 1e6},
+        {"UNI": -math.inf, "read_bytes": 0.0, "kept_bytes": 2e6},
+    ]
+    assert metrics.uni(requests, measured) == -math.inf
+    assert metrics.uni(requests[:3], measured[:3]) == 90
+    assert metrics.forward_transfer(requests, measured) == 15  # the first has nothing before it
+    assert metrics.megabytes_kept(requests, measured) == 2
+    assert metrics.megabytes_read(requests, measured) == 2
+
+
+def test_what_was_not_measured_is_not_a_number():
+    values = metrics.all_metrics(REQUESTS, ACCURACY)
+    assert all(math.isnan(values[name]) for name in metrics.OF_MEASURED)
+    values = metrics.all_metrics(REQUESTS, ACCURACY, [{}] * len(REQUESTS))
+    assert all(math.isnan(values[name]) for name in metrics.OF_MEASURED)

@@ -1,5 +1,6 @@
 """What a run leaves behind: made from its seeds alone, whoever answered them, and whenever."""
 
+import dataclasses
 import json
 
 import pytest
@@ -219,3 +220,25 @@ def test_nothing_new_leaves_the_folder_as_it_is(tmp_path):
     answer_seed(tmp_path, 1)  # another process has finished since
     assert set(finish(tmp_path, told(0), "title", new=False)["RA"]["per_seed"]) == {"0", "1"}
     assert (tmp_path / "accuracy.png").read_bytes() != b"of another version"
+
+
+def test_what_else_was_measured_is_in_metrics_csv_and_comes_back(tmp_path):
+    prepare(tmp_path, {0: told(0)}, overwrite=False)
+    workdirs.write_config(tmp_path, 0, told(0), {}, None)
+    log = SeedLog(tmp_path, 0, "test")
+    measured = [
+        {"before": 11.0, "guess": 10.0, "kept_bytes": 123456789.0},
+        {"before": 15.5, "guess": 10.0, "kept_bytes": 123456789.0},
+        {"UNI": float("-inf"), "read_bytes": 0.0, "kept_bytes": 2e6},
+    ]
+    for answer, more in zip(answers(), measured, strict=True):
+        log.add(dataclasses.replace(answer, measured=more))
+    summary = finish(tmp_path, told(0), "title")
+    (run,), _ = read_run(tmp_path)
+    assert list(run.measured) == measured
+    assert [answer.measured for answer in workdirs.answers_of(run)] == measured
+    assert summary["FWT"]["mean"] == 5.5
+    assert summary["MB_kept"]["mean"] == 2
+    assert summary["UNI"] == {"mean": None, "std": 0, "per_seed": {"0": None}}
+    assert (summary["unlearn_seconds"], summary["unlearn_seconds_mean"]) == (4, 4)
+    assert (summary["learn_seconds"], summary["learn_seconds_mean"]) == (2.5, 2.5)

@@ -37,6 +37,10 @@ METHODS = {  # here, since importing a method imports jax
     "rt-hnet": ("all retained data", "reference: a new hypernetwork, trained on what is retained"),
     "refit": ("none", "ours: a new hypernetwork, fitted to the networks that are retained"),
     "only-learning": ("none", "reference: UnCLe that answers no unlearning request"),
+    "never": ("none", "control: UnCLe's learner that never learned what is forgotten"),
+    "never-derpp": ("none", "control: DER++ that never learned what is forgotten"),
+    "delete-head": ("none", "control: DER++ whose unlearning zeroes the task's head alone"),
+    "reset": ("none", "control: DER++ whose unlearning draws the network anew"),
 }
 """Of each method of the registry: what it reads when it unlearns (`protocol.Reads`), and a line."""
 

@@ -54,6 +54,9 @@ def parser() -> Parser:
         help="epochs between saves within a request",
     )
     p.add_argument("--keep-history", action="store_true", help="erase no earlier checkpoint")
+    p.add_argument(
+        "--mia", action="store_true", help="measure membership inference after each unlearning"
+    )
     p.add_argument("--overwrite", action="store_true", help="replace another run in --workdir")
     p.add_argument(
         "--dry-run", action="store_true", help="check everything, print sizes and time, stop"
@@ -93,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     if spec.preset == "paper" and jax.default_backend() == "cpu":
         warn_of_time(runs.estimated(asked), len(spec.seeds))
     workdir = args.workdir or Path("runs") / asked.spec.name
-    keep = runs.Keeping(args.save_every, args.keep_history, args.overwrite)
+    keep = runs.Keeping(args.save_every, args.keep_history, args.overwrite, args.mia)
     new = keep.overwrite or None in runs.finished(asked, workdir).values()
     if new and args.jobs != 1 and len(spec.seeds) > 1:
         work = work_of(keep, args.compile_cache)

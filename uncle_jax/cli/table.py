@@ -12,7 +12,7 @@ from pathlib import Path
 
 from uncle_jax.cli.arguments import Parser, completing, exit_code, parsed
 from uncle_jax.errors import UncleError, allowed
-from uncle_jax.evaluation.metrics import METRICS
+from uncle_jax.evaluation.metrics import METRICS, OF_MEASURED
 from uncle_jax.files import require_writable, write_whole
 from uncle_jax.report.compare import SHOWN, Table, groups, table_of
 from uncle_jax.report.formats import as_csv, as_latex, as_markdown, as_terminal
@@ -30,7 +30,12 @@ def parser() -> Parser:
     form = p.add_argument("--format", default="terminal", help=", ".join(FORMATS))
     completing(form, FORMATS)
     p.add_argument("--output", type=Path, metavar="FILE", help="write there, not to the terminal")
-    p.add_argument("--all", action="store_true", help="spill_sum and relapse_signed too")
+    p.add_argument("--all", action="store_true", help="every metric")
+    p.add_argument(
+        "--columns",
+        metavar="NAME,...",
+        help=f"these metrics: {', '.join((*METRICS, *OF_MEASURED))}",
+    )
     p.add_argument(
         "--paper",
         action="store_true",
@@ -77,6 +82,20 @@ def as_text(table: Table, form: str) -> str:
     return {"terminal": as_terminal, "markdown": as_markdown, "latex": as_latex}[form](table)
 
 
+def columns(args: argparse.Namespace) -> tuple[str, ...]:
+    """The metrics that the arguments ask for. Raises UncleError."""
+    every = (*METRICS, *OF_MEASURED)
+    if args.columns is None:
+        return every if args.all else SHOWN
+    names = tuple(name.strip() for name in args.columns.split(",") if name.strip())
+    for name in names:
+        if name not in every:
+            raise allowed("metric in --columns:", name, every)
+    if not names or len(set(names)) < len(names):
+        raise UncleError(f"--columns must name metrics, each once, not {args.columns!r}")
+    return names
+
+
 def compare(args: argparse.Namespace) -> str:
     """The text that the arguments ask for; tells stderr what is not finished. Raises UncleError."""
     if args.format not in FORMATS:
@@ -84,7 +103,7 @@ def compare(args: argparse.Namespace) -> str:
     runs = finished_runs(args.workdirs)
     if not runs:
         raise UncleError("no run is finished yet")
-    metrics = tuple(METRICS) if args.all else SHOWN
+    metrics = columns(args)
     if args.format == "csv":
         return as_csv(groups(runs), metrics, args.paper)
     made = (table_of(group, metrics, args.paper) for group in groups(runs))

@@ -81,6 +81,8 @@ def facts_of(store: Store, method: Method, found: Answer) -> dict[str, Any]:
         # null: not finite, which JSON has no word for
         "accuracy": {str(t): v if math.isfinite(v) else None for t, v in found.accuracy.items()},
         "seconds": {"optimise": found.seconds, "compile": found.compile_seconds},
+        # as text, for some are infinite
+        "measured": {name: repr(float(value)) for name, value in found.measured.items()},
     }
 
 
@@ -93,6 +95,7 @@ def run_of(store: Store, state: Any) -> Run:
             {int(t): math.nan if v is None else v for t, v in entry["accuracy"].items()},
             entry["seconds"]["optimise"],
             entry["seconds"]["compile"],
+            {name: float(text) for name, text in entry.get("measured", {}).items()},
         )
         for entry in store.requests
     )

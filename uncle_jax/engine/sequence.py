@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import jax
+import numpy as np
 from jax import Array
 
 from uncle_jax.core.loop import Inflight, OnStep
@@ -12,8 +13,10 @@ from uncle_jax.data.benchmark import Benchmark
 from uncle_jax.engine.clock import CompileClock
 from uncle_jax.engine.finite import Losses, require_finite
 from uncle_jax.errors import UncleError
+from uncle_jax.evaluation import membership
 from uncle_jax.evaluation.accuracy import evaluate
 from uncle_jax.evaluation.answers import Answer, Run
+from uncle_jax.evaluation.uniformity import uniformity
 from uncle_jax.methods.protocol import Method, Past, Unlearn, UnlearnDataFree
 from uncle_jax.requests import Request, retained, validate
 from uncle_jax.tasks import Data
@@ -28,6 +31,7 @@ def run_sequence(
     on_request: Callable[[Answer, Any], None] | None = None,
     done: Run | None = None,
     inflight: Callable[[int, Request], Inflight] | None = None,
+    mia: bool = False,
 ) -> Run:
     """Answer `requests` in order, evaluating every task seen so far after each.
 
@@ -35,9 +39,11 @@ def run_sequence(
     that it `reads` (methods/protocol.py), and nothing else. `on_step(step, steps, loss)` follows
     each optimiser step, `on_request(answer, state)` each request. To evaluate on held-out training
     data instead of the test split, pass `benchmark.held_out(seed)`.
+    Tasks that the method `passes` over are evaluated, and change nothing.
     `done`: the run of the first requests, after which to go on. `inflight(index, request)`: what
-    keeps a learn request's progress (methods/protocol.py). Raises UncleError, before anything is
-    learned, if a request cannot be answered.
+    keeps a learn request's progress (methods/protocol.py). `mia`: measure membership inference
+    after each unlearning (evaluation/membership.py), which takes longer than it. Raises
+    UncleError, before anything is learned, if a request cannot be answered.
     """
     validate(requests, benchmark.n_tasks)
     state, answers = (done.state, list(done.answers)) if done else (method.init(key), [])
@@ -48,26 +54,45 @@ def run_sequence(
         for answer in answers
         if answer.request.op == "L"
     }
+    passed = method.passes(requests) if method.passes else ()
     for index, (op, task) in list(enumerate(requests))[len(answers) :]:
-        losses = Losses(on_step)
+        losses, measured = Losses(on_step), dict[str, float]()
         with CompileClock() as clock:
-            if op == "L":
+            if task in passed:
+                held[task] = benchmark.load(task, "test")
+                started, compiled = time.perf_counter(), clock.seconds
+            elif op == "L":
                 train, held[task] = benchmark.load(task, "train"), benchmark.load(task, "test")
+                measured["before"] = evaluate(method, state, task, held[task])
+                measured["guess"] = 100 / benchmark.spec.task(task).n_classes
                 started, compiled = time.perf_counter(), clock.seconds
                 kept = {"inflight": inflight(index, Request(op, task))} if inflight else {}
                 state = method.learn(state, task, train, on_step=losses, **kept)
             else:
                 past = gather(method, benchmark, requests[: index + 1])
+                measured["read_bytes"] = _bytes(past)
                 started, compiled = time.perf_counter(), clock.seconds
                 state = unlearn(method, state, task, past, losses)
             jax.block_until_ready(state)
             seconds = time.perf_counter() - started - (clock.seconds - compiled)
             require_finite(state, f"{op}{task}", losses)
             accuracy = {seen: evaluate(method, state, seen, data) for seen, data in held.items()}
-        answers.append(Answer(index, Request(op, task), accuracy, seconds, clock.seconds))
+            if op == "U":
+                logits = method.logits(state, task, held[task].images)
+                measured["UNI"] = uniformity(np.asarray(logits))
+                if mia:
+                    kept = retained(requests[: index + 1])
+                    measured |= membership.measure(method, state, task, kept, benchmark.load)
+        measured["kept_bytes"] = _bytes(state)
+        answers.append(Answer(index, Request(op, task), accuracy, seconds, clock.seconds, measured))
         if on_request:
             on_request(answers[-1], state)
     return Run(state, tuple(answers))
+
+
+def _bytes(tree: Any) -> float:
+    """Of all arrays of `tree`."""
+    return float(sum(getattr(leaf, "nbytes", 0) for leaf in jax.tree.leaves(tree)))
 
 
 def gather(method: Method, benchmark: Benchmark, requests: Sequence[Request]) -> Past | None:

@@ -1,6 +1,7 @@
 """What requests led to: an `Answer` each, a `Run` of all."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from uncle_jax.evaluation.metrics import all_metrics
@@ -16,6 +17,7 @@ class Answer:
     accuracy: dict[int, float]  # per cent, of every task seen so far, unlearned ones included
     seconds: float  # of learn or unlearn alone, compilation apart
     compile_seconds: float  # tracing, lowering and compiling, evaluation's included
+    measured: Mapping[str, float] = field(default_factory=dict)  # by name, see metrics.Measured
 
 
 class Run(NamedTuple):
@@ -26,6 +28,7 @@ class Run(NamedTuple):
 
     @property
     def metrics(self) -> dict[str, float]:
-        """RA, FA, spill, ... in percentage points (evaluation/metrics.py)."""
+        """RA, FA, spill, ... (evaluation/metrics.py)."""
         requests = [answer.request for answer in self.answers]
-        return all_metrics(requests, [answer.accuracy for answer in self.answers])
+        accuracy = [answer.accuracy for answer in self.answers]
+        return all_metrics(requests, accuracy, [answer.measured for answer in self.answers])

@@ -1,10 +1,11 @@
-"""What a run of requests is worth: RA, FA, spill and relapse, from accuracies alone.
+"""What a run of requests is worth, from accuracies and from what else was measured after each.
 
 `accuracy[i][t]` is task t's test accuracy in per cent after request i; tasks not seen by then are
-absent. All four metrics are in percentage points. Undefined ones (no such task) are nan.
+absent. What is made of it is in percentage points. `measured[i]` has what else is known of request
+i, by name (`Measured`). Undefined metrics (no such task, or not measured) are nan.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -50,6 +51,29 @@ def relapse_signed(requests: Sequence[Request], accuracy: Accuracy) -> float:
     return _mean(_relapses(requests, accuracy))
 
 
+def erosion(requests: Sequence[Request], accuracy: Accuracy) -> float:
+    """Erosion: accuracy right after learning - at the end, mean over retained tasks.
+
+    Lower is better. Spill counts what unlearning does to them; this counts what everything did.
+    """
+    return _mean(_erosions(requests, accuracy))
+
+
+def erosion_worst(requests: Sequence[Request], accuracy: Accuracy) -> float:
+    """The largest erosion of a retained task."""
+    return max(_erosions(requests, accuracy), default=float("nan"))
+
+
+def backward_transfer(requests: Sequence[Request], accuracy: Accuracy) -> float:
+    """BWT: accuracy at the end - right after learning, mean over retained tasks but the latest.
+
+    Higher is better. Lopez-Paz and Ranzato 2017, Equation 3, on the tasks that are retained.
+    """
+    learned_at = _learned_at(requests)
+    kept = sorted(retained(requests), key=lambda task: learned_at[task])[:-1]
+    return _mean([accuracy[-1][task] - accuracy[learned_at[task]][task] for task in kept])
+
+
 METRICS = {
     "RA": retain_accuracy,
     "FA": forget_accuracy,
@@ -57,12 +81,94 @@ METRICS = {
     "spill_sum": spill_sum,
     "relapse": relapse,
     "relapse_signed": relapse_signed,
+    "erosion": erosion,
+    "erosion_worst": erosion_worst,
+    "BWT": backward_transfer,
+}
+
+Measured = Sequence[Mapping[str, float]]
+"""Of each request, what there is of: UNI (of the task just unlearned), before (accuracy in per cent
+of the task just before it was learned), guess (what a guess is worth on it), kept_bytes (of the
+state afterwards), read_bytes (of the data that unlearning was handed), and MIA by each feature."""
+
+
+def uni(requests: Sequence[Request], measured: Measured) -> float:
+    """UNI right after each unlearning, mean over them; 100 is a uniform answer."""
+    return _mean([one.get("UNI", np.nan) for (op, _), one in _zipped(requests, measured, "U")])
+
+
+def forward_transfer(requests: Sequence[Request], measured: Measured) -> float:
+    """FWT: accuracy just before learning - a guess's, mean over tasks but the first.
+
+    Lopez-Paz and Ranzato 2017, Equation 4, with what a guess is worth in the place of what a
+    network as drawn is. A task that was learned before is not counted.
+    """
+    found, seen = [], set()
+    for (_, task), one in _zipped(requests, measured, "L"):
+        if seen and task not in seen and "before" in one:
+            found.append(one["before"] - one.get("guess", np.nan))
+        seen.add(task)
+    return _mean(found)
+
+
+def megabytes_kept(requests: Sequence[Request], measured: Measured) -> float:
+    """10^6 bytes of the state at the end: networks, buffers and all."""
+    del requests
+    return measured[-1].get("kept_bytes", np.nan) / 1e6 if measured else np.nan
+
+
+def megabytes_read(requests: Sequence[Request], measured: Measured) -> float:
+    """10^6 bytes of past data that an unlearning was handed, mean over unlearnings."""
+    found = _zipped(requests, measured, "U")
+    return _mean([one.get("read_bytes", np.nan) / 1e6 for _, one in found])
+
+
+def membership(feature: str) -> Callable[[Sequence[Request], Measured], float]:
+    """MIA by a feature right after each unlearning, mean over them; 50 is a guess."""
+
+    def metric(requests: Sequence[Request], measured: Measured) -> float:
+        found = [one.get(f"MIA_{feature}") for _, one in _zipped(requests, measured, "U")]
+        return _mean([value for value in found if value is not None])
+
+    return metric
+
+
+OF_MEASURED = {
+    "UNI": uni,
+    **{
+        f"MIA_{feature}": membership(feature)
+        for feature in ("correctness", "confidence", "entropy", "probability")
+    },
+    "FWT": forward_transfer,
+    "MB_kept": megabytes_kept,
+    "MB_read": megabytes_read,
 }
 
 
-def all_metrics(requests: Sequence[Request], accuracy: Accuracy) -> dict[str, float]:
-    """Every metric of METRICS for one run."""
-    return {name: metric(requests, accuracy) for name, metric in METRICS.items()}
+def all_metrics(
+    requests: Sequence[Request], accuracy: Accuracy, measured: Measured = ()
+) -> dict[str, float]:
+    """Every metric of METRICS and of OF_MEASURED for one run."""
+    found = {name: metric(requests, accuracy) for name, metric in METRICS.items()}
+    return found | {name: metric(requests, measured) for name, metric in OF_MEASURED.items()}
+
+
+def _zipped(
+    requests: Sequence[Request], measured: Measured, op: str
+) -> list[tuple[Request, Mapping[str, float]]]:
+    """Requests of one kind, with what was measured of each."""
+    both = zip(requests, measured, strict=True) if measured else ((r, {}) for r in requests)
+    return [(request, one) for request, one in both if request.op == op]
+
+
+def _learned_at(requests: Sequence[Request]) -> dict[int, int]:
+    """{task: the place of its last learn request}."""
+    return {task: i for i, (op, task) in enumerate(requests) if op == "L"}
+
+
+def _erosions(requests: Sequence[Request], accuracy: Accuracy) -> list[float]:
+    at = _learned_at(requests)
+    return [accuracy[at[task]][task] - accuracy[-1][task] for task in retained(requests)]
 
 
 def _spills(requests: Sequence[Request], accuracy: Accuracy) -> list[list[float]]:

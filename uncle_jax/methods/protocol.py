@@ -5,7 +5,7 @@ import functools
 import inspect
 import json
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, ParamSpec, Protocol
 
 from jax import Array
@@ -13,6 +13,7 @@ from jax import Array
 from uncle_jax.config import Config, as_dict
 from uncle_jax.core.loop import Inflight, OnStep
 from uncle_jax.core.network import Network
+from uncle_jax.requests import Request
 from uncle_jax.tasks import Data
 
 Reads = Literal["none", "buffer", "forget", "forget+retain", "latest", "all retained data"]
@@ -104,6 +105,9 @@ class Method(NamedTuple):
     # (a whole state, some checkpoint's arrays by path, task) -> every state that the arrays, with
     # the whole state's where they lack some, could answer for the task with; None: those in place
     partial: Callable[[Any, Mapping[str, Any], int], Sequence[Any]] | None = None
+    # (a stream's requests) -> tasks whose requests leave the state as it is: a control that never
+    # learns them; None: it answers all
+    passes: Callable[[Sequence[Request]], Collection[int]] | None = None
     origin: Origin | None = None  # what made it
 
     def __reduce__(self) -> Any:

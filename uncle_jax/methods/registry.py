@@ -42,6 +42,10 @@ METHODS = {
     "rt-hnet": "hypernetwork.rt:rt_hnet",
     "refit": "hypernetwork.refit:refit",
     "only-learning": "uncle:only_learning",
+    "never": "hypernetwork.controls:never",
+    "never-derpp": "multihead.controls:never_derpp",
+    "delete-head": "multihead.controls:delete_head",
+    "reset": "multihead.controls:reset",
 }
 
 HYPERNETWORK = tuple(

@@ -22,10 +22,12 @@ from uncle_jax.report.terminal import chance_in_words
 from uncle_jax.requests import TABLE_4, forgotten, parse
 
 KNOWN = (  # in the order of rows; then a user's own, then uncle
+    "never", "never-derpp", "delete-head", "reset",
     "ft", "rt", "badteacher", "scrub", "salun", "jit", "gkt", "ssd", "uniclun", "derpp", "lwsf",
     "clpu", "rt-hnet", "hnet", "jit-hnet", "gkt-hnet", "refit", "only-learning",
 )  # fmt: skip
-REFERENCES = ("ft", "rt", "rt-hnet", "clpu", "hnet", "only-learning", "derpp")
+CONTROLS = ("never", "never-derpp", "delete-head", "reset")  # what the numbers mean
+REFERENCES = (*CONTROLS, "ft", "rt", "rt-hnet", "clpu", "hnet", "only-learning", "derpp")
 GUESSED = 0.05  # what is nearer to chance than that is a broken network
 SHOWN = ("RA", "FA", "spill", "relapse")
 READS = {
@@ -90,7 +92,7 @@ class Row:
     def mean_std(self, metric: str) -> tuple[float | None, float | None]:
         """Over seeds, std the sample's; None: undefined."""
         values = [run.metrics[metric] for run in self.runs]
-        if any(map(math.isnan, values)):
+        if not all(map(math.isfinite, values)):
             return None, None
         return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
 
@@ -219,7 +221,7 @@ def best(group: Group, metrics: Iterable[str]) -> set[tuple[str, str]]:
     """
     able = [r for r in group.rows if r.method not in REFERENCES and r.finite and not r.broken]
     marked = set()
-    for metric in set(metrics) & {"RA", "FA", "spill", "spill_sum", "relapse"}:
+    for metric in set(metrics) & {"RA", "FA", "spill", "spill_sum", "relapse", "erosion"}:
         found = {r.label: r.distance if metric == "FA" else r.mean_std(metric)[0] for r in able}
         sign = -1 if metric == "RA" else 1
         worth = {k: sign * round(value, 2) for k, value in found.items() if value is not None}
@@ -271,7 +273,7 @@ def _notes(group: Group, head: list[str], marked: set, paper: list[Numbers | Non
     notes.append((what if marked else "") + chance_in_words(group.chance("RA"), group.chance("FA")))
     names = list(dict.fromkeys(r.method for r in group.rows if r.method in REFERENCES))
     if names:
-        why = "they do not unlearn, see all retained data, or keep a network a task"
+        why = "they do not unlearn, see all retained data, keep a network a task, or are controls"
         notes.append(f"references, never marked best ({why}): {', '.join(names)}")
     if any(row.method == "clpu" for row in group.rows):
         notes.append("clpu: the forgotten task's network is gone, so FA and relapse are undefined")

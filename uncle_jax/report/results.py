@@ -12,11 +12,14 @@ from typing import Any, NamedTuple
 
 from uncle_jax.config import Config, Uncle, completed
 from uncle_jax.errors import UncleError
-from uncle_jax.evaluation.metrics import all_metrics
+from uncle_jax.evaluation.metrics import OF_MEASURED, all_metrics
 from uncle_jax.methods.registry import HYPERNETWORK
 from uncle_jax.requests import forgotten, parse, retained
 
-UNDEFINED = {"clpu": ("FA", "relapse", "relapse_signed")}  # it has no network of a forgotten task
+OF_NETWORKS = tuple(name for name in OF_MEASURED if name.startswith(("UNI", "MIA")))
+UNDEFINED = {
+    "clpu": ("FA", "relapse", "relapse_signed", *OF_NETWORKS)
+}  # it has no network of a forgotten task
 
 
 class SeedRun(NamedTuple):
@@ -29,6 +32,7 @@ class SeedRun(NamedTuple):
     metrics: Mapping[str, float]
     times: Mapping[str, Any]  # times.json (runs/workdir.py)
     summary: Mapping[str, Any]  # summary.json; {} if there is none yet
+    measured: Sequence[Mapping[str, float]]  # after each request (metrics.Measured)
 
     @property
     def chances(self) -> Mapping[int, float] | None:
@@ -86,15 +90,16 @@ def read_seed(path: Path, seed: int, summary: Mapping[str, Any]) -> SeedRun | st
             times = older_times(seed, summary)
         if accuracy is None or times is None:
             return f"{path} is not finished"
+        measured = read_measured(text, told["requests"])
         _ = told["dataset"], told["method"], told["config"].items(), times["wall_seconds"]
-        metrics = all_metrics(parse(told["requests"]), accuracy)
+        metrics = all_metrics(parse(told["requests"]), accuracy, measured)
         metrics |= dict.fromkeys(UNDEFINED.get(told["method"], ()), math.nan)
     except FileNotFoundError:
         return f"{path} is not finished: it has no metrics.csv"
     except (OSError, LookupError, TypeError, AttributeError, ValueError) as error:
         why = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         raise UncleError(f"{path} is damaged, or not of uncle run ({why})") from None
-    return SeedRun(path, seed, modern(told), accuracy, metrics, times, summary)
+    return SeedRun(path, seed, modern(told), accuracy, metrics, times, summary, measured)
 
 
 def modern(told: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,3 +151,12 @@ def read_accuracy(text: str, requests: str) -> list[dict[int, float]] | None:
                 raise ValueError(f"metrics.csv's request {row['request']} is not config.json's")
             accuracy[int(row["request"])][int(row["evaluated_task"])] = float(row["value"])
     return accuracy if accuracy[-1] else None
+
+
+def read_measured(text: str, requests: str) -> list[dict[str, float]]:
+    """`measured[i]` from metrics.csv's text; nothing of it in runs of earlier versions."""
+    measured: list[dict[str, float]] = [{} for _ in parse(requests)]
+    for row in csv.DictReader(io.StringIO(text)):
+        if row["metric"] != "accuracy":
+            measured[int(row["request"])][row["metric"]] = float(row["value"])
+    return measured

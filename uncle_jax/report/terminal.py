@@ -13,6 +13,7 @@ HEADINGS = {
     "spill_sum": "spill_sum  the same, summed",
     "relapse": "relapse  unlearned tasks' change since U",
     "relapse_signed": "relapse_signed  the same, with sign",
+    "erosion": "erosion  retained tasks' loss since learned",
 }
 
 

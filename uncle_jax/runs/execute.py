@@ -19,12 +19,13 @@ from uncle_jax.data.load import Choice, load_benchmark
 from uncle_jax.engine import estimate, resume
 from uncle_jax.engine.learner import identity
 from uncle_jax.engine.sequence import run_sequence
+from uncle_jax.errors import UncleError
 from uncle_jax.evaluation.answers import Answer
 from uncle_jax.methods import registry
 from uncle_jax.methods.protocol import Method
 from uncle_jax.report.contact_sheet import CONTACT_TASKS, examples, plot_contact_sheet
 from uncle_jax.report.results import SeedRun
-from uncle_jax.requests import parse, validate
+from uncle_jax.requests import parse, retained, validate
 from uncle_jax.runs import workdir as workdirs
 from uncle_jax.runs.environment import environment
 from uncle_jax.runs.spec import RunSpec
@@ -56,6 +57,7 @@ class Keeping:
     save_every: int = 20  # epochs between saves within a request
     history: bool = False  # erase no earlier checkpoint
     overwrite: bool = False  # replace another run in the work directory
+    mia: bool = False  # measure membership inference after each unlearning
 
 
 class Watch(NamedTuple):
@@ -99,6 +101,12 @@ def execute(
     spec, method = asked.spec, asked.method()
     workdir = workdir or Path("runs") / spec.name
     known = finished(asked, workdir) if not keep.overwrite else dict.fromkeys(asked.records)
+    for seed, run in known.items():
+        if keep.mia and run is not None and not _has_mia(run):
+            raise UncleError(
+                f"{workdir} has seed {seed} without --mia, which is measured as a run goes on; "
+                "choose another --workdir, or add --overwrite"
+            )
     new = None in known.values()
     workdirs.prepare(workdir, asked.records, keep.overwrite, new)
     here = environment() if new else {}
@@ -113,6 +121,13 @@ def execute(
             watch.on_request(answer)
     record = asked.records[spec.seeds[0]]
     return workdirs.finish(workdir, record, f"{spec.dataset}, {spec.label}", new)
+
+
+def _has_mia(run: SeedRun) -> bool:
+    """Whether membership was measured wherever it can be: an unlearning that leaves a task."""
+    asked = parse(run.told["requests"])
+    able = [i for i, (op, _) in enumerate(asked) if op == "U" and retained(asked[: i + 1])]
+    return all("MIA_confidence" in run.measured[i] for i in able)
 
 
 def finished(asked: Experiment, workdir: Path) -> dict[int, SeedRun | None]:
@@ -165,7 +180,8 @@ def _answer(
         for answer in done.answers:
             watch.on_request(answer)
         saves = partial(resume.saves, store, keep.save_every)
-        run_sequence(method, benchmark, spec.requests, key, watch.on_step, on_request, done, saves)
+        tell = watch.on_step, on_request
+        run_sequence(method, benchmark, spec.requests, key, *tell, done, saves, keep.mia)
 
 
 def _show_data(benchmark: Benchmark, path: Path, overwrite: bool) -> None:

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 UNSAFE = re.compile(r"[^A-Za-z0-9._,=+-]")  # what a shell or a glob reads, or may read
 SEEDS = 2**32  # there are so many
 FROM_PRESET: Any = None  # a field that is not given
-OWN = {"uncle": Uncle, "hnet": Hypernetwork, "rt-hnet": Hypernetwork, "only-learning": Hypernetwork}
+OWN = {
+    "uncle": Uncle,
+    **dict.fromkeys(("hnet", "rt-hnet", "only-learning", "never"), Hypernetwork),
+}
 """Methods' own settings, of those whose settings are known without importing jax."""
 
 

@@ -103,8 +103,9 @@ def answers_of(run: SeedRun) -> Iterator[Answer]:
     """A finished seed's answers, as its files tell them."""
     seconds = {op: iter(run.times[f"{name}_seconds"]) for op, name in OPS.items()}
     for index, request in enumerate(parse(run.told["requests"])):
-        accuracy = dict(run.accuracy[index])
-        yield Answer(index, request, accuracy, next(seconds[request.op], math.nan), 0.0)
+        accuracy, measured = dict(run.accuracy[index]), dict(run.measured[index])
+        took = next(seconds[request.op], math.nan)
+        yield Answer(index, request, accuracy, took, 0.0, measured)
 
 
 def clear(workdir: Path, seed: int) -> None:
@@ -154,7 +155,7 @@ class SeedLog:
 
 
 def metrics_csv(answers: Iterable[Answer], split: str) -> str:
-    """A row for every accuracy (per cent) after every request."""
+    """A row for every accuracy (per cent) after every request, and for whatever else is known."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(COLUMNS)
@@ -162,6 +163,9 @@ def metrics_csv(answers: Iterable[Answer], split: str) -> str:
         for seen, value in answer.accuracy.items():
             where = (answer.index, answer.request.op, answer.request.task, seen)
             rows.writerow((*where, split, "accuracy", f"{value:.4f}"))
+        for name, value in answer.measured.items():
+            where = (answer.index, answer.request.op, answer.request.task, answer.request.task)
+            rows.writerow((*where, split, name, f"{value:.4f}".removesuffix(".0000")))
     return text.getvalue()
 
 
@@ -215,20 +219,25 @@ def summarise(seeds: Sequence[SeedRun]) -> dict[str, Any]:
     """summary.json of finished seeds: metrics as {mean, std, per_seed}, then times in seconds.
 
     std is the sample's (n - 1), 0 for a single seed. learn_seconds and unlearn_seconds are medians
-    over requests, compilation apart; compile_seconds and wall_seconds are sums over seeds.
+    over requests, compilation apart, and means under *_mean; compile_seconds and wall_seconds are
+    sums over seeds.
     """
     summary: dict[str, Any] = {}
     for name in seeds[0].metrics:
         values = [run.metrics[name] for run in seeds]
-        std = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+        known = all(map(math.isfinite, values))  # of an infinite one there is no mean
+        std = 0.0
+        if len(values) > 1:
+            std = float(np.std(values, ddof=1)) if known else math.nan
         summary[name] = {
-            "mean": _json(float(np.mean(values))),
+            "mean": float(np.mean(values)) if known else None,
             "std": _json(std),
             "per_seed": {str(run.seed): _json(run.metrics[name]) for run in seeds},
         }
     for name in ("unlearn_seconds", "learn_seconds"):
         seconds = [second for run in seeds for second in run.times[name]]
         summary[name] = float(np.median(seconds)) if seconds else None
+        summary[f"{name}_mean"] = float(np.mean(seconds)) if seconds else None  # the paper's UT
     for name in ("compile_seconds", "wall_seconds"):
         known = [run.times[name] for run in seeds if run.times[name] is not None]
         summary[name] = sum(known) if known else None
@@ -241,7 +250,7 @@ def summarise(seeds: Sequence[SeedRun]) -> dict[str, Any]:
 
 
 def _json(value: float) -> float | None:
-    return None if math.isnan(value) else value
+    return value if math.isfinite(value) else None
 
 
 def _text(value: Mapping[str, Any]) -> str:
