@@ -102,9 +102,11 @@ def _rehearsed(
     settings: Any,
 ) -> Counted | None:
     """`requests` rehearsed, each learned for few steps; None if the method has no pieces."""
-    size = config.batch_size
-    counts = {t: len(benchmark.load(t, "train").labels) for t in {t for _, t in requests}}
-    tests = {t: len(benchmark.load(t, "test").labels) for t in counts}
+    size, asked = config.batch_size, {t for _, t in requests}
+    # Each task is loaded once: permuting or decoding images takes longer than counting with them.
+    first = {t: _first(benchmark.load(t, "train"), 2 * STEPS * size) for t in asked}
+    counts = {t: n for t, (n, _) in first.items()}
+    tests = {t: _first(benchmark.load(t, "test"), config.eval_batch_size) for t in asked}
     few = 1 if min(counts.values()) > size else STEPS  # so many steps at least
     short = dataclasses.replace(config, epochs=min(few, config.epochs))
     method = factory(benchmark.spec, benchmark.n_tasks, short, settings)
@@ -128,10 +130,9 @@ def _rehearsed(
 
         def learned(state: Any, task: int, batches: int) -> tuple[Any, float, float, int]:
             """... of learning so many batches at most, and how many images they were."""
-            images, labels = (part[: batches * size] for part in benchmark.load(task, "train"))
-            data = Data(images, labels)
+            data = _first(first[task][1], batches * size)[1]
             answer = counted(lambda note: method.learn(state, task, data, on_step=note))
-            return *answer, len(labels)
+            return *answer, len(data.labels)
 
         def steps(n: int, epochs: int) -> int:
             return epochs * steps_per_epoch(n, size)
@@ -161,12 +162,19 @@ def _rehearsed(
             except _Enough:
                 return None
             if task not in evaluation:
-                before, batch = work.flops, config.eval_batch_size
-                method.logits(state, task, benchmark.load(task, "test").images[:batch])
-                evaluation[task] = (work.flops - before) * math.ceil(tests[task] / batch)
+                before, (n, batch) = work.flops, tests[task]
+                method.logits(state, task, batch.images)
+                batches = math.ceil(n / config.eval_batch_size)
+                evaluation[task] = (work.flops - before) * batches
             total += sum(evaluation.values())
         kept = sum(getattr(leaf, "nbytes", 0) for leaf in jax.tree.leaves(state))
     return Counted(learn_step, unlearn_step, total, work.peak + kept)
+
+
+def _first(data: Data, n: int) -> tuple[int, Data]:
+    """How many images there are, and the first `n` of them."""
+    images, labels = data
+    return len(labels), Data(np.array(images[:n]), np.array(labels[:n]))  # copies: the rest can go
 
 
 class Measured(NamedTuple):
