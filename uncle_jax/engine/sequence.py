@@ -42,7 +42,7 @@ def run_sequence(
     Tasks that the method `passes` over are evaluated, and change nothing.
     `done`: the run of the first requests, after which to go on. `inflight(index, request)`: what
     keeps a learn request's progress (methods/protocol.py). `mia`: measure membership inference
-    after each unlearning (evaluation/membership.py), which takes longer than it. Raises
+    after each unlearning (evaluation/membership.py), which can take longer than it. Raises
     UncleError, before anything is learned, if a request cannot be answered.
     """
     validate(requests, benchmark.n_tasks)
