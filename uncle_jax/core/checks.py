@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from uncle_jax.core.inputs import on_host
 from uncle_jax.errors import UncleError
 
 KEPT = ("params", "batch_stats")  # the collections that methods keep
@@ -93,14 +94,9 @@ def _all_finite(leaves: list[Array]) -> Array:
 def finite(state: Any) -> bool:
     """Whether no float of `state` is NaN or infinite; one pass where the arrays are."""
     leaves = [leaf for leaf in jax.tree.leaves(state) if _is_float(leaf)]
-    if all(_on_host(leaf) for leaf in leaves):  # no copy, and no program to compile
+    if all(map(on_host, leaves)):  # no copy, and no program to compile
         return all(bool(np.isfinite(np.asarray(leaf)).all()) for leaf in leaves)
     return bool(_all_finite(leaves))
-
-
-def _on_host(leaf: Any) -> bool:
-    devices = leaf.devices() if isinstance(leaf, Array) else set()
-    return all(device.platform == "cpu" for device in devices)
 
 
 def _is_float(leaf: Any) -> bool:

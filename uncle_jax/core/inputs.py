@@ -80,13 +80,20 @@ def _fit(images: Array, shape: tuple[int, int, int]) -> Array:
     return jnp.repeat(x, shape[-1] // x.shape[-1], axis=-1)
 
 
+def on_host(array: Any) -> bool:
+    """Whether NumPy reads `array` where it is: it is no jax.Array, or one of a CPU."""
+    if not isinstance(array, Array):
+        return True
+    return all(device.platform == "cpu" for device in array.devices())
+
+
 def batches_of(*arrays: Array) -> Callable[[np.ndarray], tuple[Any, ...]]:
     """index [B] -> the rows `index` of each array [N, ...], gathered where the arrays are.
 
     On a CPU by NumPy, without a copy of the whole: XLA's gather goes byte by byte there, which took
     a tenth of a small step.
     """
-    if all(device.platform == "cpu" for device in arrays[0].devices()):
+    if on_host(arrays[0]):
         host = [np.asarray(array) for array in arrays]
         return lambda index: tuple(array[index] for array in host)
     return lambda index: _gather(arrays, index)

@@ -66,9 +66,10 @@ _NOW: contextvars.ContextVar[Rehearsal | None] = contextvars.ContextVar("rehears
 @contextlib.contextmanager
 def rehearsal() -> Iterator[Rehearsal]:
     """Within it, this thread's pieces are counted and not run."""
-    token = _NOW.set(Rehearsal())
+    work = Rehearsal()
+    token = _NOW.set(work)
     try:
-        yield _NOW.get()  # type: ignore[misc]
+        yield work
     finally:
         _NOW.reset(token)
 

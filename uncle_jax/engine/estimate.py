@@ -20,7 +20,7 @@ from uncle_jax.config import Config, Hypernetwork
 from uncle_jax.core.loop import OnStep, steps_per_epoch
 from uncle_jax.core.pieces import rehearsal
 from uncle_jax.data.benchmark import Benchmark
-from uncle_jax.engine.sequence import gather, unlearn
+from uncle_jax.engine.sequence import gather, nbytes, unlearn
 from uncle_jax.methods.protocol import Method
 from uncle_jax.requests import Request, retained
 from uncle_jax.tasks import Data
@@ -167,8 +167,7 @@ def _rehearsed(
                 batches = math.ceil(n / config.eval_batch_size)
                 evaluation[task] = (work.flops - before) * batches
             total += sum(evaluation.values())
-        kept = sum(getattr(leaf, "nbytes", 0) for leaf in jax.tree.leaves(state))
-    return Counted(learn_step, unlearn_step, total, work.peak + kept)
+    return Counted(learn_step, unlearn_step, total, work.peak + int(nbytes(state)))
 
 
 def _first(data: Data, n: int) -> tuple[int, Data]:

@@ -70,7 +70,7 @@ def run_sequence(
                 state = method.learn(state, task, train, on_step=losses, **kept)
             else:
                 past = gather(method, benchmark, requests[: index + 1])
-                measured["read_bytes"] = _bytes(past)
+                measured["read_bytes"] = nbytes(past)
                 started, compiled = time.perf_counter(), clock.seconds
                 state = unlearn(method, state, task, past, losses)
             jax.block_until_ready(state)
@@ -83,14 +83,14 @@ def run_sequence(
                 if mia:
                     kept = retained(requests[: index + 1])
                     measured |= membership.measure(method, state, task, kept, benchmark.load)
-        measured["kept_bytes"] = _bytes(state)
+        measured["kept_bytes"] = nbytes(state)
         answers.append(Answer(index, Request(op, task), accuracy, seconds, clock.seconds, measured))
         if on_request:
             on_request(answers[-1], state)
     return Run(state, tuple(answers))
 
 
-def _bytes(tree: Any) -> float:
+def nbytes(tree: Any) -> float:
     """Of all arrays of `tree`."""
     return float(sum(getattr(leaf, "nbytes", 0) for leaf in jax.tree.leaves(tree)))
 

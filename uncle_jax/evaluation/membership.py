@@ -7,12 +7,15 @@ exactly that: it says nothing of what a network holds.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from uncle_jax.methods.protocol import Method
-from uncle_jax.tasks import Data
+from uncle_jax.evaluation.uniformity import softmax
+
+if TYPE_CHECKING:  # it imports jax, and tables need the names of the features
+    from uncle_jax.methods.protocol import Method
+    from uncle_jax.tasks import Data
 
 PER_TASK = 500  # images of each retained task and split, at most (authors' code)
 FEATURES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
@@ -50,7 +53,11 @@ def membership(
 
 
 def measure(
-    method: Method, state: Any, task: int, retained: Sequence[int], load: Callable[[int, str], Data]
+    method: "Method",
+    state: Any,
+    task: int,
+    retained: Sequence[int],
+    load: "Callable[[int, str], Data]",
 ) -> Mapping[str, float]:
     """{"MIA_<feature>": per cent} of a task that `state` has unlearned; {} if none is retained.
 
@@ -65,7 +72,8 @@ def measure(
         chosen = np.arange(len(labels))
         if most is not None and len(chosen) > most:
             chosen = np.sort(np.random.default_rng(t).permutation(len(labels))[:most])
-        return _softmax(method.logits(state, t, np.asarray(images)[chosen])), labels[chosen]
+        logits = np.asarray(method.logits(state, t, np.asarray(images)[chosen]))
+        return softmax(logits), labels[chosen]
 
     def of_all(split: str) -> Outputs:
         probabilities, labels = zip(*(outputs(t, split, PER_TASK) for t in retained), strict=True)
@@ -75,9 +83,3 @@ def measure(
         of_all("train"), of_all("test"), outputs(task, "train"), outputs(task, "test")
     )
     return {f"MIA_{name}": value for name, value in found.items()}
-
-
-def _softmax(logits: Any) -> np.ndarray:
-    logits = np.asarray(logits, np.float32)
-    p = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return p / p.sum(axis=-1, keepdims=True)

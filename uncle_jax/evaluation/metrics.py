@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from uncle_jax.evaluation.membership import FEATURES
 from uncle_jax.requests import Request, forgotten, retained
 
 Accuracy = Sequence[Mapping[int, float]]
@@ -123,7 +124,7 @@ def megabytes_read(requests: Sequence[Request], measured: Measured) -> float:
     return _mean([one.get("read_bytes", np.nan) / 1e6 for _, one in found])
 
 
-def membership(feature: str) -> Callable[[Sequence[Request], Measured], float]:
+def mia(feature: str) -> Callable[[Sequence[Request], Measured], float]:
     """MIA by a feature right after each unlearning, mean over them; 50 is a guess."""
 
     def metric(requests: Sequence[Request], measured: Measured) -> float:
@@ -135,10 +136,7 @@ def membership(feature: str) -> Callable[[Sequence[Request], Measured], float]:
 
 OF_MEASURED = {
     "UNI": uni,
-    **{
-        f"MIA_{feature}": membership(feature)
-        for feature in ("correctness", "confidence", "entropy", "probability")
-    },
+    **{f"MIA_{feature}": mia(feature) for feature in FEATURES},
     "FWT": forward_transfer,
     "MB_kept": megabytes_kept,
     "MB_read": megabytes_read,

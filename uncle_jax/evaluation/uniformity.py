@@ -3,6 +3,13 @@
 import numpy as np
 
 
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities [B, Y] of logits [B, Y], in float32."""
+    logits = np.asarray(logits, np.float32)
+    p = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return p / p.sum(axis=-1, keepdims=True)
+
+
 def uniformity(logits: np.ndarray) -> float:
     """UNI of logits [B, Y] in per cent: 100 (1 - J), J of each answer from the uniform one.
 
@@ -12,12 +19,8 @@ def uniformity(logits: np.ndarray) -> float:
     infinity once a probability underflows in float32. Classes that the task does not have (logit
     minus infinity throughout) are left out. nan if any logit is nan.
     """
-    logits = np.asarray(logits, np.float32)
-    logits = logits[:, ~np.all(logits == -np.inf, axis=0)]
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    p = np.exp(shifted)
-    p /= p.sum(axis=-1, keepdims=True)
-    u = np.float32(1 / logits.shape[-1])
+    p = softmax(logits[:, ~np.all(logits == -np.inf, axis=0)])
+    u = np.float32(1 / p.shape[-1])
     m = (p + u) / 2
     with np.errstate(divide="ignore"):
         divergence = (m * (np.log(m) - np.log(p)) + m * (np.log(m) - np.log(u))).sum(axis=-1) / 2

@@ -60,6 +60,10 @@ class UnlearnDataFree(Protocol):
     def __call__(self, state: Any, task: int, /, *, on_step: OnStep | None = None) -> Any: ...
 
 
+Passes = Callable[[Sequence[Request]], Collection[int]]
+"""(a stream's requests) -> tasks whose requests leave the state as it is."""
+
+
 class TaskNetwork(NamedTuple):
     """One task's network: module.apply({"params": params, "batch_stats": stats}, x, train=False).
 
@@ -105,9 +109,7 @@ class Method(NamedTuple):
     # (a whole state, some checkpoint's arrays by path, task) -> every state that the arrays, with
     # the whole state's where they lack some, could answer for the task with; None: those in place
     partial: Callable[[Any, Mapping[str, Any], int], Sequence[Any]] | None = None
-    # (a stream's requests) -> tasks whose requests leave the state as it is: a control that never
-    # learns them; None: it answers all
-    passes: Callable[[Sequence[Request]], Collection[int]] | None = None
+    passes: Passes | None = None  # of a control that never learns some tasks; None: it answers all
     origin: Origin | None = None  # what made it
 
     def __reduce__(self) -> Any:

@@ -30,7 +30,7 @@ from uncle_jax.methods.multihead import buffer as buffers
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.buffer import Buffer
 from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
-from uncle_jax.methods.protocol import Method, Past, Reads, TaskNetwork, remembering
+from uncle_jax.methods.protocol import Method, Passes, Past, Reads, TaskNetwork, remembering
 from uncle_jax.tasks import Data, InputSpec
 
 
@@ -115,12 +115,13 @@ def on_derpp(
     reads: Reads,
     doc: str,
     restart: bool = False,
+    passes: Passes | None = None,
 ) -> Baseline[Chosen]:
     """A baseline: DER++ that answers an unlearn request with the algorithm `make(net, settings)`.
 
     `settings` are the default ones. `reads` is what the algorithm reads with `forget_source=full`:
     its request holds no other rows. With `restart` the buffer's logits are those of the new model
-    after an unlearning. `doc` is the factory's docstring.
+    after an unlearning. `passes`: the Method's. `doc` is the factory's docstring.
     """
     default = settings
 
@@ -132,7 +133,8 @@ def on_derpp(
         settings: Chosen = default,
     ) -> Method:
         net = multihead.multihead(spec, n_tasks, config or Config(), main_net)
-        return _method(name, net, settings, reads, make(net, settings), restart)
+        method = _method(name, net, settings, reads, make(net, settings), restart)
+        return method._replace(passes=passes)
 
     build.__name__ = build.__qualname__ = name
     build.__doc__ = doc
@@ -329,14 +331,15 @@ def _refreshed(net: MultiHead, model: Model, buffer: Buffer, retained: tuple[int
     return buffer
 
 
-def _unchanged(net: MultiHead, settings: Derpp) -> Algorithm:
+def unchanged(net: MultiHead, settings: Derpp) -> Algorithm:
+    """No algorithm: the model stays as it is."""
     del net, settings
     return lambda model, request, key, on_step: model
 
 
 derpp = on_derpp(
     "derpp",
-    _unchanged,
+    unchanged,
     Derpp(),
     reads="none",
     doc="DER++ alone: unlearning only removes the task from the buffer.",

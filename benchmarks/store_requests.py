@@ -1,7 +1,7 @@
 """What a request of a store costs here against another checkout, in CPU seconds of its process.
 
     git clone . OLD && git -C OLD checkout COMMIT
-    python benchmarks/requests.py OLD --rounds 20 --out benchmarks/results/requests_cpu.json
+    python benchmarks/store_requests.py OLD --rounds 20 --out benchmarks/results/requests_cpu.json
 
 Permuted digits, `laptop` preset with one epoch a task: a store that has learned tasks 0 and 1
 learns task 2, unlearns task 0 and is asked for its status, each in a fresh process on a copy of
@@ -12,17 +12,17 @@ quartiles.
 
 import argparse
 import json
-import os
-import resource
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.checkout import commit_of, timed
 from uncle_jax.data.permuted import permuted_digits
 from uncle_jax.runs.environment import environment
 
@@ -32,17 +32,8 @@ Seconds = dict[str, float]  # by operation
 
 def cpu_seconds(checkout: Path, folder: Path, store: str, *words: str) -> float:
     """CPU seconds of one `experiments/request.py` of `checkout`."""
-    script = checkout / "experiments" / "request.py"
     options = ("--store", str(folder / store), "--compile-cache", str(folder / "compiled"))
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(
-        [sys.executable, str(script), *options, *words],
-        env=os.environ | {"PYTHONPATH": str(checkout)},
-        stdout=subprocess.DEVNULL,
-        check=True,
-    )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return timed(checkout, "request.py", *options, *words)[1]
 
 
 def begin(checkout: Path, folder: Path, data: Path) -> None:
@@ -101,13 +92,9 @@ def main() -> None:
             "ratio": round(statistics.median(ratios), 4),
             "ratio_quartiles": [round(low, 4), round(high, 4)],
         }
-    other = subprocess.run(
-        ["git", "-C", str(args.other), "rev-parse", "--short", "HEAD"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
-    text = json.dumps({"rounds": args.rounds, "other": other} | rows | environment(), indent=1)
+    text = json.dumps(
+        {"rounds": args.rounds, "other": commit_of(args.other)} | rows | environment(), indent=1
+    )
     print(text)
     if args.out:
         args.out.write_text(text + "\n")
