@@ -100,9 +100,11 @@ def test_every_method_hands_out_a_network_that_is_ready_to_apply(name):
     theta, stats = jax.eval_shape(lambda s: method.network(s, 1), state)
     outputs = theta["Dense_0"]["kernel"].shape[-1]
     assert outputs in (SPEC.n_classes, 4 * SPEC.n_classes)  # or with a head per task
-    net = resnet.from_config(TINY, outputs)
-    x = jax.ShapeDtypeStruct((2, *SPEC.image_shape), jnp.float32)
-    logits, _ = jax.eval_shape(lambda t, s, x: resnet.apply(net, t, s, x, False), theta, stats, x)
+    module, shape = method.main
+    assert module == resnet.from_config(TINY, outputs)
+    x = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
+    apply = resnet.apply
+    logits, _ = jax.eval_shape(lambda t, s, x: apply(module, t, s, x, False), theta, stats, x)
     assert logits.shape == (2, outputs)
     with pytest.raises(UncleError, match="unknown task 4"):
         method.network(state, 4)

@@ -32,7 +32,7 @@ from uncle_jax.core.loop import Inflight, OnStep, Progress, TrainState, descend,
 from uncle_jax.core.losses import cross_entropy
 from uncle_jax.core.pieces import piece
 from uncle_jax.core.status import LEARNED, NEW, checked, in_range, learned, unlearned
-from uncle_jax.methods.protocol import Method, TaskNetwork, remembering
+from uncle_jax.methods.protocol import MainNetwork, Method, TaskNetwork, remembering
 from uncle_jax.tasks import Data, InputSpec, as_data, check_images
 
 
@@ -124,7 +124,8 @@ def clpu(
         predicted = functools.partial(predict, net, params, stats, inputs)
         return logits_of(predicted, images, spec, net.shape, config.eval_batch_size)
 
-    return Method("clpu", functools.partial(_init, net), learn, _unlearn, logits, network=_network)
+    init, main = functools.partial(_init, net), MainNetwork(net.module, net.shape)
+    return Method("clpu", init, learn, _unlearn, logits, network=_network, main=main)
 
 
 def _unlearn(

@@ -75,6 +75,13 @@ class TaskNetwork(NamedTuple):
     stats: Any  # its norm statistics; {} if it has none
 
 
+class MainNetwork(NamedTuple):
+    """What applies a `TaskNetwork`."""
+
+    module: Any  # flax.linen.Module
+    shape: tuple[int, int, int]  # [H, W, D] of its input
+
+
 class Origin(NamedTuple):
     """What made a `Method`, so that it can be made again elsewhere."""
 
@@ -103,6 +110,7 @@ class Method(NamedTuple):
     # (unlearnings so far) -> optimiser steps of the next, where they do not depend on data
     iterations: Callable[[int], int] | None = None
     network: Callable[[Any, int], TaskNetwork] | None = None  # (state, task) -> ready to apply
+    main: MainNetwork | None = None  # what applies it
     # learns on what the state holds, as anyone may who has it; None: `learn` does, not anew
     onward: Learn | None = None
     generator: Network | None = None  # what makes networks of embeddings, if that is how they come

@@ -26,7 +26,7 @@ from uncle_jax.core.loop import Inflight, OnStep, Progress, run_epochs
 from uncle_jax.core.network import Network, network
 from uncle_jax.core.state import CLState, snapshot, stats_of, with_arrays
 from uncle_jax.core.status import checked, in_range, learned, unlearned
-from uncle_jax.methods.protocol import Method, TaskNetwork, remembering
+from uncle_jax.methods.protocol import MainNetwork, Method, TaskNetwork, remembering
 from uncle_jax.tasks import Data, InputSpec, as_data
 
 
@@ -80,6 +80,7 @@ def hypernetwork(
         settings=settings,
         iterations=lambda n: 0,
         network=partial(_task_network, net),
+        main=MainNetwork(main_net, shape),
         generator=net,
         partial=partial_states,
     )

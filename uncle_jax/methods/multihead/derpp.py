@@ -30,7 +30,15 @@ from uncle_jax.methods.multihead import buffer as buffers
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.buffer import Buffer
 from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
-from uncle_jax.methods.protocol import Method, Passes, Past, Reads, TaskNetwork, remembering
+from uncle_jax.methods.protocol import (
+    MainNetwork,
+    Method,
+    Passes,
+    Past,
+    Reads,
+    TaskNetwork,
+    remembering,
+)
 from uncle_jax.tasks import Data, InputSpec
 
 
@@ -217,7 +225,8 @@ def _method(
         return multihead.answer(net, Model(state.params, state.stats), task, images)
 
     init = functools.partial(_init, net, settings.buffer_per_task)
-    return Method(name, init, learn, unlearn, logits, reads, settings, network=network)
+    main = MainNetwork(net.module, net.shape)
+    return Method(name, init, learn, unlearn, logits, reads, settings, network=network, main=main)
 
 
 @piece(static_argnums=(0, 1))

@@ -47,7 +47,7 @@ from uncle_jax.errors import UncleError
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.ewc import Ewc, ewc_loss, ewc_of, fisher_of
 from uncle_jax.methods.multihead.network import ABSENT, Model, MultiHead, Rows, fitted
-from uncle_jax.methods.protocol import Method, Past, TaskNetwork, remembering
+from uncle_jax.methods.protocol import MainNetwork, Method, Past, TaskNetwork, remembering
 from uncle_jax.tasks import Data, InputSpec
 
 
@@ -162,7 +162,8 @@ def lwsf(
         return unlearned(state, task, key)
 
     init, logits = functools.partial(_init, net), functools.partial(_logits, net)
-    return Method("lwsf", init, learn, unlearn, logits, "latest", settings, network=_network)
+    made = Method("lwsf", init, learn, unlearn, logits, "latest", settings, network=_network)
+    return made._replace(main=MainNetwork(net.module, net.shape))
 
 
 def _network(state: LwsfState, task: int) -> TaskNetwork:
