@@ -125,11 +125,12 @@ def reason(error: BaseException) -> str:
     return " ".join(text.split())[:200]
 
 
-def acquire(path: Path, write: bool) -> int:
+def acquire(path: Path, write: bool, wait: bool = False) -> int:
     """A descriptor that holds the lock file at `path`, alone if `write`, else with other readers.
 
     The kernel drops the lock when the process ends, however it ends, so none is ever stale; the pid
-    in the file only serves the refusal. Raises UncleError if another process is in the way.
+    in the file only serves the refusal. If another process is in the way, `wait` waits for it;
+    otherwise raises UncleError.
     """
     flags = os.O_RDWR | os.O_CREAT if write else os.O_RDONLY
     try:
@@ -138,7 +139,8 @@ def acquire(path: Path, write: bool) -> int:
         verb = "written" if write else "read"
         raise UncleError(f"store {path.parent} cannot be {verb} ({error.strerror})") from None
     try:
-        fcntl.flock(handle, (fcntl.LOCK_EX if write else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        how = fcntl.LOCK_EX if write else fcntl.LOCK_SH
+        fcntl.flock(handle, how if wait else how | fcntl.LOCK_NB)
     except BlockingIOError:
         owner = os.pread(handle, 32, 0).decode("ascii", "replace").strip()
         os.close(handle)

@@ -1,12 +1,12 @@
 """Audits as tables: what counts as found, and against what."""
 
-import json
 from pathlib import Path
 
 import pytest
 from reporting import write_audit, write_run
 
 from uncle_jax.report import audit as report
+from uncle_jax.report import verdicts
 from uncle_jax.report.formats import as_terminal
 from uncle_jax.report.results import read_run
 
@@ -70,17 +70,6 @@ def test_the_head_start_is_paired_by_task_and_seed(tmp_path):
     assert line.count("+10.0") == line.count("+5.0") == 1
 
 
-def test_tables_are_of_the_attacks_that_were_made(tmp_path):
-    (one,) = rows(tmp_path)
-    titles = [table.title.partition(":")[0] for table in report.tables([one])]
-    assert titles == ["embedding search", "relearning", "what it costs"]
-    for audit in one.audits.values():
-        audit["found"][:] = [f for f in audit["found"] if f["piece"]["attack"] == "relearning"]
-    titles = [table.title.partition(":")[0] for table in report.tables([one])]
-    assert titles == ["relearning", "what it costs"]
-    assert json.dumps(one.audits[0])
-
-
 def test_the_price_is_of_the_audited_seeds(tmp_path):
     folder = write_audit(write_run(tmp_path / "a", seeds=(0, 1), ra=80, spill=-2.0))
     (folder / "seed1" / "audit.json").unlink()
@@ -98,17 +87,6 @@ def test_a_spread_needs_two(values, signed, told):
     assert report.spread(values, signed) == told
 
 
-def test_what_cannot_be_compared_stands_in_tables_of_its_own(tmp_path):
-    runs = []
-    for name, requests in (("a", "L0 L1 U0 L2"), ("b", "L1 L0 U0")):
-        folder = write_audit(write_run(tmp_path / name, requests=requests))
-        runs += read_run(folder)[0]
-    tables = report.tables(report.audited(runs))
-    titles = [table.title for table in tables if table.title.startswith("relearning")]
-    where = "relearning: cifar100, preset laptop, "
-    assert titles == [where + "L0 L1 U0 L2", where + "L1 L0 U0"]
-
-
 def test_the_committed_audits_can_be_read():
     """docs/audit.md's tables and pictures are made from these files alone."""
     runs = [run for folder in sorted((RESULTS / "audit").iterdir()) for run in read_run(folder)[0]]
@@ -117,4 +95,29 @@ def test_the_committed_audits_can_be_read():
     for row in rows:
         assert len(row.audits) == len(row.row.runs)
         assert all(audit["complete"] for audit in row.audits.values())
-        assert all(table.body for table in report.tables([row]))
+        assert all(table.body for table in verdicts.tables([row]))
+
+
+def test_where_every_task_was_learned_the_reference_is_the_task_itself_where_it_never_was(tmp_path):
+    (one,) = rows(tmp_path, never=())
+    assert report.never_found(one) == []
+    for audit in one.audits.values():
+        first = audit["found"][0]
+        piece = first["piece"] | {"state": "never"}
+        audit["found"].append(first | {"piece": piece, "accuracy": [12.0, 30.0]})
+    assert report.level(one, 0) == 30
+
+
+@pytest.mark.parametrize(
+    ("attack", "values", "told"),
+    [
+        ("relearning", {"accuracy": [[1, 2], [3, 4]]}, "2.0, 3.0"),
+        ("embedding search", {"accuracy": [12.4, 90.6]}, "91 12"),
+        ("representation", {"layers": ["a", "b"], "probe": [None, 50.0]}, "a -, b 50.0"),
+        ("weights", {"share": 0.5, "accuracy": [1, 9]}, "50.0 % of the way to kept; 9.0 at best"),
+        ("rounding", {"accuracy": [None, 5.0]}, "-, 5.0"),
+        ("margins", {"members": [1, 3], "others": [-1.0]}, "members +2.00, of others -1.00"),
+    ],
+)
+def test_a_finding_in_a_line(attack, values, told):
+    assert told in report.headline({"piece": {"attack": attack}, **values})

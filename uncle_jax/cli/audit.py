@@ -1,15 +1,16 @@
 """Attack what a finished run unlearned: does it come back?
 
-uncle audit runs/permuted-digits-seq1-uncle            two attacks, minutes; a table
+uncle audit runs/permuted-digits-seq1-uncle            every attack, minutes; verdicts
 uncle audit runs/* --figure audit.png                  several runs beside each other
 uncle audit runs/A --starts 32 --attacks embedding-search
 
 Each finding is kept in RUN/seed<k>/audit.json as it is made: the same command again goes on, and
-shows the table once all is there.
+shows the tables once all is there. RUN/audit.md and RUN/audit.png are of that run alone.
 """
 
 import argparse
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,16 +25,23 @@ from uncle_jax.cli.arguments import (
 )
 from uncle_jax.cli.table import FORMATS, as_text, finished_runs, written
 from uncle_jax.errors import UncleError, allowed
-from uncle_jax.files import require_writable
+from uncle_jax.files import require_writable, write_whole
 from uncle_jax.report import audit as report
+from uncle_jax.report import verdicts
+from uncle_jax.report.formats import as_markdown
 from uncle_jax.report.results import SeedRun
 from uncle_jax.runs.compiled import keep_compiled
 from uncle_jax.runs.progress import Download, Steps
 
 if TYPE_CHECKING:  # it imports JAX, which `--help` need not wait for
-    from uncle_jax.runs.audit import AuditSettings
+    from uncle_jax.runs.attacks import AuditSettings
 
-ATTACKS = {"embedding-search": "embedding search", "relearning": "relearning"}
+ATTACKS = {
+    name.replace(" ", "-"): name
+    for name in (
+        *("embedding search", "relearning", "representation", "weights", "rounding", "margins"),
+    )
+}
 
 
 def parser() -> Parser:
@@ -53,6 +61,20 @@ def parser() -> Parser:
         "--references", type=int, default=2, help="never-learned tasks to attack; default 2"
     )
     p.add_argument("--power", type=int, default=3, help="retained tasks to attack; default 3")
+    p.add_argument(
+        "--unlearned",
+        type=int,
+        nargs="+",
+        default=[],
+        metavar="TASK",
+        help="to attack; default: all",
+    )
+    p.add_argument(
+        "--shared", type=Path, metavar="DIR", help="of references; default: .references beside RUN"
+    )
+    p.add_argument(
+        "--budget-minutes", type=float, metavar="M", help="then stop, and go on another time"
+    )
     p.add_argument("--show", action="store_true", help="compute nothing, show what there is")
     form = p.add_argument("--format", default="terminal", help=", ".join(FORMATS[:3]))
     completing(form, FORMATS[:3])
@@ -78,6 +100,8 @@ def audit(args: argparse.Namespace) -> int:
     """Attack what is not attacked yet, then show what was found."""
     if args.format not in FORMATS[:3]:
         raise allowed("--format", args.format, FORMATS[:3])
+    if args.budget_minutes is not None and not args.budget_minutes > 0:
+        raise UncleError(f"--budget-minutes must be above 0, not {args.budget_minutes}")
     for name in args.attacks:
         if name not in ATTACKS:
             raise allowed("--attacks", name, ATTACKS)
@@ -86,14 +110,15 @@ def audit(args: argparse.Namespace) -> int:
         if file is not None:
             require_writable(file, f"--{option}")
     runs = chosen_runs(args)
-    if not args.show:
-        attack(args, runs)
+    left = 0 if args.show else attack(args, runs)
+    if left:
+        print(f"{left} of {len(runs)} audits are not finished; the same command goes on")
     rows = report.audited(runs)
     if not rows:
         raise UncleError(
             "none of these runs has an audit.json yet; leave --show out to attack them"
         )
-    text = "\n".join(as_text(table, args.format) for table in report.tables(rows))
+    text = "\n".join(as_text(table, args.format) for table in verdicts.tables(rows))
     written(text, args.output)
     draw(args, rows)
     return 0
@@ -117,33 +142,56 @@ def chosen_runs(args: argparse.Namespace) -> list[SeedRun]:
     return runs
 
 
-def attack(args: argparse.Namespace, runs: list[SeedRun]) -> None:
-    """Complete the audits of `runs`, and tell of each finding."""
+def attack(args: argparse.Namespace, runs: list[SeedRun]) -> int:
+    """Complete the audits of `runs`, and tell of each finding; how many the time did not do for.
+
+    What is known of a work directory once all its seeds are done is on a page of its own.
+    """
     settings = settings_of(args)
     bar = Download()
     data = data_choice(args, bar)
     keep_compiled(args.compile_cache)
 
     from uncle_jax.runs import audit as audits
+    from uncle_jax.runs.subject import Watch
 
+    limit = None if args.budget_minutes is None else time.monotonic() + 60 * args.budget_minutes
+    left = 0
     with bar:
         for run in runs:
             with Screen(run) as screen:
-                watch = audits.Watch(
-                    screen.on_piece, screen.on_step, screen.on_found, screen.on_state
-                )
-                audits.audit(run, settings, data, watch)
+                watch = Watch(screen.on_piece, screen.on_step, screen.on_found, screen.on_state)
+                told = audits.audit(run, settings, data, watch, args.shared, limit)
+                left += not told["complete"]
+    for workdir in dict.fromkeys(run.folder.parent for run in runs):
+        write_page(workdir)
+    return left
+
+
+def write_page(workdir: Path) -> None:
+    """WORKDIR/audit.md and audit.png: all that is known of this run."""
+    from uncle_jax.report.audit_figure import plot_curves
+
+    rows = report.audited(finished_runs([workdir]))
+    tables = "\n".join(as_markdown(table) for table in verdicts.tables(rows))
+    if tables:
+        plot_curves(workdir / "audit.png", rows[0])
+        write_whole(workdir / "audit.md", f"{tables}\n![curves](audit.png)\n")
 
 
 def settings_of(args: argparse.Namespace) -> "AuditSettings":
     """What the arguments ask for. Raises UncleError."""
     from uncle_jax.evaluation.audit.embedding_search import EmbeddingSearch
-    from uncle_jax.runs.audit import AuditSettings
+    from uncle_jax.runs.attacks import AuditSettings
 
     attacks: Any = tuple(told for name, told in ATTACKS.items() if name in args.attacks)
     search = EmbeddingSearch(starts=args.starts, steps=args.steps)
     return AuditSettings(
-        search=search, references=args.references, power=args.power, attacks=attacks
+        search=search,
+        tasks=tuple(sorted({*args.unlearned})),
+        references=args.references,
+        power=args.power,
+        attacks=attacks,
     )
 
 
@@ -171,11 +219,5 @@ class Screen:
         self.bar.write(f"  {told}", sys.stderr)
 
     def on_found(self, found: Any) -> None:
-        values = found["accuracy"]
-        if found["piece"]["attack"] == "relearning":
-            told = ", ".join(
-                f"{sum(column) / len(values):.1f}" for column in zip(*values, strict=True)
-            )
-        else:
-            told = " ".join(f"{value:.0f}" for value in sorted(values, reverse=True))
+        told = report.headline(found)
         self.bar.write(f"{self.bar.place}: {told} ({found['seconds']:.0f} s)", sys.stderr)

@@ -47,11 +47,15 @@ def audited(runs: Iterable[SeedRun]) -> list[Audited]:
 
 
 def never_found(one: Audited) -> list[tuple[int, Found]]:
-    """The embedding searches of never-learned tasks, in the run's state or the reference's."""
-    return [
+    """The embedding searches of never-learned tasks, in the run's state or the reference's.
+
+    Where every task was learned: of the unlearned ones, where they never were.
+    """
+    found = [
         *one.found("embedding search", "never"),
         *one.found("embedding search", "never", "never"),
     ]
+    return found or one.found("embedding search", "unlearned", "never")
 
 
 def searches(
@@ -262,12 +266,23 @@ def price_table(rows: Sequence[Audited]) -> Table:
     return Table("what it costs", head, body, set(), notes)
 
 
-def tables(rows: Sequence[Audited]) -> list[Table]:
-    """For each place: a table of each attack made, and one of what the runs are worth otherwise."""
-    result = []
-    for place in dict.fromkeys(one.place for one in rows):
-        here = [one for one in rows if one.place == place]
-        for table in (search_table(here), relearning_table(here), price_table(here)):
-            if table.body:
-                result.append(table._replace(title=f"{table.title}: {place}"))
-    return result
+def headline(found: Found) -> str:
+    """What a finding came to, in few numbers."""
+    attack = found["piece"]["attack"]
+    if attack == "relearning":
+        columns = zip(*found["accuracy"], strict=True)
+        return ", ".join(f"{statistics.fmean(column):.1f}" for column in columns)
+    if attack == "representation":
+        return ", ".join(
+            f"{layer} {'-' if value is None else f'{value:.1f}'}"
+            for layer, value in zip(found["layers"], found["probe"], strict=True)
+        )
+    if attack == "weights":
+        share, most = found["share"], max(found["accuracy"])
+        return f"{100 * share:.1f} % of the way to kept; {most:.1f} at best on the line from never"
+    if attack == "margins":
+        means = [statistics.fmean(found[split]) for split in ("members", "others")]
+        return "mean of members {:+.2f}, of others {:+.2f}".format(*means)
+    if attack == "rounding":
+        return ", ".join("-" if value is None else f"{value:.1f}" for value in found["accuracy"])
+    return " ".join(f"{value:.0f}" for value in sorted(found["accuracy"], reverse=True))

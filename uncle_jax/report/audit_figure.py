@@ -1,5 +1,6 @@
 """Pictures of audits: a point for each task and seed, and what a remedy costs."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -106,6 +107,80 @@ def _draw_relearning(
     axes.set_xlabel(f"control, {state} (%)", fontsize=8)
     if here:
         axes.legend(fontsize=7, loc="lower right")
+
+
+STATES = {"run": "unlearned", "swapped": "control (swapped)", "never": "never", "kept": "kept"}
+STATE_COLOURS = {"run": "#d55e00", "swapped": "#0072b2", "never": "#777777", "kept": "#009e73"}
+
+
+def plot_curves(path: Path, one: Audited) -> None:
+    """Curves of one row, of each state, means over tasks and seeds with the seeds' extremes.
+
+    Relearning from few images and from all against steps or epochs, a linear probe and CKA with the
+    state that kept the task against the layer, and accuracy on the line from the state that never
+    learned it.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    settings = next(iter(one.audits.values()))["settings"]
+    relearning = settings.get("relearning", {})
+    counts, steps = (relearning.get(name, []) for name in ("examples", "steps"))
+    panels: list[tuple[str, str, list[Any], Any]] = [
+        (
+            f"relearned from {count} images",
+            "relearning",
+            steps,
+            lambda found, i=index: np.mean(found["few"], axis=0)[i],
+        )
+        for index, count in enumerate(counts)
+    ]
+    epochs = relearning.get("epochs", [])
+    panels.append(
+        (
+            "relearned from all (epochs)",
+            "relearning",
+            epochs,
+            lambda found: np.mean(found["accuracy"], axis=0),
+        )
+    )
+    for name, key in (("linear probe", "probe"), ("CKA with kept", "cka kept")):
+        panels.append((name, "representation", [], lambda found, k=key: found[k]))
+    panels.append(("line from never", "weights", [], lambda found: found["accuracy"]))
+    figure = Figure(figsize=(3.1 * 3, 2.6 * math.ceil(len(panels) / 3)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(math.ceil(len(panels) / 3), 3, squeeze=False).ravel()
+    for axis in axes[len(panels) :]:
+        axis.set_axis_off()
+    for axis, (title, attack, at, of) in zip(axes, panels, strict=False):
+        axis.set_title(title, fontsize=8)
+        axis.tick_params(labelsize=7)
+        for state, name in STATES.items():
+            curves = _per_seed_curves(one, attack, state, of)
+            if not len(curves):
+                continue
+            x = at or [*range(curves.shape[1])]
+            colour = STATE_COLOURS[state]
+            axis.plot(x, curves.mean(axis=0), "o-", color=colour, ms=3, lw=1, label=name)
+            axis.fill_between(x, curves.min(0), curves.max(0), color=colour, alpha=0.15, lw=0)
+        if at and len(at) > 1:
+            axis.set_xscale("log")
+    handles, labels = axes[0].get_legend_handles_labels()
+    if handles:
+        axes[0].legend(handles, labels, fontsize=6)
+    figure.suptitle(f"{one.row.label}: {one.place}", fontsize=8)
+    save(figure, path, dpi=130)
+
+
+def _per_seed_curves(one: Audited, attack: str, state: str, of: Any) -> np.ndarray:
+    """[seeds, points] means over unlearned tasks; empty where there is nothing of the kind."""
+    seeds: dict[int, list[Any]] = {}
+    for seed, found in one.found(attack, "unlearned", state):
+        try:
+            seeds.setdefault(seed, []).append(np.array(of(found), np.float64))
+        except (KeyError, IndexError):
+            return np.zeros((0, 0))
+    return np.array([np.mean(curves, axis=0) for curves in seeds.values()])
 
 
 def plot_tradeoff(path: Path, rows: Sequence[Audited]) -> None:

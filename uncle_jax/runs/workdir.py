@@ -6,6 +6,7 @@
     WORKDIR/seed<k>/times.json     seconds of its requests, of compilation, and of all
     WORKDIR/summary.json           RA, FA, spill, relapse over the seeds, and times
     WORKDIR/accuracy.png           the same as a picture
+    WORKDIR/audit.md, audit.png    all that audits of its seeds tell (cli/audit.py)
     WORKDIR/data.png               a few images of each task, where the data are one's own
 
 Files are written whole or not at all. summary.json and accuracy.png are made from seed*/ alone: of

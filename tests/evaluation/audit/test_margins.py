@@ -10,8 +10,8 @@ from uncle_jax.evaluation.audit.margins import (
     Margins,
     auc,
     epsilons,
+    exchanged,
     forgetting,
-    halves,
     klom,
     margins,
     rmia,
@@ -99,16 +99,21 @@ def test_forgetting_gives_points_by_epsilon_and_counts_what_is_left_of_usefulnes
     assert forgetting(np.array([0.0]), 0.9, 0.8) == pytest.approx(0.72)
 
 
-def test_klom_is_small_where_nothing_differs_and_large_where_all_does():
-    rng = np.random.default_rng(2)
-    never = rng.normal(size=(64, 20))
-    alike = klom(*halves(never))
-    assert klom(never + 50, never).min() > 2 * alike.max()
-    assert np.all(alike >= 0)
-    assert klom(never, never).max() == 0
+def test_klom_is_by_bins_of_an_image():
+    yes, no = np.array([[0.0, 1.0, 1.0]]).T, np.array([[0.0, 0.0, 1.0]]).T
+    p, q = (np.array([n + 0.5 for n in counts] + [0.5] * 18) / 13 for counts in ((1, 2), (2, 1)))
+    assert klom(yes, no) == pytest.approx([np.sum(p * np.log(p / q))])
     assert klom(np.ones((4, 1)), np.ones((4, 1))) == [0]  # no spread
 
 
-def test_halves_share_no_model():
-    one, other = halves(np.arange(7)[:, None])
-    assert sorted([*one[:, 0], *other[:, 0]]) == [0, 1, 2, 3, 4, 5]
+def test_what_differs_is_above_what_exchanging_seeds_gives_by_chance():
+    rng = np.random.default_rng(2)
+    for of in (klom, epsilons):
+        beyond = []
+        for _ in range(20):
+            never, alike = rng.normal(size=(2, 10, 30))
+            found = exchanged(of, alike, never, draws=60)
+            beyond.append(found.value > np.quantile(found.chance, 0.975))
+        assert sum(beyond) <= 2
+        apart = exchanged(of, never + 50, never, draws=60)
+        assert apart.value > apart.chance.max()

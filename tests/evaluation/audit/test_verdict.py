@@ -11,6 +11,7 @@ from uncle_jax.evaluation.audit.verdict import (
     chance_of,
     holm,
     interval,
+    over_chance,
     verdict,
 )
 
@@ -39,7 +40,14 @@ def test_an_interval_is_students():
     ],
 )
 def test_what_is_said(gap, power, told):
-    assert verdict(gap, power) == told
+    assert verdict(interval(gap), interval(power)) == told
+
+
+def test_a_value_over_chance_is_above_0_where_few_draws_reach_it():
+    chance = list(range(101))
+    found = over_chance(120, chance, 8)
+    assert found == pytest.approx((70, 22.5, 117.5, 8))
+    assert over_chance(90, chance, 8).low < 0
 
 
 def test_p_values_are_one_sided_and_corrected():

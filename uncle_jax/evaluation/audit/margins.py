@@ -136,18 +136,17 @@ def epsilons(unlearned: np.ndarray, never: np.ndarray) -> np.ndarray:
     of the same with FPR and FNR exchanged. A threshold that makes no error gives 50; one that makes
     errors of one kind alone counts for nothing, for so few models cannot tell its other rate.
     """
-    found = np.zeros(unlearned.shape[1])
-    for image, (yes, no) in enumerate(zip(unlearned.T, never.T, strict=True)):
-        cuts = np.unique(np.concatenate([yes, no]))
-        hits, false = (yes[:, None] >= cuts).mean(0), (no[:, None] >= cuts).mean(0)
-        for fpr, fnr in ((false, 1 - hits), (1 - false, hits)):
-            if np.any((fpr == 0) & (fnr == 0)):
-                found[image] = CAP
-            for one, other in ((fpr, fnr), (fnr, fpr)):
-                top = 1 - DELTA - one
-                told = (other > 0) & (top > 0) & (one > 0)
-                if told.any():
-                    found[image] = max(found[image], np.log(top[told] / other[told]).max())
+    yes, no = unlearned.T[:, None], never.T[:, None]  # [N, 1, M]
+    cuts = np.concatenate([unlearned, never]).T[..., None]  # [N, 2 M, 1]
+    hits, false = (yes >= cuts).mean(-1), (no >= cuts).mean(-1)  # [N, 2 M]
+    found = np.zeros(len(hits))
+    for fpr, fnr in ((false, 1 - hits), (1 - false, hits)):
+        found[np.any((fpr == 0) & (fnr == 0), axis=-1)] = CAP
+        for one, other in ((fpr, fnr), (fnr, fpr)):
+            top = 1 - DELTA - one
+            told = (other > 0) & (top > 0) & (one > 0)
+            ratio = np.where(told, top, 1) / np.where(told, other, 1)
+            found = np.maximum(found, np.log(ratio).max(axis=-1))
     return np.minimum(found, CAP)
 
 
@@ -163,18 +162,36 @@ def klom(unlearned: np.ndarray, never: np.ndarray) -> np.ndarray:
     """[N] KL, over M models in 20 bins, of an image's margins from those of never-trained models.
 
     Half a count is added to each bin, so that few models give a finite number; what they give where
-    nothing differs is not 0, so it is read against `never` itself (`halves`).
+    nothing differs is not 0, so it is read against `exchanged`.
     """
+    both = np.concatenate([unlearned, never])
+    low, width = both.min(axis=0), np.ptp(both, axis=0)
+    at = [
+        np.minimum(BINS * (rows - low) / np.where(width > 0, width, 1), BINS - 1).astype(int)
+        for rows in (unlearned, never)
+    ]
+    p, q = (
+        ((rows[..., None] == np.arange(BINS)).sum(0) + 0.5) / (len(rows) + BINS / 2) for rows in at
+    )
+    return np.sum(p * np.log(p / q), axis=-1)
+
+
+class Exchanged(NamedTuple):
+    """A measure, and what it would be if it were all the same which of a pair was which."""
+
+    value: float
+    chance: np.ndarray  # [draws]
+
+
+def exchanged(of: Any, unlearned: np.ndarray, never: np.ndarray, draws: int = 200) -> Exchanged:
+    """The mean over images of `of`, and of the same with rows of equal seeds exchanged at random.
+
+    Row m of both is of one seed. `of`: a function of two [M, N] to [N].
+    """
+    rng = np.random.RandomState(0)
     found = []
-    for yes, no in zip(unlearned.T, never.T, strict=True):
-        low, high = (float(f(np.concatenate([yes, no]))) for f in (np.min, np.max))
-        edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
-        p, q = ((np.histogram(rows, edges)[0] + 0.5) / (len(rows) + BINS / 2) for rows in (yes, no))
-        found.append(float(np.sum(p * np.log(p / q))))
-    return np.array(found)
-
-
-def halves(never: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Every other model, and the rest: what a measure says where there is nothing to tell."""
-    half = len(never) // 2
-    return never[::2][:half], never[1::2][:half]
+    for _ in range(draws):
+        swap = rng.rand(len(never), 1) < 0.5
+        pair = np.where(swap, never, unlearned), np.where(swap, unlearned, never)
+        found.append(of(*pair).mean())
+    return Exchanged(float(of(unlearned, never).mean()), np.array(found))

@@ -1,0 +1,341 @@
+"""Verdicts of finished audits: what each attack found, beside its reference and its power.
+
+No jax, and nothing is written. Over the seeds of a row: of each seed one number, the mean over its
+unlearned tasks. The reference is the same task in the state that never learned it; of relearning,
+where there is one, in the control that had another task in its place.
+"""
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from uncle_jax.evaluation.audit import margins
+from uncle_jax.evaluation.audit.margins import Margins
+from uncle_jax.evaluation.audit.verdict import (
+    BLIND,
+    LEAK,
+    Interval,
+    chance_of,
+    holm,
+    interval,
+    over_chance,
+    verdict,
+)
+from uncle_jax.report.audit import Audited, Found, price_table, relearning_table, search_table
+from uncle_jax.report.compare import Table
+
+ENOUGH = 8
+"""Models a side below which epsilon and KLoM say nothing: they count models, and of fewer pairs
+chance alone exchanges too few."""
+
+
+class Measured(NamedTuple):
+    """One attack on a row: its means over seeds, and what they allow one to say."""
+
+    name: str
+    unlearned: float
+    reference: float  # where the task never was
+    kept: float  # where it still is
+    gap: Interval  # unlearned less reference
+    power: Interval  # kept less reference
+    p: float  # one-sided, of no gap
+    few: bool = False  # too few models for any verdict
+
+    @property
+    def verdict(self) -> str:
+        """What may be said."""
+        return BLIND if self.few else verdict(self.gap, self.power)
+
+
+def of_seeds(
+    name: str,
+    unlearned: Sequence[float],
+    reference: Sequence[float],
+    kept: Sequence[float],
+    folds: bool = False,
+) -> Measured:
+    """From a number of each seed in each state. `folds`: found with what the other seeds gave."""
+    gap, power = (
+        [a - b for a, b in zip(values, reference, strict=True)] for values in (unlearned, kept)
+    )
+    means = tuple(statistics.fmean(values) for values in (unlearned, reference, kept))
+    intervals = tuple(interval(values, folds=folds) for values in (gap, power))
+    return Measured._make((name, *means, *intervals, chance_of(gap, folds), False))
+
+
+def best(values: Sequence[float | None]) -> float:
+    """The largest; nan if one is missing."""
+    return math.nan if None in values else max(v for v in values if v is not None)
+
+
+def mean(values: Sequence[Any]) -> float:
+    """Of numbers nested in lists; nan if one is missing."""
+    return float(np.mean(np.array(values, np.float64)))
+
+
+def last(values: Sequence[float | None]) -> float:
+    """That of the last layer; nan if it is missing."""
+    return math.nan if values[-1] is None else values[-1]
+
+
+def number(value: float | None) -> float:
+    """nan where there is none."""
+    return math.nan if value is None else value
+
+
+def of_examples(index: int) -> Callable[[Found], float]:
+    """Mean accuracy over the steps of relearning on the settings' so-manieth number of images."""
+    return lambda found: mean([repeat[index] for repeat in found["few"]])
+
+
+SINGLE: tuple[tuple[str, str, Callable[[Found], float]], ...] = (
+    ("relearning, all images (%)", "relearning", lambda f: mean(f["accuracy"])),
+    ("embedding search, best start (%)", "embedding search", lambda f: best(f["accuracy"])),
+    ("linear probe, last layer (%)", "representation", lambda f: last(f["probe"])),
+    ("CKA with kept, last layer", "representation", lambda f: 100 * last(f["cka kept"])),
+    ("weights: share of the way to kept (%)", "weights", lambda f: 100 * number(f["share"])),
+    ("best on the line from never (%)", "weights", lambda f: best(f["accuracy"])),
+    ("rounded, best (%)", "rounding", lambda f: best(f["accuracy"])),
+)
+"""(name, attack, what counts of a finding) of what a seed's finding says alone."""
+
+
+def measured(one: Audited) -> list[Measured]:
+    """Every attack that was made on a row, on all of its seeds."""
+    rows = [_single(one, name, attack, of) for name, attack, of in _singles(one)]
+    rows += _of_margins(one)
+    return [row for row in rows if row is not None]
+
+
+def _singles(one: Audited) -> list[tuple[str, str, Callable[[Found], float]]]:
+    audits = list(one.audits.values())
+    counts = audits[0]["settings"].get("relearning", {}).get("examples", ()) if audits else ()
+    few = [
+        (f"relearning, {count} images (%)", "relearning", of_examples(index))
+        for index, count in enumerate(counts)
+    ]
+    return [*few, *SINGLE]
+
+
+def _single(one: Audited, name: str, attack: str, of: Callable[[Found], float]) -> Measured | None:
+    """A measure of findings; None unless each seed has it of each state."""
+    control = "swapped" if attack == "relearning" else "never"
+    found = {state: _per_seed(one, attack, state, of) for state in ("run", "kept", "never")}
+    found["swapped"] = _per_seed(one, attack, "swapped", of) if control == "swapped" else {}
+    if found["swapped"].keys() != found["run"].keys():
+        control = "never"
+    there = [found[state] for state in ("run", control, "kept")]
+    seeds = sorted(one.audits)
+    if not seeds or any(values.keys() != set(seeds) for values in there):
+        return None
+    unlearned, reference, kept = ([values[seed] for seed in seeds] for values in there)
+    return of_seeds(name, unlearned, reference, kept)
+
+
+def _per_seed(
+    one: Audited, attack: str, state: str, of: Callable[[Found], float]
+) -> dict[int, float]:
+    """{seed: mean over unlearned tasks}; nothing where a finding is of an earlier version."""
+    values: dict[int, list[float]] = {}
+    for seed, found in one.found(attack, "unlearned", state):
+        try:
+            values.setdefault(seed, []).append(of(found))
+        except (KeyError, IndexError):
+            return {}
+    return {seed: statistics.fmean(of_tasks) for seed, of_tasks in values.items()}
+
+
+class Rows(NamedTuple):
+    """A task's margins in one state, a row a seed."""
+
+    members: np.ndarray  # [M, N]
+    others: np.ndarray  # [M, N']
+
+
+def arrays(one: Audited) -> dict[int, dict[str, Rows]]:
+    """{task: {state: margins}} of tasks whose margins every seed has in every state."""
+    found: dict[int, dict[str, dict[int, Found]]] = {}
+    for state in ("run", "never", "kept"):
+        for seed, told in one.found("margins", "unlearned", state):
+            task = found.setdefault(told["piece"]["task"], {})
+            task.setdefault(state, {})[seed] = told
+    seeds = sorted(one.audits)
+    whole = {
+        task: states
+        for task, states in found.items()
+        if len(states) == 3 and all(told.keys() == set(seeds) for told in states.values())
+    }
+    return {
+        task: {
+            state: Rows(
+                *(
+                    np.array([told[seed][split] for seed in seeds], np.float64)
+                    for split in ("members", "others")
+                )
+            )
+            for state, told in states.items()
+        }
+        for task, states in whole.items()
+    }
+
+
+def _of_margins(one: Audited) -> list[Measured | None]:
+    every = arrays(one)
+    n = len(one.audits)
+    if not every or not all(map(_alike, every.values())):
+        return []
+    tasks = list(every.values())
+    if any(not np.isfinite(part).all() for t in tasks for rows in t.values() for part in rows):
+        return []  # what answers nan has no margins
+
+    def over_tasks(of: Callable[[dict[str, Rows], str], np.ndarray], state: str) -> list[float]:
+        return np.mean([of(task, state) for task in tasks], axis=0).tolist()
+
+    rows: list[Measured | None] = []
+    if n >= 3:
+        run, kept = (over_tasks(_lira, state) for state in ("run", "kept"))
+        rows.append(of_seeds("U-LiRA, AUC (%)", run, [50.0] * n, kept, folds=True))
+    if n >= 2:
+        run, never, kept = (over_tasks(_rmia, state) for state in ("run", "never", "kept"))
+        rows.append(of_seeds("RMIA, AUC (%)", run, never, kept, folds=True))
+    if n >= 3:
+        rows.append(_exchanged("epsilon", margins.epsilons, tasks, n))
+        rows.append(_exchanged("KLoM", margins.klom, tasks, n))
+    return rows
+
+
+def _alike(states: Mapping[str, Rows]) -> bool:
+    return len({rows.members.shape for rows in states.values()}) == 1
+
+
+def _lira(task: dict[str, Rows], state: str) -> np.ndarray:
+    return 100 * margins.u_lira(task[state].members, task["never"].members)
+
+
+def _rmia(task: dict[str, Rows], state: str) -> np.ndarray:
+    never, here = task["never"], task[state]
+    found = []
+    for seed in range(len(here.members)):
+        members, others = (np.delete(part, seed, 0) for part in never)
+        found.append(
+            margins.rmia_auc(Margins(here.members[seed], here.others[seed]), members, others)
+        )
+    return 100 * np.array(found)
+
+
+def _exchanged(
+    name: str,
+    of: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    tasks: Sequence[dict[str, Rows]],
+    n: int,
+) -> Measured:
+    """A measure of many models: its reference is chance, with seeds' pairs exchanged."""
+    told = {}
+    for state in ("run", "kept"):
+        each = [margins.exchanged(of, t[state].members, t["never"].members) for t in tasks]
+        told[state] = (
+            statistics.fmean(one.value for one in each),
+            np.mean([one.chance for one in each], axis=0),
+        )
+    (run, chance), (kept, other) = told["run"], told["kept"]
+    gap, power = (over_chance(*pair, n) for pair in ((run, chance), (kept, other)))
+    p = (1 + float(np.sum(chance >= run))) / (1 + len(chance))
+    few = n < ENOUGH
+    return Measured(name, run, float(chance.mean()), kept, gap, power, 1.0 if few else p, few)
+
+
+def bounds(told: Interval, digits: int = 1) -> str:
+    """+1.2 [0.3, 2.1]; of one seed the mean alone."""
+    if not math.isfinite(told.mean):
+        return "-"
+    value = f"{told.mean:+.{digits}f}"
+    if not math.isfinite(told.low):
+        return value
+    return f"{value} [{told.low:.{digits}f}, {told.high:.{digits}f}]"
+
+
+def verdict_table(one: Audited) -> Table:
+    """Every attack on a row: its numbers, its power and what may be said."""
+    head = ["attack", "unlearned", "reference", "kept", "gap", "power", "verdict"]
+    body = []
+    rows = measured(one)
+    for row in rows:
+        cells = [_one(v) for v in (row.unlearned, row.reference, row.kept)]
+        body.append([row.name, *cells, bounds(row.gap), bounds(row.power), row.verdict])
+    seeds = " ".join(map(str, sorted(one.audits)))
+    notes = [
+        f"means over seeds {seeds} and the unlearned tasks that were attacked; gap: unlearned less "
+        "reference; power: kept less reference; 95 % intervals over seeds",
+        "leak: the gap's interval is above 0; within the reference: it is not, and ends below the "
+        "power's; reference: where the task never was (of relearning the swapped control, if any)",
+    ]
+    if rows:
+        notes.append(together(rows))
+    return Table(f"verdicts: {one.row.label}", head, body, set(), notes)
+
+
+def together(rows: Sequence[Measured]) -> str:
+    """What all attacks say together, corrected for their number."""
+    corrected = holm([row.p for row in rows])
+    leaks = [row.name for row, p in zip(rows, corrected, strict=True) if p < 0.05]
+    if leaks:
+        return f"corrected for {len(rows)} attacks (Holm, 5 %): {LEAK} by {', '.join(leaks)}"
+    return f"corrected for {len(rows)} attacks (Holm, 5 %): no leak shown"
+
+
+def verdicts_table(rows: Sequence[Audited]) -> Table:
+    """Attacks by methods: verdict, the gap's interval and the power's."""
+    found = {one.row.label: {row.name: row for row in measured(one)} for one in rows}
+    names = list(dict.fromkeys(name for of in found.values() for name in of))
+    body = []
+    for name in names:
+        cells = [_cell(of.get(name)) for of in found.values()]
+        body.append([name, *cells])
+    if names:
+        together = (_all(list(of.values())) for of in found.values())
+        body.append(["all, corrected (Holm)", *together])
+    notes = [
+        "gap [95 % interval over seeds]; power, likewise; verdict. Gap: the unlearned task's "
+        "number less the reference's, where it never was; power: where it still is, less the same",
+        "seeds: "
+        + "; ".join(f"{one.row.label}: {' '.join(map(str, sorted(one.audits)))}" for one in rows),
+    ]
+    return Table("verdicts", ["attack", *found], body, set(), notes)
+
+
+def _cell(row: Measured | None) -> str:
+    if row is None:
+        return "-"
+    return f"{bounds(row.gap)}; {bounds(row.power)}; {row.verdict}"
+
+
+def _all(rows: Sequence[Measured]) -> str:
+    if not rows:
+        return "-"
+    corrected = holm([row.p for row in rows])
+    leaks = sum(p < 0.05 for p in corrected)
+    if leaks:
+        return f"{LEAK} by {leaks} of {len(rows)}"
+    return "no leak shown"
+
+
+def _one(value: float) -> str:
+    return f"{value:.1f}" if math.isfinite(value) else "-"
+
+
+def tables(rows: Sequence[Audited]) -> list[Table]:
+    """For each place: verdicts, a table of each attack on its own, and one of what runs are worth.
+
+    Of a single row a line an attack, of several a column each.
+    """
+    result = []
+    for place in dict.fromkeys(one.place for one in rows):
+        here = [one for one in rows if one.place == place]
+        verdicts = verdict_table(here[0]) if len(here) == 1 else verdicts_table(here)
+        for table in (verdicts, search_table(here), relearning_table(here), price_table(here)):
+            if table.body:
+                result.append(table._replace(title=f"{table.title}: {place}"))
+    return result
