@@ -3,6 +3,7 @@
 uncle audit runs/permuted-digits-seq1-uncle            every attack, minutes; verdicts
 uncle audit runs/* --figure audit.png                  several runs beside each other
 uncle audit runs/A --starts 32 --attacks embedding-search
+uncle audit --store DIR --task 3 --data IMAGES.npz --never OTHER.npz    a store's forgotten task
 
 Each finding is kept in RUN/seed<k>/audit.json as it is made: the same command again goes on, and
 shows the tables once all is there. RUN/audit.md and RUN/audit.png are of that run alone.
@@ -14,6 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from uncle_jax.cli import audit_store
 from uncle_jax.cli.arguments import (
     Parser,
     add_compile_cache,
@@ -48,7 +50,7 @@ def parser() -> Parser:
     """The options of `uncle audit`."""
     p = Parser(prog="uncle audit", description=__doc__)
     p.add_argument(
-        "workdirs", type=Path, nargs="+", metavar="RUN", help="uncle run's --workdir, finished"
+        "workdirs", type=Path, nargs="*", metavar="RUN", help="uncle run's --workdir, finished"
     )
     p.add_argument("--seeds", type=int, nargs="+", help="of these seeds alone; default: all")
     attacks = p.add_argument(
@@ -83,6 +85,7 @@ def parser() -> Parser:
     p.add_argument(
         "--tradeoff", type=Path, metavar="FILE.png", help="attack against RA, a point a run"
     )
+    audit_store.add_options(p.add_argument_group("on a store"))
     add_compile_cache(p)
     data = add_sources(p)
     data.add_argument("--classes-per-task", type=int, default=10, help="as the run had it")
@@ -98,6 +101,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def audit(args: argparse.Namespace) -> int:
     """Attack what is not attacked yet, then show what was found."""
+    audit_store.check(args)
+    if args.store is not None:
+        return audit_store.audit(args)
     if args.format not in FORMATS[:3]:
         raise allowed("--format", args.format, FORMATS[:3])
     if args.budget_minutes is not None and not args.budget_minutes > 0:

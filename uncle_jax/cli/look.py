@@ -106,6 +106,7 @@ def verify(args: argparse.Namespace) -> int:
     from uncle_jax.data.npz import read_npz
     from uncle_jax.engine.learner import learner, template
     from uncle_jax.evaluation.audit import store as checks
+    from uncle_jax.store import certificate
     from uncle_jax.store.recovery import open_store
     from uncle_jax.store.store import input_spec
 
@@ -120,8 +121,13 @@ def verify(args: argparse.Namespace) -> int:
         keep_compiled(args.compile_cache, args.store)
         method = learner(store)
         report = checks.verify(store, method, template(method), tests)
+        audits = [certificate.attest(entry) for entry in store.audits]
         tell(store.notes)
     lines, weak = measured(report, tests)
+    for told in audits:
+        where = f"after {told['after_requests']} requests"
+        lines.append(f"task {told['task']} was audited {where}, at {told['time']}:")
+        lines += [certificate.attack_line(one) for one in told["attacks"]]
     failed = bool(report.problems) or (weak and args.require_measured)
     told = {
         "ledger": report.entries,
@@ -136,6 +142,7 @@ def verify(args: argparse.Namespace) -> int:
         ],
         "unmeasured": list(report.unmeasured),
         "unvouched": {str(task): why for task, why in sorted(report.unvouched.items())},
+        "audits": audits,
         "history_kept": store.keep_history,
         "problems": list(report.problems),
         "failed": failed,

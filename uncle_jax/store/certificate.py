@@ -124,6 +124,63 @@ def text(content: dict[str, Any]) -> str:
     )
 
 
+_NOT_SHOWN = (
+    "that the task cannot be brought back: what these attacks do not find, others may",
+    "anything of a task for which an attack has no power: it says so of those that it cannot find "
+    "where they are",
+)
+
+
+def attest(entry: Entry) -> dict[str, Any]:
+    """The certificate of an audit, an entry of the ledger."""
+    told = ("task", "time", "after_requests", "state", "attacks", "data", "never", "retained")
+    return {
+        "certificate": "audit",
+        "request": entry["step"],
+        **{key: entry.get(key) for key in told},
+        "settings": entry.get("settings"),
+        "ledger": entry["hash"],
+        "not_claimed": list(_NOT_SHOWN),
+    }
+
+
+def audit_text(content: Mapping[str, Any]) -> str:
+    """An audit's certificate as a page for people."""
+    kept = ", ".join(map(str, content["retained"])) or "none"
+    return "\n".join(
+        [
+            f"Audit: task {content['task']}, unlearned by request number {content['request']}",
+            "",
+            f"made     {content['time']}, after {content['after_requests']} requests",
+            f"State    {content['state']}",
+            f"Reference: {len(content['never'])} tasks never learned; power: retained tasks {kept}",
+            "Per cent of test images; 95 % intervals over an attack's draws, in this one state",
+            "",
+            *(attack_line(one) for one in content["attacks"]),
+            "",
+            "Not claimed:",
+            *(f"  - {claim}" for claim in content["not_claimed"]),
+            "",
+            f"Ledger entry {content['ledger'][:16]}",
+            "",
+        ]
+    )
+
+
+def attack_line(one: Mapping[str, Any]) -> str:
+    """What one attack of an audit found, in a line."""
+
+    def bounds(values: Sequence[float | None] | None) -> str:
+        if values is None or None in values:
+            return "-"
+        mean, low, high = values
+        return f"{mean:+.1f} [{low:.1f}, {high:.1f}]"
+
+    found = "-" if one["unlearned"] is None else f"{one['unlearned']:.1f}"
+    gap, power = bounds(one["gap"]), bounds(one["power"])
+    return f"  {one['attack']}: {found}; gap {gap}; power {power}: {one['verdict']}"
+
+
 def write(folder: Path, entries: Sequence[Entry]) -> None:
     """FOLDER/<step>.json and .txt for every finished unlearn request that has none yet.
 
@@ -151,6 +208,12 @@ def expected(entries: Sequence[Entry]) -> dict[str, str]:
             content = certify(entries, entry["id"])
             files[f"{entry['step']}.json"] = json.dumps(content, indent=1) + "\n"
             files[f"{entry['step']}.txt"] = text(content)
+    for entry in entries:
+        if entry["event"] == "audited":
+            content = attest(entry)
+            name = f"{entry['step']}-audit-{entry['n']}"
+            files[f"{name}.json"] = json.dumps(content, indent=1) + "\n"
+            files[f"{name}.txt"] = audit_text(content)
     return files
 
 

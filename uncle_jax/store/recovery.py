@@ -148,7 +148,11 @@ def _pending(store: Store) -> Entry | None:
 
 def _check_entry(entry: Entry, where: Path) -> None:
     """Raise UncleError if an entry lacks what a store relies on: its hash can be anyone's."""
-    whole = {"durable": ("n", "step", "task"), "erased": ("n", "step")}.get(entry.get("event", ""))
+    whole = {
+        "durable": ("n", "step", "task"),
+        "erased": ("n", "step"),
+        "audited": ("n", "step", "task"),
+    }.get(entry.get("event", ""))
     tasks = [t for group in entry.get("tasks", {}).values() for t in group]
     if whole is None or not all(type(v) is int for v in [*map(entry.get, whole), *tasks]):
         raise UncleError(f"{where}: entry {entry.get('n')} is not one that this program writes")

@@ -6,7 +6,7 @@
     STORE/mirror/<n>        the same bytes once more
     STORE/inflight/<e>      the request under way, after e epochs
     STORE/data/<task>.npz   test images of a learned task, where some were given
-    STORE/certificates/     one for each unlearn request (certificate.py)
+    STORE/certificates/     one for each unlearn request, and for each audit (certificate.py)
 
 A request goes: compute; save the state (its manifest makes it *durable*; it carries the ledger line
 to come); mirror it; append that line; remove everything else that could hold an earlier state;
@@ -163,6 +163,18 @@ class Store:
                 f"{error.filename or self.folder} cannot be erased ({error.strerror}); it goes on "
                 "when the store is opened next"
             ) from error
+
+    def record(self, content: Mapping[str, Any]) -> Entry:
+        """Add what an audit found ("event" audited) to the ledger, and write its certificate."""
+        entry = ledger.chain(self.entries, content)
+        self.append(entry)
+        certificate.write(self.folder / CERTIFICATES, self.entries)
+        return entry
+
+    @property
+    def audits(self) -> list[Entry]:
+        """What audits found of forgotten tasks, in order."""
+        return [entry for entry in self.entries if entry["event"] == "audited"]
 
     def append(self, entry: Entry) -> None:
         """Add `entry` to the ledger."""
