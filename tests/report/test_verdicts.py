@@ -103,7 +103,8 @@ def margins_of(never, run, kept, images=40):
         def of(seed):
             rng = np.random.default_rng([seed, salt])
             members, others = middle + rng.normal(size=(2, images))
-            return {"members": members.tolist(), "others": (others - (middle > 2) / 2).tolist()}
+            told = {"members": members.tolist(), "others": (others - (middle > 2) / 2).tolist()}
+            return {**told, "retained": {"train": 90.0, "test": 80.0 if salt == 1 else 100.0}}
 
         return of
 
@@ -127,6 +128,17 @@ def test_margins_are_compared_over_seeds(tmp_path):
     (other,) = rows(tmp_path / "b", seeds=tuple(range(8)))
     add(other, "margins", margins_of(-2.0, 2.0, 4.0))
     assert named(other)["U-LiRA, AUC (%)"].verdict == LEAK
+
+
+def test_f_counts_epsilon_and_what_is_left_of_usefulness(tmp_path):
+    (one,) = rows(tmp_path)
+    add(one, "margins", margins_of(-2.0, -2.0, 90.0))
+    same = one.found("margins", "unlearned", "never")
+    for (_, there), (_, run) in zip(same, one.found("margins", "unlearned"), strict=True):
+        run["members"] = there["members"]
+    told = verdicts.forgetting_scores(one)
+    assert "by 3 models a side" in told
+    assert told.endswith("unlearned 0.800, kept 0.000")  # of 100 points, 80 in 100 images
 
 
 def test_few_models_say_nothing_by_counting(tmp_path):

@@ -59,6 +59,14 @@ def parser() -> Parser:
     completing(attacks, ATTACKS)
     p.add_argument("--starts", type=int, default=16, help="of an embedding search; default 16")
     p.add_argument("--steps", type=int, default=150, help="of an embedding search; default 150")
+    start = p.add_argument(
+        "--start", default="fresh", help="of an embedding search: fresh, own (the task's), both"
+    )
+    completing(start, ("fresh", "own", "both"))
+    norm = p.add_argument(
+        "--norm", default="batch", help="of an embedding search at test: batch, fitted"
+    )
+    completing(norm, ("batch", "fitted"))
     p.add_argument(
         "--references", type=int, default=2, help="never-learned tasks to attack; default 2"
     )
@@ -191,7 +199,8 @@ def settings_of(args: argparse.Namespace) -> "AuditSettings":
     from uncle_jax.runs.attacks import AuditSettings
 
     attacks: Any = tuple(told for name, told in ATTACKS.items() if name in args.attacks)
-    search = EmbeddingSearch(starts=args.starts, steps=args.steps)
+    how: Any = {"start": args.start, "norm": args.norm}
+    search = EmbeddingSearch(starts=args.starts, steps=args.steps, **how)
     return AuditSettings(
         search=search,
         tasks=tuple(sorted({*args.unlearned})),

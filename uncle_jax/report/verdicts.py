@@ -272,9 +272,40 @@ def verdict_table(one: Audited) -> Table:
         "leak: the gap's interval is above 0; within the reference: it is not, and ends below the "
         "power's; reference: where the task never was (of relearning the swapped control, if any)",
     ]
+    if told := forgetting_scores(one):
+        notes.append(told)
     if rows:
         notes.append(together(rows))
     return Table(f"verdicts: {one.row.label}", head, body, set(), notes)
+
+
+def forgetting_scores(one: Audited) -> str:
+    """F of the NeurIPS 2023 competition, of the run and of the state that kept all; "" for none.
+
+    Accuracy is held against the never-learned state's, means over seeds.
+    """
+    every = arrays(one)
+    if not every or len(one.audits) < 2:
+        return ""
+    told = []
+    for name, state in (("unlearned", "run"), ("kept", "kept")):
+        left = [_left(one, state, split) for split in ("train", "test")]
+        values = [
+            margins.forgetting(margins.epsilons(t[state].members, t["never"].members), *left)
+            for t in every.values()
+        ]
+        told.append(f"{name} {statistics.fmean(values):.3f}")
+    n = len(one.audits)
+    return f"F, by {n} models a side (1 at best; few models give little): {', '.join(told)}"
+
+
+def _left(one: Audited, state: str, split: str) -> float:
+    """Accuracy on retained tasks over that where the unlearned ones never were."""
+    here, there = (
+        [number(found["retained"][split]) for _, found in one.found("margins", "unlearned", s)]
+        for s in (state, "never")
+    )
+    return statistics.fmean(here) / statistics.fmean(there)
 
 
 def together(rows: Sequence[Measured]) -> str:

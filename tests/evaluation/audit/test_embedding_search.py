@@ -62,6 +62,27 @@ def test_a_search_may_start_at_the_tasks_own_embedding(method, learned):
     assert found.accuracy.min() > 90
 
 
+def test_every_other_start_may_be_near_the_tasks_own(method, learned):
+    both = dataclasses.replace(SETTINGS, start="both", radius=0.01, steps=1, lr=1e-6)
+    fresh = dataclasses.replace(both, start="fresh")
+    found, other = (
+        search(method, learned, target(0), s, jax.random.key(1)).emb for s in (both, fresh)
+    )
+    np.testing.assert_array_equal(found[1::2], other[1::2])
+    own = np.asarray(learned.task_emb[0])
+    assert np.abs(found[::2] - own).max() < 0.1 < np.abs(other[::2] - own).max()
+
+
+def test_norm_statistics_may_be_fitted_to_the_training_images(method, learned):
+    fitted = dataclasses.replace(SETTINGS, norm="fitted", starts=3)
+    one = target(0)
+    found = search(method, learned, one, fitted, jax.random.key(1))
+    assert found.accuracy.min() > 90
+    # an image's answer then depends on no other: a single image is answered as among all
+    alone = one._replace(test=type(one.test)(one.test.images[:1], one.test.labels[:1]))
+    assert set(search(method, learned, alone, fitted, jax.random.key(1)).accuracy) == {100}
+
+
 def test_test_images_count_once_each_whatever_the_batch(learned):
     few = dataclasses.replace(SETTINGS, starts=2, steps=1)
     for size in (48, 100):  # of 48 images: one batch, of as many

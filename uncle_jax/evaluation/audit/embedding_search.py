@@ -42,8 +42,12 @@ class EmbeddingSearch(Settings):
     steps: Count = 150
     batch: Count = 32
     lr: Positive = 0.1  # Adam's at first, falling to 0 by a cosine
-    start: Literal["fresh", "own"] = "fresh"  # N(0, I), or the task's own embedding plus `radius`
+    # N(0, I), or the task's own embedding plus `radius`, or every other one this and that
+    start: Literal["fresh", "own", "both"] = "fresh"
     radius: Positive = 0.3  # own: standard deviation of what is added
+    # statistics at test: of each batch, or those that the training images give, as a task's own are
+    norm: Literal["batch", "fitted"] = "batch"
+    calibration: Count = 20  # fitted: batches
 
 
 class Found(NamedTuple):
@@ -78,16 +82,18 @@ def search(
 ) -> Found:
     """The embeddings of `target` that the search finds in `state`, which stays as it is.
 
-    Norm statistics are those of the batch, while searching and at test, since the task's own are
-    erased. Raises UncleError for a method that generates no networks.
+    Norm statistics are those of the batch while searching, since the task's own are erased. Raises
+    UncleError for a method that generates no networks.
     """
     net = method.generator
     if net is None:
         raise UncleError(f"{method.name} has no hypernetwork, so there is no embedding to search")
     k_start, k_order = jax.random.split(key)
     emb = jax.random.normal(k_start, (settings.starts, net.hyper.embedding))
-    if settings.start == "own":
-        emb = state.task_emb[target.task] + settings.radius * emb
+    if settings.start != "fresh":
+        own = state.task_emb[target.task] + settings.radius * emb
+        every = 1 if settings.start == "own" else 2
+        emb = jnp.where(jnp.arange(len(emb))[:, None] % every == 0, own, emb)
     carry = Searching(emb, optax.scale_by_adam().init(emb))
     given = task_input_of(target.spec, target.task, net.shape)
     frozen = Frozen(state.phi, state.chunk_emb, given)
@@ -101,17 +107,25 @@ def search(
         carry, losses = _step(net, carry, frozen, Data(*batch_of(batch)), lr)
         if on_step:
             on_step(index + 1, settings.steps, losses.mean())
-    return Found(_accuracy(net, carry.emb, frozen, target), np.asarray(carry.emb))
+    stats = None
+    if settings.norm == "fitted":
+        stats = jax.tree.map(lambda a: jnp.stack([a] * len(emb)), net.fresh)
+        for batch in np.resize(order, (settings.calibration, settings.batch)):
+            stats = _settled(net, carry.emb, stats, frozen, *batch_of(batch)[:1])
+    return Found(_accuracy(net, carry.emb, stats, frozen, target), np.asarray(carry.emb))
 
 
-def _accuracy(net: Network, emb: Array, frozen: Frozen, target: Target) -> np.ndarray:
-    """[S] in per cent. Test images are shuffled into batches, whose statistics they share."""
+def _accuracy(net: Network, emb: Array, stats: Any, frozen: Frozen, target: Target) -> np.ndarray:
+    """[S] in per cent. Test images are shuffled into batches, whose statistics they share.
+
+    `stats`: each start's own, [S, ...], which they have in place of those.
+    """
     images, labels = fit_images(target.test.images, net.shape), np.asarray(target.test.labels)
     order = np.random.RandomState(0).permutation(len(labels))
     size = min(net.config.eval_batch_size, len(order))
     batches = np.resize(order, (math.ceil(len(order) / size), size))
     batch_of = batches_of(images)
-    answers = [np.asarray(_answers(net, emb, frozen, *batch_of(batch))) for batch in batches]
+    answers = [np.asarray(_answers(net, emb, stats, frozen, *batch_of(batch))) for batch in batches]
     found = np.concatenate(answers, axis=1)[:, : len(order)]
     return 100 * np.mean(found == labels[order], axis=1)
 
@@ -131,20 +145,39 @@ def _step(
 
 
 @partial(jax.jit, static_argnums=0)
-def _answers(net: Network, emb: Array, frozen: Frozen, images: Array) -> Array:
+def _answers(net: Network, emb: Array, stats: Any, frozen: Frozen, images: Array) -> Array:
     """[S, B] the class that every start's network answers."""
-    return _each(lambda one: jnp.argmax(_logits(net, one, frozen, images), axis=-1))(emb)
+
+    def one(start: Any) -> Array:
+        return jnp.argmax(_logits(net, start[0], frozen, images, start[1]), axis=-1)
+
+    return _each(one)((emb, stats))
 
 
-def _logits(net: Network, emb: Array, frozen: Frozen, images: Array) -> Array:
+@partial(jax.jit, static_argnums=0)
+def _settled(net: Network, emb: Array, stats: Any, frozen: Frozen, images: Array) -> Any:
+    """Every start's norm statistics after a batch."""
+
+    def one(start: Any) -> Any:
+        theta = generate(net, frozen.phi, start[0], frozen.chunk_emb)
+        x = normalise(images, frozen.input)
+        with convolution.as_products():
+            return resnet.apply(net.module, theta, start[1], x, train=True)[1]
+
+    return _each(one)((emb, stats))
+
+
+def _logits(net: Network, emb: Array, frozen: Frozen, images: Array, stats: Any = None) -> Array:
+    """Logits [B, Y]; with the batch's norm statistics, unless there are `stats`."""
     theta = generate(net, frozen.phi, emb, frozen.chunk_emb)
     x = normalise(images, frozen.input)
+    own = net.fresh if stats is None else stats
     with convolution.as_products():
-        raw, _ = resnet.apply(net.module, theta, net.fresh, x, train=True)
+        raw, _ = resnet.apply(net.module, theta, own, x, train=stats is None)
     return mask_logits(raw, frozen.input)
 
 
-def _each(function: Callable[[Array], Any]) -> Callable[[Array], Any]:
+def _each(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """`function` of every start, at once: vmapped, or on a CPU one after another in one program.
 
     A vmapped network is a batch of small products, at which XLA:CPU is half as fast (measured on
