@@ -14,6 +14,9 @@ from uncle_jax.report.formats import as_markdown
 from uncle_jax.report.results import read_run
 
 
+COUNTED = ("epsilon against never", "KLoM against never")
+
+
 def rows(tmp_path, seeds=(0, 1, 2), **more):
     folder = write_audit(write_run(tmp_path / "a", seeds=seeds), **more)
     return report.audited(read_run(folder)[0])
@@ -115,19 +118,22 @@ def test_margins_are_compared_over_seeds(tmp_path):
     (one,) = rows(tmp_path, seeds=tuple(range(8)))
     add(one, "margins", margins_of(-2.0, -2.0, 4.0))
     found = named(one)
-    lira = found["U-LiRA, AUC (%)"]
+    lira = found["U-LiRA, AUC against never (%)"]
     assert lira.reference == 50
     assert abs(lira.gap.mean) < 5
     assert lira.power.low > 45
-    assert {name: found[name].verdict for name in ("U-LiRA, AUC (%)", "epsilon", "KLoM")} == {
-        "U-LiRA, AUC (%)": WITHIN,
-        "epsilon": WITHIN,
-        "KLoM": WITHIN,
+    assert {
+        name: found[name].verdict
+        for name in ("U-LiRA, AUC against never (%)", "epsilon against never", "KLoM against never")
+    } == {
+        "U-LiRA, AUC against never (%)": WITHIN,
+        "epsilon against never": WITHIN,
+        "KLoM against never": WITHIN,
     }
     assert "RMIA, AUC (%)" in found
     (other,) = rows(tmp_path / "b", seeds=tuple(range(8)))
     add(other, "margins", margins_of(-2.0, 2.0, 4.0))
-    assert named(other)["U-LiRA, AUC (%)"].verdict == LEAK
+    assert named(other)["U-LiRA, AUC against never (%)"].verdict == LEAK
 
 
 def test_f_counts_epsilon_and_what_is_left_of_usefulness(tmp_path):
@@ -141,16 +147,29 @@ def test_f_counts_epsilon_and_what_is_left_of_usefulness(tmp_path):
     assert told.endswith("unlearned 0.800, kept 0.000")  # of 100 points, 80 in 100 images
 
 
+def test_models_are_also_told_from_the_control(tmp_path):
+    """An unlearning of whatever task may show; what it leaves of this one is against the control."""
+    (one,) = rows(tmp_path, seeds=tuple(range(8)))
+    states = margins_of(-2.0, 3.0, 9.0)
+    add(one, "margins", states | {"swapped": margins_of(3.0, 0.0, 0.0)["never"]})
+    found = named(one)
+    assert found["U-LiRA, AUC against never (%)"].verdict == LEAK
+    assert found["U-LiRA, AUC against the control (%)"].verdict == WITHIN
+    assert found["KLoM against the control"].verdict == WITHIN
+
+
 def test_few_models_say_nothing_by_counting(tmp_path):
     (one,) = rows(tmp_path, seeds=(0, 1, 2, 3))
     add(one, "margins", margins_of(-2.0, 6.0, 6.0))
     found = named(one)
-    assert {found[name].verdict for name in ("epsilon", "KLoM")} == {BLIND}
-    assert found["epsilon"].p == 1
-    assert found["U-LiRA, AUC (%)"].verdict == LEAK
+    assert {found[name].verdict for name in ("epsilon against never", "KLoM against never")} == {
+        BLIND
+    }
+    assert found["epsilon against never"].p == 1
+    assert found["U-LiRA, AUC against never (%)"].verdict == LEAK
     (two,) = rows(tmp_path / "b", seeds=(0, 1))
     add(two, "margins", margins_of(-2.0, 6.0, 6.0))
-    assert not {"U-LiRA, AUC (%)", "epsilon"} & named(two).keys()
+    assert not {"U-LiRA, AUC against never (%)", "epsilon against never"} & named(two).keys()
 
 
 def test_what_is_not_there_of_every_seed_is_no_measure(tmp_path):

@@ -11,13 +11,15 @@ from uncle_jax.evaluation.audit.rounding import Rounding
 from uncle_jax.runs.attacks import ATTACKS, AuditSettings, able, attack, mark_of, plan
 from uncle_jax.runs.subject import Piece, Subject
 
+STATES = ("kept", "never", "run", "swapped")
+
 
 def test_an_attack_looks_at_its_power_then_at_its_reference_then_at_the_run(run, monkeypatch):
     subject = Subject(run, Choice())
     monkeypatch.setattr(subject, "method", subject.method._replace(generator=True))
     searches = plan(subject, dataclasses.replace(RELEARNED, attacks=("embedding search",), power=3))
     assert searches == [
-        *(Piece("embedding search", "unlearned", s, 0, 0) for s in ("kept", "never", "run")),
+        *(Piece("embedding search", "unlearned", s, 0, 0) for s in STATES),
         *(Piece("embedding search", "retained", "run", task, task) for task in (1, 2)),
         Piece("embedding search", "never", "run", 3, 3),
     ]

@@ -1,8 +1,9 @@
 """Verdicts of finished audits: what each attack found, beside its reference and its power.
 
 No jax, and nothing is written. Over the seeds of a row: of each seed one number, the mean over its
-unlearned tasks. The reference is the same task in the state that never learned it; of relearning,
-where there is one, in the control that had another task in its place.
+unlearned tasks. The reference is the same task in the control, which learned and unlearned another
+in its place, and as many tasks as the run; where there is none, in the state that never learned it.
+What tells models from models does it against both.
 """
 
 import math
@@ -122,11 +123,9 @@ def _singles(one: Audited) -> list[tuple[str, str, Callable[[Found], float]]]:
 
 def _single(one: Audited, name: str, attack: str, of: Callable[[Found], float]) -> Measured | None:
     """A measure of findings; None unless each seed has it of each state."""
-    control = "swapped" if attack == "relearning" else "never"
-    found = {state: _per_seed(one, attack, state, of) for state in ("run", "kept", "never")}
-    found["swapped"] = _per_seed(one, attack, "swapped", of) if control == "swapped" else {}
-    if found["swapped"].keys() != found["run"].keys():
-        control = "never"
+    states = ("run", "kept", "never", "swapped")
+    found = {state: _per_seed(one, attack, state, of) for state in states}
+    control = "swapped" if found["swapped"].keys() == found["run"].keys() else "never"
     there = [found[state] for state in ("run", control, "kept")]
     seeds = sorted(one.audits)
     if not seeds or any(values.keys() != set(seeds) for values in there):
@@ -156,9 +155,10 @@ class Rows(NamedTuple):
 
 
 def arrays(one: Audited) -> dict[int, dict[str, Rows]]:
-    """{task: {state: margins}} of tasks whose margins every seed has in every state."""
+    """{task: {state: margins}} of tasks whose margins every seed has: in the run's state, never's
+    and kept's, and in the control's, if there is one."""
     found: dict[int, dict[str, dict[int, Found]]] = {}
-    for state in ("run", "never", "kept"):
+    for state in ("run", "never", "kept", "swapped"):
         for seed, told in one.found("margins", "unlearned", state):
             task = found.setdefault(told["piece"]["task"], {})
             task.setdefault(state, {})[seed] = told
@@ -166,7 +166,8 @@ def arrays(one: Audited) -> dict[int, dict[str, Rows]]:
     whole = {
         task: states
         for task, states in found.items()
-        if len(states) == 3 and all(told.keys() == set(seeds) for told in states.values())
+        if {"run", "never", "kept"} <= states.keys()
+        and all(told.keys() == set(seeds) for told in states.values())
     }
     return {
         task: {
@@ -191,35 +192,45 @@ def _of_margins(one: Audited) -> list[Measured | None]:
     if any(not np.isfinite(part).all() for t in tasks for rows in t.values() for part in rows):
         return []  # what answers nan has no margins
 
-    def over_tasks(of: Callable[[dict[str, Rows], str], np.ndarray], state: str) -> list[float]:
-        return np.mean([of(task, state) for task in tasks], axis=0).tolist()
-
+    controlled = all("swapped" in task for task in tasks)
     rows: list[Measured | None] = []
-    if n >= 3:
-        run, kept = (over_tasks(_lira, state) for state in ("run", "kept"))
-        rows.append(of_seeds("U-LiRA, AUC (%)", run, [50.0] * n, kept, folds=True))
+    for against, name in (("never", "never"), ("swapped", "the control"))[: 1 + controlled]:
+        if n >= 3:
+            run, kept = (_over(tasks, _lira, state, against) for state in ("run", "kept"))
+            label = f"U-LiRA, AUC against {name} (%)"
+            rows.append(of_seeds(label, run, [50.0] * n, kept, folds=True))
+            for label, of in (("epsilon", margins.epsilons), ("KLoM", margins.klom)):
+                rows.append(_exchanged(f"{label} against {name}", of, tasks, against, n))
     if n >= 2:
-        run, never, kept = (over_tasks(_rmia, state) for state in ("run", "never", "kept"))
-        rows.append(of_seeds("RMIA, AUC (%)", run, never, kept, folds=True))
-    if n >= 3:
-        rows.append(_exchanged("epsilon", margins.epsilons, tasks, n))
-        rows.append(_exchanged("KLoM", margins.klom, tasks, n))
+        states = ("run", "swapped" if controlled else "never", "kept")
+        run, reference, kept = (_over(tasks, _rmia, state, "never") for state in states)
+        rows.append(of_seeds("RMIA, AUC (%)", run, reference, kept, folds=True))
     return rows
+
+
+def _over(
+    tasks: Sequence[dict[str, Rows]],
+    of: Callable[[dict[str, Rows], str, str], np.ndarray],
+    state: str,
+    against: str,
+) -> list[float]:
+    """A number of each seed, the mean over tasks."""
+    return np.mean([of(task, state, against) for task in tasks], axis=0).tolist()
 
 
 def _alike(states: Mapping[str, Rows]) -> bool:
     return len({rows.members.shape for rows in states.values()}) == 1
 
 
-def _lira(task: dict[str, Rows], state: str) -> np.ndarray:
-    return 100 * margins.u_lira(task[state].members, task["never"].members)
+def _lira(task: dict[str, Rows], state: str, against: str) -> np.ndarray:
+    return 100 * margins.u_lira(task[state].members, task[against].members)
 
 
-def _rmia(task: dict[str, Rows], state: str) -> np.ndarray:
-    never, here = task["never"], task[state]
+def _rmia(task: dict[str, Rows], state: str, against: str) -> np.ndarray:
+    reference, here = task[against], task[state]
     found = []
     for seed in range(len(here.members)):
-        members, others = (np.delete(part, seed, 0) for part in never)
+        members, others = (np.delete(part, seed, 0) for part in reference)
         found.append(
             margins.rmia_auc(Margins(here.members[seed], here.others[seed]), members, others)
         )
@@ -230,12 +241,13 @@ def _exchanged(
     name: str,
     of: Callable[[np.ndarray, np.ndarray], np.ndarray],
     tasks: Sequence[dict[str, Rows]],
+    against: str,
     n: int,
 ) -> Measured:
     """A measure of many models: its reference is chance, with seeds' pairs exchanged."""
     told = {}
     for state in ("run", "kept"):
-        each = [margins.exchanged(of, t[state].members, t["never"].members) for t in tasks]
+        each = [margins.exchanged(of, t[state].members, t[against].members) for t in tasks]
         told[state] = (
             statistics.fmean(one.value for one in each),
             np.mean([one.chance for one in each], axis=0),
@@ -270,7 +282,7 @@ def verdict_table(one: Audited) -> Table:
         f"means over seeds {seeds} and the unlearned tasks that were attacked; gap: unlearned less "
         "reference; power: kept less reference; 95 % intervals over seeds",
         "leak: the gap's interval is above 0; within the reference: it is not, and ends below the "
-        "power's; reference: where the task never was (of relearning the swapped control, if any)",
+        "power's; reference: the control, with another task in its place, or else never",
     ]
     if told := forgetting_scores(one):
         notes.append(told)
@@ -330,7 +342,8 @@ def verdicts_table(rows: Sequence[Audited]) -> Table:
         body.append(["all, corrected (Holm)", *together])
     notes = [
         "gap [95 % interval over seeds]; power, likewise; verdict. Gap: the unlearned task's "
-        "number less the reference's, where it never was; power: where it still is, less the same",
+        "number less the control's, with another task in its place, or else less that where it "
+        "never was; power: where it still is, less the same",
         "seeds: "
         + "; ".join(f"{one.row.label}: {' '.join(map(str, sorted(one.audits)))}" for one in rows),
     ]

@@ -1,8 +1,8 @@
 """Every attack on a subject: which pieces it has, and what a piece finds.
 
 An attack looks first at the state that kept the task (its power), then at the one that never
-learned it (its reference), then at the run's. Keys depend on seed, attack and task alone: a task is
-attacked with equal draws in every state.
+learned it (a reference), at the run's, and at the control's. Keys depend on seed, attack and task
+alone: a task is attacked with equal draws in every state.
 """
 
 import math
@@ -28,6 +28,8 @@ Attack = Literal[
     "embedding search", "relearning", "representation", "weights", "rounding", "margins"
 ]
 ATTACKS: tuple[Attack, ...] = get_args(Attack)
+PLAN = 2
+"""Changes when `plan` attacks more than it did: audits of an earlier one are added to."""
 NO_LOSS: Any = math.nan  # relearning tells of none
 Found = dict[str, Any]
 
@@ -74,9 +76,8 @@ def plan(subject: Subject, settings: AuditSettings) -> list[Piece]:
             continue
         states: tuple[State, ...] = ("kept", "never", "run")
         pieces += [Piece(attack, "unlearned", s, t, t) for s in states for t in gone]
-        if attack == "relearning":
-            swap = [t for t in gone if t in subject.swap]
-            pieces += [Piece(attack, "unlearned", "swapped", t, t) for t in swap]
+        swap = [t for t in gone if t in subject.swap]
+        pieces += [Piece(attack, "unlearned", "swapped", t, t) for t in swap]
         if attack in ("relearning", "embedding search"):
             pieces += [Piece(attack, "retained", "run", t, t) for t in kept]
             for task in never:

@@ -21,7 +21,7 @@ from uncle_jax.evaluation.audit.representation import Representation
 from uncle_jax.evaluation.audit.rounding import Rounding
 from uncle_jax.files import write_whole
 from uncle_jax.report.results import SeedRun, read_json
-from uncle_jax.runs.attacks import AuditSettings, Found, attack, mark_of, plan
+from uncle_jax.runs.attacks import PLAN, AuditSettings, Found, attack, mark_of, plan
 from uncle_jax.runs.environment import environment
 from uncle_jax.runs.references import Known
 from uncle_jax.runs.subject import SILENT, Piece, Subject, Watch
@@ -61,17 +61,18 @@ def audit(
                 f"{path} is of an audit with other settings; remove it, or repeat those"
             )
         settings = before.widened(settings)
-        if known["complete"] and settings == before:
+        if known["complete"] and settings == before and known.get("plan") == PLAN:
             return known
     subject = Subject(run, data, watch, shared)
     _check_tasks(subject, settings)
     _ = subject["run"]  # before a reference is made for nothing
     asked = as_dict(settings)
     told = (
-        {**known, "complete": False, "settings": asked}
+        {**known, "complete": False, "plan": PLAN, "settings": asked}
         if known is not None
         else {
             "complete": False,
+            "plan": PLAN,
             "settings": asked,
             "run": {
                 **{key: run.told.get(key) for key in ("dataset", "preset", "method", "requests")},
