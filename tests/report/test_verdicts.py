@@ -13,7 +13,6 @@ from uncle_jax.report import verdicts
 from uncle_jax.report.formats import as_markdown
 from uncle_jax.report.results import read_run
 
-
 COUNTED = ("epsilon against never", "KLoM against never")
 
 
@@ -148,7 +147,7 @@ def test_f_counts_epsilon_and_what_is_left_of_usefulness(tmp_path):
 
 
 def test_models_are_also_told_from_the_control(tmp_path):
-    """An unlearning of whatever task may show; what it leaves of this one is against the control."""
+    """Any unlearning may show; what it leaves of this task is told against the control."""
     (one,) = rows(tmp_path, seeds=tuple(range(8)))
     states = margins_of(-2.0, 3.0, 9.0)
     add(one, "margins", states | {"swapped": margins_of(3.0, 0.0, 0.0)["never"]})
