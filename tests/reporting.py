@@ -6,6 +6,8 @@ from pathlib import Path
 
 from uncle_jax.config import as_dict
 from uncle_jax.presets import preset
+from uncle_jax.report import audit as audits
+from uncle_jax.report.results import read_run
 from uncle_jax.requests import parse, retained
 
 COLUMNS = ("request", "op", "task", "evaluated_task", "split", "metric", "value")
@@ -83,6 +85,32 @@ def write_audit(
         told = {"complete": True, "settings": settings, "found": made, "run": {"seed": seed}}
         (path / "audit.json").write_text(json.dumps(told))
     return folder
+
+
+def audited_rows(folder: Path, seeds=(0, 1, 2), **more) -> list[audits.Audited]:
+    """The rows of a run that was audited, of so many seeds."""
+    return audits.audited(read_run(write_audit(write_run(folder / "a", seeds=seeds), **more))[0])
+
+
+def add_findings(one: audits.Audited, attack: str, by_state, task: int = 0) -> None:
+    """Findings of an attack on an unlearned task: {state: seed -> what was found}."""
+    for seed, audit in one.audits.items():
+        for state, of in by_state.items():
+            piece = {"attack": attack, "role": "unlearned", "state": state, "task": task}
+            told = {"piece": piece | {"slot": task}, "place": 0, "seconds": 1.0, **of(seed)}
+            audit["found"].append(told)
+
+
+def probes(run: float, never: float, kept: float):
+    """Findings of a probe of two layers, the last as given, one more a seed in the run's state."""
+
+    def found(value):
+        return lambda seed: {
+            "probe": [50.0, value + (seed if value == run else 0)],
+            "cka kept": [1.0, value / 100],
+        }
+
+    return {"run": found(run), "never": found(never), "kept": found(kept)}
 
 
 def whole(folder: Path) -> dict[Path, bytes]:
