@@ -33,6 +33,19 @@ def test_every_module_of_core_is_an_attribute():
         assert uncle_jax.MODULES.get(path.stem) == "core.", path.stem
 
 
+def test_every_attack_is_an_attribute():
+    audit = uncle_jax.audit
+    here = Path(audit.__file__).parent
+    assert {path.stem for path in here.glob("*.py")} - {"__init__"} == set(audit.MODULES)
+    assert {audit.margins.__name__, audit.weights.__name__} == {
+        "uncle_jax.evaluation.audit.margins",
+        "uncle_jax.evaluation.audit.weights",
+    }
+    with pytest.raises(AttributeError, match="has no attribute 'marginal'"):
+        _ = audit.marginal
+    assert "margins" in dir(audit)
+
+
 def test_a_function_stays_one_once_the_package_of_its_name_is_imported():
     import uncle_jax.evaluation.accuracy
 

@@ -83,7 +83,7 @@ MODULES = {
         ("layout", "loop", "losses", "network", "objectives", "pieces", "refit", "resnet"), "core."
     ),
     **dict.fromkeys(("state", "status", "steps"), "core."),
-    **dict.fromkeys(("accuracy", "answers", "metrics"), "evaluation."),
+    **dict.fromkeys(("accuracy", "answers", "audit", "metrics"), "evaluation."),
     **dict.fromkeys(("protocol", "registry"), "methods."),
 }
 """Modules that are attributes, and the package (with a dot) of those that are in one."""
