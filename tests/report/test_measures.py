@@ -31,6 +31,19 @@ def test_within_the_reference_and_blind(tmp_path):
     assert named(other)["linear probe, last layer (%)"].verdict == BLIND
 
 
+def test_retained_tasks_show_power_where_the_kept_state_shows_none(tmp_path):
+    (one,) = audited_rows(tmp_path, unlearned=[20.0, 30.0])
+    values = {"never": [30.0, 25.0], "kept": [31.0, 20.0]}
+    states = {state: lambda seed, v=v: {"accuracy": v} for state, v in values.items()}
+    add_findings(one, "embedding search", states)
+    row = named(one)["embedding search, best start (%)"]
+    assert (row.kept, row.power.mean, row.verdict) == (95, 65, WITHIN)  # task 1, retained
+    for audit in one.audits.values():
+        audit["found"] = [f for f in audit["found"] if f["piece"]["role"] != "retained"]
+    row = named(one)["embedding search, best start (%)"]
+    assert (row.kept, row.power.mean) == (31, 1)
+
+
 def test_tasks_are_averaged_within_a_seed(tmp_path):
     (one,) = audited_rows(tmp_path)
     for task, value in ((0, 90.0), (1, 70.0)):

@@ -3,7 +3,9 @@
 No jax, and nothing is written. Over the seeds of a row: of each seed one number, the mean over its
 unlearned tasks. The reference is the same task in the control, which learned and unlearned another
 in its place, and as many tasks as the run; where there is none, in the state that never learned it.
-What tells models from models does it against both.
+What tells models from models does it against both. Power is what is found of the task where it
+still is, or of retained tasks of the run that are withheld, whichever is more: either shows that
+the attack finds what is there.
 """
 
 import math
@@ -36,9 +38,9 @@ class Measured(NamedTuple):
     name: str
     unlearned: float
     reference: float  # where the task never was
-    kept: float  # where it still is
+    kept: float  # where it still is, or of retained tasks that are attacked alike
     gap: Interval  # unlearned less reference
-    power: Interval  # kept less reference
+    power: Interval  # that less reference
     p: float  # one-sided, of no gap
     few: bool = False  # too few models for any verdict
 
@@ -123,20 +125,27 @@ def _single(one: Audited, name: str, attack: str, of: Callable[[Found], float]) 
     states = ("run", "kept", "never", "swapped")
     found = {state: _per_seed(one, attack, state, of) for state in states}
     control = "swapped" if found["swapped"].keys() == found["run"].keys() else "never"
-    there = [found[state] for state in ("run", control, "kept")]
     seeds = sorted(one.audits)
+    there = [found[state] for state in ("run", control, "kept")]
     if not seeds or any(values.keys() != set(seeds) for values in there):
         return None
     unlearned, reference, kept = ([values[seed] for seed in seeds] for values in there)
+    withheld = _per_seed(one, attack, "run", of, "retained")
+    if withheld.keys() == set(seeds):
+        kept = max(kept, [withheld[seed] for seed in seeds], key=statistics.fmean)
     return of_seeds(name, unlearned, reference, kept)
 
 
 def _per_seed(
-    one: Audited, attack: str, state: str, of: Callable[[Found], float]
+    one: Audited,
+    attack: str,
+    state: str,
+    of: Callable[[Found], float],
+    role: str = "unlearned",
 ) -> dict[int, float]:
-    """{seed: mean over unlearned tasks}; nothing where a finding is of an earlier version."""
+    """{seed: mean over tasks of a role}; nothing where a finding is of an earlier version."""
     values: dict[int, list[float]] = {}
-    for seed, found in one.found(attack, "unlearned", state):
+    for seed, found in one.found(attack, role, state):
         try:
             values.setdefault(seed, []).append(of(found))
         except (KeyError, IndexError):
