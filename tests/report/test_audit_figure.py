@@ -2,8 +2,9 @@
 
 import pytest
 from matplotlib.figure import Figure
-from reporting import write_audit, write_run
+from reporting import add_findings, audited_rows, probes, write_audit, write_run
 
+from uncle_jax.report import audit_figure
 from uncle_jax.report.audit import audited
 from uncle_jax.report.audit_figure import plot_audits, plot_tradeoff
 from uncle_jax.report.results import read_run
@@ -48,3 +49,35 @@ def test_a_row_is_a_point_of_the_tradeoff(tmp_path, monkeypatch):
     at = [tuple(float(v[0]) for v in line.get_data()) for line in left.lines]
     assert sorted(at) == [(70.5, 50.0), (70.5, 100.0)]
     assert not right.lines  # nobody relearned a new task
+
+
+def test_curves_are_means_of_each_state_with_the_seeds_extremes(tmp_path, monkeypatch):
+    (one,) = audited_rows(tmp_path)
+    for audit in one.audits.values():
+        audit["found"].clear()
+        audit["settings"]["relearning"] |= {"examples": [10], "steps": [5, 20]}
+    values = {"run": 40.0, "kept": 60.0}
+    relearned = {
+        state: lambda seed, v=v: {"accuracy": [[v, v + seed, 90.0]], "few": [[[v, v + 2 * seed]]]}
+        for state, v in values.items()
+    }
+    add_findings(one, "relearning", relearned)
+    add_findings(one, "representation", probes(94.0, 80.0, 97.0))
+    figures = []
+    monkeypatch.setattr(audit_figure, "save", lambda figure, path, dpi: figures.append(figure))
+    audit_figure.plot_curves(tmp_path / "curves.png", one)
+    (figure,) = figures
+    drawn = {axes.get_title(): axes for axes in figure.axes if axes.get_title()}
+    assert list(drawn) == [
+        "relearned from 10 images",
+        "relearned from all images",
+        "linear probe",
+        "CKA with kept",
+        "line from never",
+    ]
+    few = drawn["relearned from 10 images"]
+    assert [label.get_text() for label in few.get_xticklabels()] == ["5", "20"]
+    curves = {line.get_label(): list(line.get_ydata()) for line in few.lines}
+    assert curves == {"unlearned": [40, 42], "kept": [60, 62]}
+    assert len(drawn["linear probe"].lines) == 3
+    assert not drawn["line from never"].lines  # that attack was not made

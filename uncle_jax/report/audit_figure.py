@@ -2,14 +2,15 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from uncle_jax.report.audit import (
     Audited,
+    Found,
     level,
     never_found,
     per_seed,
@@ -126,50 +127,66 @@ def plot_curves(path: Path, one: Audited) -> None:
     settings = next(iter(one.audits.values()))["settings"]
     relearning = settings.get("relearning", {})
     counts, steps = (relearning.get(name, []) for name in ("examples", "steps"))
-    panels: list[tuple[str, str, list[Any], Any]] = [
-        (
-            f"relearned from {count} images",
-            "relearning",
-            steps,
-            lambda found, i=index: np.mean(found["few"], axis=0)[i],
-        )
+    epochs = relearning.get("epochs", [])
+    panels = [
+        Panel(f"relearned from {count} images", "steps", steps, "relearning", _few(index))
         for index, count in enumerate(counts)
     ]
-    epochs = relearning.get("epochs", [])
-    panels.append(
-        (
-            "relearned from all (epochs)",
-            "relearning",
-            epochs,
-            lambda found: np.mean(found["accuracy"], axis=0),
-        )
-    )
-    for name, key in (("linear probe", "probe"), ("CKA with kept", "cka kept")):
-        panels.append((name, "representation", [], lambda found, k=key: found[k]))
-    panels.append(("line from never", "weights", [], lambda found: found["accuracy"]))
+    panels += [
+        Panel("relearned from all images", "epochs", epochs, "relearning", _every),
+        Panel("linear probe", "layer", [], "representation", lambda found: found["probe"]),
+        Panel("CKA with kept", "layer", [], "representation", lambda found: found["cka kept"]),
+        Panel("line from never", "twentieths of the way", [], "weights", _every_step),
+    ]
     figure = Figure(figsize=(3.1 * 3, 2.6 * math.ceil(len(panels) / 3)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(math.ceil(len(panels) / 3), 3, squeeze=False).ravel()
     for axis in axes[len(panels) :]:
         axis.set_axis_off()
-    for axis, (title, attack, at, of) in zip(axes, panels, strict=False):
-        axis.set_title(title, fontsize=8)
-        axis.tick_params(labelsize=7)
-        for state, name in STATES.items():
-            curves = _per_seed_curves(one, attack, state, of)
-            if not len(curves):
-                continue
-            x = at or [*range(curves.shape[1])]
-            colour = STATE_COLOURS[state]
-            axis.plot(x, curves.mean(axis=0), "o-", color=colour, ms=3, lw=1, label=name)
-            axis.fill_between(x, curves.min(0), curves.max(0), color=colour, alpha=0.15, lw=0)
-        if at and len(at) > 1:
-            axis.set_xscale("log")
+    for axis, panel in zip(axes, panels, strict=False):
+        _draw_panel(axis, panel, one)
     handles, labels = axes[0].get_legend_handles_labels()
     if handles:
         axes[0].legend(handles, labels, fontsize=6)
     figure.suptitle(f"{one.row.label}: {one.place}", fontsize=8)
     save(figure, path, dpi=130)
+
+
+class Panel(NamedTuple):
+    """A part of the figure of curves."""
+
+    title: str
+    unit: str  # of what the curve is against
+    at: list[Any]  # its points; none: 0, 1, 2, ...
+    attack: str
+    of: Callable[[Found], Any]  # a finding's curve
+
+
+def _few(index: int) -> Callable[[Found], Any]:
+    return lambda found: np.mean(found["few"], axis=0)[index]
+
+
+def _every(found: Found) -> Any:
+    return np.mean(found["accuracy"], axis=0)
+
+
+def _every_step(found: Found) -> Any:
+    return found["accuracy"]
+
+
+def _draw_panel(axis: Any, panel: Panel, one: Audited) -> None:
+    axis.set_title(panel.title, fontsize=8)
+    axis.set_xlabel(panel.unit, fontsize=7)
+    axis.tick_params(labelsize=7)
+    for state, name in STATES.items():
+        curves = _per_seed_curves(one, panel.attack, state, panel.of)
+        if not len(curves):
+            continue
+        x, colour = range(curves.shape[1]), STATE_COLOURS[state]
+        axis.plot(x, curves.mean(axis=0), "o-", color=colour, ms=3, lw=1, label=name)
+        axis.fill_between(x, curves.min(0), curves.max(0), color=colour, alpha=0.15, lw=0)
+    if panel.at:
+        axis.set_xticks(range(len(panel.at)), [f"{value:g}" for value in panel.at])
 
 
 def _per_seed_curves(one: Audited, attack: str, state: str, of: Any) -> np.ndarray:
