@@ -3,12 +3,14 @@
 import dataclasses
 import json
 
+import numpy as np
 from reporting import add_findings, audited_rows, probes, write_audit, write_run
 
 from uncle_jax.evaluation.audit.verdict import BLIND, LEAK
 from uncle_jax.report import audit as report
 from uncle_jax.report import verdicts
 from uncle_jax.report.formats import as_markdown
+from uncle_jax.report.measures import measured
 from uncle_jax.report.results import read_run
 
 
@@ -40,6 +42,27 @@ def test_one_row_has_a_line_an_attack_and_several_a_column_each(tmp_path):
     assert line[1].startswith("+15.0 [12.5, 17.5]; +17.0 [17.0, 17.0]; leak")
     assert table.body[-1][0] == "all, corrected (Holm)"
     assert as_markdown(table)
+
+
+def test_attacks_that_can_say_nothing_do_not_count(tmp_path):
+    (one,) = audited_rows(tmp_path)
+    add_findings(one, "representation", probes(94.0, 80.0, 97.0))
+    add_findings(one, "margins", {s: _margins(s) for s in ("run", "never", "kept")})
+    rows = measured(one)
+    assert sum(row.few for row in rows) == 2
+    assert verdicts.leaks(rows)[1] == len(rows) - 2
+    assert verdicts.leaks([row for row in rows if row.few]) == ([], 0)
+
+
+def _margins(state):
+    middle = {"run": 0.0, "never": 0.0, "kept": 5.0}[state]
+    told = {"retained": {"train": 90.0, "test": 90.0}}
+
+    def of(seed):
+        rng = np.random.default_rng([seed, len(state)])
+        return told | {k: (middle + rng.normal(size=20)).tolist() for k in ("members", "others")}
+
+    return of
 
 
 def test_tables_are_of_the_attacks_that_were_made(tmp_path):

@@ -70,6 +70,9 @@ def parser() -> Parser:
         "--budget-minutes", type=float, metavar="M", help="then stop, and go on another time"
     )
     p.add_argument("--save-every", type=int, default=20, metavar="K", help="epochs between saves")
+    p.add_argument(
+        "--mia", action="store_true", help="measure membership inference after each unlearning"
+    )
     data = add_sources(p)
     data.add_argument("--classes-per-task", type=int, default=10, help="own data; default 10")
     data.add_argument("--tasks", type=Path, help="own data: JSON lists of classes")
@@ -96,7 +99,7 @@ def grid(args: argparse.Namespace) -> int:
     cells = pool.cells(specs, args.runs)
     make_folder(args.runs)
     limit = None if args.budget_minutes is None else 60 * args.budget_minutes
-    keep = Keeping(args.save_every)
+    keep = Keeping(args.save_every, mia=args.mia)
     ended = run_cells(cells, args.jobs, pool.work_of(keep, args.compile_cache), limit)
     failed = [one for one in ended if one.failed is not None]
     if len(ended) < len(cells):

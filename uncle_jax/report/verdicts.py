@@ -46,11 +46,19 @@ def verdict_table(one: Audited) -> Table:
 
 def together(rows: Sequence[Measured]) -> str:
     """What all attacks say together, corrected for their number."""
-    corrected = holm([row.p for row in rows])
-    leaks = [row.name for row, p in zip(rows, corrected, strict=True) if p < 0.05]
-    if leaks:
-        return f"corrected for {len(rows)} attacks (Holm, 5 %): {LEAK} by {', '.join(leaks)}"
-    return f"corrected for {len(rows)} attacks (Holm, 5 %): no leak shown"
+    found, of = leaks(rows)
+    told = f"{LEAK} by {', '.join(found)}" if found else "no leak shown"
+    return f"corrected for {of} attacks (Holm, 5 %): {told}"
+
+
+def leaks(rows: Sequence[Measured]) -> tuple[list[str], int]:
+    """(attacks that show a leak when corrected for their number, Holm, 5 %; how many there are).
+
+    Those that can say nothing, for want of models, are not among them.
+    """
+    able = [row for row in rows if not row.few]
+    corrected = holm([row.p for row in able])
+    return [row.name for row, p in zip(able, corrected, strict=True) if p < 0.05], len(able)
 
 
 def verdicts_table(rows: Sequence[Audited]) -> Table:
@@ -81,13 +89,10 @@ def _cell(row: Measured | None) -> str:
 
 
 def _all(rows: Sequence[Measured]) -> str:
-    if not rows:
+    found, of = leaks(rows)
+    if not of:
         return "-"
-    corrected = holm([row.p for row in rows])
-    leaks = sum(p < 0.05 for p in corrected)
-    if leaks:
-        return f"{LEAK} by {leaks} of {len(rows)}"
-    return "no leak shown"
+    return f"{LEAK} by {len(found)} of {of}" if found else f"no leak shown by {of}"
 
 
 def _one(value: float) -> str:
