@@ -37,6 +37,11 @@ def test_what_learns_alike_shares_a_reference():
     assert learner_of(own) is own
 
 
+def test_every_method_has_its_control_or_learns_in_its_own_way():
+    assert set(registry.METHODS) - set(LEARNERS) == {"refit", "lwsf", "clpu"}
+    assert set(LEARNERS) < set(registry.METHODS)
+
+
 def is_key(leaf):
     return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 

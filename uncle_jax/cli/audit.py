@@ -104,7 +104,8 @@ def parser() -> Parser:
 def main(argv: list[str] | None = None) -> int:
     """`uncle audit`: the exit code."""
     args = parsed(parser(), argv)
-    return exit_code(lambda: audit(args), "the same command goes on from here", argv is None)
+    then = "the same command goes on from here" if args.store is None else "nothing was entered"
+    return exit_code(lambda: audit(args), then, argv is None)
 
 
 def audit(args: argparse.Namespace) -> int:
