@@ -76,6 +76,19 @@ def test_the_pull_is_that_of_all_slots_with_a_mask(form, reg_mean, kept):
         np.testing.assert_allclose(one, 0.3 * other, rtol=1e-3, atol=1e-6)
 
 
+def test_unlearning_divides_by_those_retained_whatever_learning_does():
+    """As the authors' code, whose learning divides by all tasks of the benchmark."""
+    net = net_of(reg_mean="benchmark")
+    state, phi = moved(net, [1, 2, 3])
+    learning, unlearning = (
+        drift(net, phi, hold(net, state, unlearning=asked)) for asked in (False, True)
+    )
+    np.testing.assert_allclose(unlearning, learning * N_TASKS / 3, rtol=1e-5)
+    usual = net_of()
+    same = [drift(usual, phi, hold(usual, state, unlearning=asked)) for asked in (False, True)]
+    np.testing.assert_array_equal(*same)
+
+
 def test_where_phi_has_not_moved_nothing_pulls():
     net = net_of()
     state, _ = moved(net, [1, 2])

@@ -13,6 +13,7 @@ from uncle_jax.core.inputs import (
     _gather,
     batches_of,
     fit_images,
+    logits_of,
     mask_logits,
     normalise,
     task_input,
@@ -110,3 +111,21 @@ def test_batches_are_the_images_asked_for_wherever_they_are():
     for x, y in (batches_of(images, labels)(index), _gather((images, labels), index)):
         np.testing.assert_array_equal(x, np.asarray(images)[index])
         np.testing.assert_array_equal(y, index)
+
+
+def test_where_an_answer_depends_on_its_batch_sorted_images_are_mixed():
+    """Images that are their class: a batch of one class would have no spread."""
+    images = np.repeat(np.arange(4, dtype=np.uint8), 8)[:, None, None, None] * np.ones(
+        (1, 6, 6, 1), np.uint8
+    )
+    seen = []
+
+    def function(x):
+        seen.append({int(v) for v in np.asarray(x)[:, 0, 0, 0]})
+        return jnp.stack([jnp.asarray(x, jnp.float32).mean((1, 2, 3))] * 3, axis=-1)
+
+    for mixed in (False, True):
+        found = logits_of(function, images, SPEC, (6, 6, 1), 8, mixed)
+        np.testing.assert_array_equal(found[:, 0], images[:, 0, 0, 0])  # each its own answer
+    assert [len(classes) for classes in seen[:4]] == [1, 1, 1, 1]
+    assert min(len(classes) for classes in seen[4:]) >= 3

@@ -39,16 +39,19 @@ def bucket(count: int, most: int) -> int:
     return min(3 * power // 4 if count <= 3 * power // 4 else power, most)
 
 
-def hold(net: Network, state: CLState) -> Held:
+def hold(net: Network, state: CLState, unlearning: bool = False) -> Held:
     """What holds the tasks that `state` retains at phi*; once a request.
 
-    Waits for `state.status`, to know how many there are.
+    L_reg divides by their number; with `reg_mean=benchmark` by that of all tasks while learning, as
+    the authors' code, which while `unlearning` divides by those retained, too. Waits for
+    `state.status`, to know how many there are.
     """
     kept = np.flatnonzero(np.asarray(state.retained))
     n_tasks = len(state.status)
     rows = np.zeros(bucket(len(kept), n_tasks), np.int32)
     rows[: len(kept)] = kept
-    count = n_tasks if net.hyper.reg_mean == "benchmark" else max(len(kept), 1)
+    every = net.hyper.reg_mean == "benchmark" and not unlearning
+    count = n_tasks if every else max(len(kept), 1)
     weight = np.where(np.arange(len(rows)) < len(kept), np.float32(1 / count), np.float32(0))
     return _hold(net, state.phi_star, state.task_emb, state.chunk_emb, rows, weight)
 

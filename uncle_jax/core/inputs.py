@@ -54,21 +54,26 @@ def logits_of(
     spec: InputSpec,
     shape: tuple[int, int, int],
     size: int,
+    mixed: bool = False,
 ) -> Array:
     """Logits [N, Y] by `function` ([size, *shape] -> [size, Y]) of any images that fit `spec`.
 
-    Raises UncleError for images that do not.
+    `mixed`: batches are made in an order drawn once for so many images, for a function whose answer
+    to an image depends on its batch: test images come sorted by class. Raises UncleError for images
+    that do not fit.
     """
     if not isinstance(images, jax.Array):
         images = np.asarray(images)
     check_images(images, spec)
-    if not len(images):
+    n = len(images)
+    if not n:
         return jnp.zeros((0, spec.n_classes))
     images = fit_images(images, shape)
+    order = np.random.RandomState(0).permutation(n) if mixed else np.arange(n)
     # The last batch is filled up with the first images again: one shape, one trace.
-    order = np.arange(math.ceil(len(images) / size) * size) % len(images)
-    parts = [function(images[index]) for index in order.reshape(-1, size)]
-    return jnp.concatenate(parts)[: len(images)]
+    batches = np.resize(order, (math.ceil(n / size), size))
+    found = jnp.concatenate([function(images[index]) for index in batches])[:n]
+    return found[np.argsort(order)] if mixed else found
 
 
 @functools.partial(jax.jit, static_argnames="shape")

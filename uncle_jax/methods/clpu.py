@@ -122,7 +122,8 @@ def clpu(
             return mask_logits(jnp.zeros((len(images), spec.n_classes)), inputs)
         params, stats = _network(state, task)
         predicted = functools.partial(predict, net, params, stats, inputs)
-        return logits_of(predicted, images, spec, net.shape, config.eval_batch_size)
+        size, mixed = config.eval_batch_size, not config.batch_independent
+        return logits_of(predicted, images, spec, net.shape, size, mixed)
 
     init, main = functools.partial(_init, net), MainNetwork(net.module, net.shape)
     return Method("clpu", init, learn, _unlearn, logits, network=_network, main=main)

@@ -77,7 +77,7 @@ def _unlearn(
     state = erase_task(state, task, net.fresh)  # first, so that drift no longer holds the task
     k_search = jax.random.fold_in(k_emb, 1)
     carry, forgotten = steps.start_unlearning(net, settings, state, task, k_search)
-    held = hold(net, state)
+    held = hold(net, state, unlearning=True)
     iterations = burn_in_iterations(settings, int(state.n_unlearned))
     for index in range(iterations):
         k_step = jax.random.fold_in(k_noise, index)

@@ -76,7 +76,7 @@ def jit_hnet(
             chunk_emb=state.chunk_emb,
             stats=stats_of(state, task),
             input=task_input(spec, task, net.shape),
-            held=hold(net, released),  # the retained tasks alone
+            held=hold(net, released, unlearning=True),  # the retained tasks alone
         )
         phi = state.phi
         order = epoch_order(k_order, 0, len(labels), settings.batch)

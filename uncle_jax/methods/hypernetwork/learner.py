@@ -141,7 +141,7 @@ def _logits(net: Network, spec: InputSpec, state: CLState, task: int, images: An
     theta, stats = _task_network(net, state, task)
     inputs, size = task_input(spec, task, net.shape), net.config.eval_batch_size
     answer = partial(steps.logits, net, theta, stats, inputs)
-    return logits_of(answer, images, spec, net.shape, size)
+    return logits_of(answer, images, spec, net.shape, size, not net.config.batch_independent)
 
 
 def _learn(
