@@ -5,7 +5,7 @@ import pytest
 from reporting import add_findings, audited_rows, probes
 
 from uncle_jax.evaluation.audit.verdict import BLIND, LEAK, WITHIN
-from uncle_jax.report import measures
+from uncle_jax.report import measures, verdicts
 
 COUNTED = ("epsilon against never", "KLoM against never")
 
@@ -137,6 +137,10 @@ def test_models_are_also_told_from_the_control(tmp_path):
     found = named(one)
     assert found["U-LiRA, AUC against never (%)"].verdict == LEAK
     assert found["U-LiRA, AUC against the control (%)"].verdict == WITHIN
+    never = [name for name, row in found.items() if row.any_task]
+    assert never == ["U-LiRA, AUC against never (%)", *COUNTED]
+    counted, _ = verdicts.leaks(list(found.values()))
+    assert counted == []  # it would show of any task
     assert found["KLoM against the control"].verdict == WITHIN
 
 

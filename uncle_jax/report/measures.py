@@ -43,6 +43,7 @@ class Measured(NamedTuple):
     power: Interval  # that less reference
     p: float  # one-sided, of no gap
     few: bool = False  # too few models for any verdict
+    any_task: bool = False  # an unlearning of whatever task would show
 
     @property
     def verdict(self) -> str:
@@ -63,7 +64,7 @@ def of_seeds(
     )
     means = tuple(statistics.fmean(values) for values in (unlearned, reference, kept))
     intervals = tuple(interval(values, folds=folds) for values in (gap, power))
-    return Measured._make((name, *means, *intervals, chance_of(gap, folds), False))
+    return Measured._make((name, *means, *intervals, chance_of(gap, folds), False, False))
 
 
 def best(values: Sequence[float | None]) -> float:
@@ -201,12 +202,15 @@ def _of_margins(one: Audited) -> list[Measured | None]:
     controlled = all("swapped" in task for task in tasks)
     rows: list[Measured | None] = []
     for against, name in (("never", "never"), ("swapped", "the control"))[: 1 + controlled]:
-        if n >= 3:
-            run, kept = (_over(tasks, _lira, state, against) for state in ("run", "kept"))
-            label = f"U-LiRA, AUC against {name} (%)"
-            rows.append(of_seeds(label, run, [50.0] * n, kept, folds=True))
-            for label, of in (("epsilon", margins.epsilons), ("KLoM", margins.klom)):
-                rows.append(_exchanged(f"{label} against {name}", of, tasks, against, n))
+        if n < 3:
+            continue
+        run, kept = (_over(tasks, _lira, state, against) for state in ("run", "kept"))
+        label = f"U-LiRA, AUC against {name} (%)"
+        found = [of_seeds(label, run, [50.0] * n, kept, folds=True)]
+        for label, of in (("epsilon", margins.epsilons), ("KLoM", margins.klom)):
+            found.append(_exchanged(f"{label} against {name}", of, tasks, against, n))
+        shows = controlled and against == "never"
+        rows += [one._replace(any_task=shows) for one in found]
     if n >= 2:
         states = ("run", "swapped" if controlled else "never", "kept")
         run, reference, kept = (_over(tasks, _rmia, state, "never") for state in states)

@@ -54,9 +54,10 @@ def together(rows: Sequence[Measured]) -> str:
 def leaks(rows: Sequence[Measured]) -> tuple[list[str], int]:
     """(attacks that show a leak when corrected for their number, Holm, 5 %; how many there are).
 
-    Those that can say nothing, for want of models, are not among them.
+    Those that can say nothing, for want of models, are not among them, nor what an unlearning of
+    whatever task would show.
     """
-    able = [row for row in rows if not row.few]
+    able = [row for row in rows if not row.few and not row.any_task]
     corrected = holm([row.p for row in able])
     return [row.name for row, p in zip(able, corrected, strict=True) if p < 0.05], len(able)
 
