@@ -87,11 +87,14 @@ def test_a_spread_needs_two(values, signed, told):
     assert report.spread(values, signed) == told
 
 
-def test_the_committed_audits_can_be_read():
-    """docs/audit.md's tables and pictures are made from these files alone."""
-    runs = [run for folder in sorted((RESULTS / "audit").iterdir()) for run in read_run(folder)[0]]
+@pytest.mark.parametrize(
+    ("folder", "label"), [("audit", "uncle adversary_noise=1 fresh_noise=1"), ("verdicts", "never")]
+)
+def test_the_committed_audits_can_be_read(folder, label):
+    """The tables and pictures of docs/ are made from these files alone."""
+    runs = [run for one in sorted((RESULTS / folder).iterdir()) for run in read_run(one)[0]]
     rows = report.audited(runs)
-    assert {row.row.label for row in rows} >= {"uncle", "uncle adversary_noise=1 fresh_noise=1"}
+    assert {row.row.label for row in rows} >= {"uncle", label}
     for row in rows:
         assert len(row.audits) == len(row.row.runs)
         assert all(audit["complete"] for audit in row.audits.values())
