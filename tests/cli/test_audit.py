@@ -67,8 +67,8 @@ def test_a_run_is_audited(tmp_path, monkeypatch, capsys):
     asked += ["--attacks", "embedding-search"]
     assert main.main(asked) == 0
     out, err = capsys.readouterr()
-    assert "w/seed0: 5 attacks" in err
-    assert "[5/5] embedding search: task 2 (never): " in err
+    assert "w/seed0: 6 attacks" in err
+    assert "[6/6] embedding search: task 2 (never): " in err
     assert "retained, withheld (power)" in out
     assert main.main(asked) == 0  # all is there: it is shown again
     again, err = capsys.readouterr()
