@@ -39,6 +39,12 @@ def test_bad_input_is_one_line_and_2(arguments, told, tmp_path, monkeypatch, cap
     assert run.is_dir()
 
 
+def test_every_attack_has_its_option():
+    from uncle_jax.runs.attacks import ATTACKS
+
+    assert tuple(audit.ATTACKS.values()) == ATTACKS
+
+
 def test_what_is_there_is_shown_and_drawn(tmp_path, capsys):
     folder = write_audit(write_run(tmp_path / "a", seeds=(0, 1)))
     picture = tmp_path / "audit.png"

@@ -217,6 +217,22 @@ def add_compile_cache(p: argparse.ArgumentParser) -> None:
     )
 
 
+def add_budget(p: argparse.ArgumentParser) -> None:
+    """--budget-minutes."""
+    p.add_argument(
+        "--budget-minutes", type=float, metavar="M", help="then stop, and go on another time"
+    )
+
+
+def budget_seconds(args: argparse.Namespace) -> float | None:
+    """What --budget-minutes allows; None: all that it takes. Raises UncleError."""
+    if args.budget_minutes is None:
+        return None
+    if not args.budget_minutes > 0:
+        raise UncleError(f"--budget-minutes must be above 0, not {args.budget_minutes}")
+    return 60 * args.budget_minutes
+
+
 def add_method(p: argparse.ArgumentParser, option: str, **more: Any) -> None:
     """--method, or --methods."""
     told = ", ".join(registry.METHODS) + "; your own: FILE.py:FUNCTION"

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 from uncle_jax.cli import audit_store
 from uncle_jax.cli.arguments import (
     Parser,
+    add_budget,
     add_compile_cache,
     add_sources,
+    budget_seconds,
     completing,
     data_choice,
     exit_code,
@@ -41,7 +43,12 @@ if TYPE_CHECKING:  # it imports JAX, which `--help` need not wait for
 ATTACKS = {
     name.replace(" ", "-"): name
     for name in (
-        *("embedding search", "relearning", "representation", "weights", "rounding", "margins"),
+        "embedding search",
+        "relearning",
+        "representation",
+        "weights",
+        "rounding",
+        "margins",
     )
 }
 
@@ -82,9 +89,7 @@ def parser() -> Parser:
     p.add_argument(
         "--shared", type=Path, metavar="DIR", help="of references; default: .references beside RUN"
     )
-    p.add_argument(
-        "--budget-minutes", type=float, metavar="M", help="then stop, and go on another time"
-    )
+    add_budget(p)
     p.add_argument("--show", action="store_true", help="compute nothing, show what there is")
     form = p.add_argument("--format", default="terminal", help=", ".join(FORMATS[:3]))
     completing(form, FORMATS[:3])
@@ -115,8 +120,7 @@ def audit(args: argparse.Namespace) -> int:
         return audit_store.audit(args)
     if args.format not in FORMATS[:3]:
         raise allowed("--format", args.format, FORMATS[:3])
-    if args.budget_minutes is not None and not args.budget_minutes > 0:
-        raise UncleError(f"--budget-minutes must be above 0, not {args.budget_minutes}")
+    seconds = budget_seconds(args)
     for name in args.attacks:
         if name not in ATTACKS:
             raise allowed("--attacks", name, ATTACKS)
@@ -125,7 +129,7 @@ def audit(args: argparse.Namespace) -> int:
         if file is not None:
             require_writable(file, f"--{option}")
     runs = chosen_runs(args)
-    left = 0 if args.show else attack(args, runs)
+    left = 0 if args.show else attack(args, runs, seconds)
     if left:
         print(f"{left} of {len(runs)} audits are not finished; the same command goes on")
     rows = report.audited(runs)
@@ -157,7 +161,7 @@ def chosen_runs(args: argparse.Namespace) -> list[SeedRun]:
     return runs
 
 
-def attack(args: argparse.Namespace, runs: list[SeedRun]) -> int:
+def attack(args: argparse.Namespace, runs: list[SeedRun], seconds: float | None) -> int:
     """Complete the audits of `runs`, and tell of each finding; how many the time did not do for.
 
     What is known of a work directory once all its seeds are done is on a page of its own.
@@ -170,7 +174,7 @@ def attack(args: argparse.Namespace, runs: list[SeedRun]) -> int:
     from uncle_jax.runs import audit as audits
     from uncle_jax.runs.subject import Watch
 
-    limit = None if args.budget_minutes is None else time.monotonic() + 60 * args.budget_minutes
+    limit = None if seconds is None else time.monotonic() + seconds
     left = 0
     with bar:
         for run in runs:

@@ -64,7 +64,8 @@ def audit(args: argparse.Namespace) -> int:
         def read(path: Path) -> Any:
             return read_npz(path, spec)[0]
 
-        retained = {task: read(path) for task, path in map(_pair, args.retained)} or None
+        files = (look.task_file(item, "--retained") for item in args.retained)
+        retained = {task: read(path) for task, path in files} or None
         evidence = audits.evidence_of(
             store,
             args.task,
@@ -79,7 +80,7 @@ def audit(args: argparse.Namespace) -> int:
         tell(store.notes)
         with Steps(f"task {args.task}") as bar:
             found = audits.audit(
-                store, state, evidence, settings, audits.key_of(args.task), bar.on_step, bar.begin
+                method, state, evidence, settings, audits.key_of(args.task), bar.on_step, bar.begin
             )
         content = audits.entry_of(store, evidence, found, settings, environment())
         entry = store.record(content)
@@ -87,10 +88,3 @@ def audit(args: argparse.Namespace) -> int:
     page = args.store / "certificates" / f"{entry['step']}-audit-{entry['n']}.txt"
     look.show(args, told, [f"{page}:", "", page.read_text(encoding="utf-8").rstrip()])
     return 0
-
-
-def _pair(item: str) -> tuple[int, Path]:
-    task, equals, file = item.partition("=")
-    if not equals or not task.isdecimal():
-        raise UncleError(f"--retained {item!r} is not TASK=FILE, such as --retained 3=images.npz")
-    return int(task), Path(file)

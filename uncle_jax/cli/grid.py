@@ -20,10 +20,12 @@ from typing import Any
 from uncle_jax.cli import table
 from uncle_jax.cli.arguments import (
     Parser,
+    add_budget,
     add_compile_cache,
     add_method,
     add_settings,
     add_sources,
+    budget_seconds,
     chosen_preset,
     chosen_settings,
     completing,
@@ -66,9 +68,7 @@ def parser() -> Parser:
     )
     p.add_argument("--jobs", type=int, help="processes at once; default: the cores; 1 on a GPU")
     p.add_argument("--runs", type=Path, default=Path("runs"), help="folder of work directories")
-    p.add_argument(
-        "--budget-minutes", type=float, metavar="M", help="then stop, and go on another time"
-    )
+    add_budget(p)
     p.add_argument("--save-every", type=int, default=20, metavar="K", help="epochs between saves")
     p.add_argument(
         "--mia", action="store_true", help="measure membership inference after each unlearning"
@@ -93,12 +93,10 @@ def grid(args: argparse.Namespace) -> int:
 
     if args.save_every < 1:
         raise UncleError(f"--save-every must be at least 1 epoch, not {args.save_every}")
-    if args.budget_minutes is not None and not args.budget_minutes > 0:
-        raise UncleError(f"--budget-minutes must be above 0, not {args.budget_minutes}")
+    limit = budget_seconds(args)
     specs = read_specs(args) if args.file else specs_of(args)
     cells = pool.cells(specs, args.runs)
     make_folder(args.runs)
-    limit = None if args.budget_minutes is None else 60 * args.budget_minutes
     keep = Keeping(args.save_every, mia=args.mia)
     ended = run_cells(cells, args.jobs, pool.work_of(keep, args.compile_cache), limit)
     failed = [one for one in ended if one.failed is not None]

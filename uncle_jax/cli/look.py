@@ -114,10 +114,8 @@ def verify(args: argparse.Namespace) -> int:
         spec = input_spec(store)
         tests = {}
         for item in args.test:
-            task, equals, file = item.partition("=")
-            if not equals or not task.isdecimal():
-                raise UncleError(f"--test {item!r} is not TASK=FILE, such as --test 3=test.npz")
-            tests[int(task)] = read_npz(Path(file), spec)[0]
+            task, file = task_file(item, "--test")
+            tests[task] = read_npz(file, spec)[0]
         keep_compiled(args.compile_cache, args.store)
         method = learner(store)
         report = checks.verify(store, method, template(method), tests)
@@ -153,6 +151,14 @@ def verify(args: argparse.Namespace) -> int:
     lines.append("verify failed" if failed else "nothing wrong found")
     show(args, told, lines)
     return 1 if failed else 0
+
+
+def task_file(item: str, option: str) -> tuple[int, Path]:
+    """(task, file) of `option`'s "TASK=FILE". Raises UncleError."""
+    task, equals, file = item.partition("=")
+    if not equals or not task.isdecimal():
+        raise UncleError(f"{option} {item!r} is not TASK=FILE, such as {option} 3=test.npz")
+    return int(task), Path(file)
 
 
 def measured(report: Any, tests: Mapping[int, Any]) -> tuple[list[str], bool]:

@@ -18,15 +18,13 @@ from jax import Array
 
 from uncle_jax.config import Count, Settings, as_dict
 from uncle_jax.core.loop import OnStep
-from uncle_jax.engine.learner import learner
 from uncle_jax.errors import UncleError
 from uncle_jax.evaluation.audit import rounding
 from uncle_jax.evaluation.audit.embedding_search import EmbeddingSearch, search
-from uncle_jax.evaluation.audit.relearning import Relearning, one_epoch, relearn, relearn_few
+from uncle_jax.evaluation.audit.relearning import Relearning, brief, relearn, relearn_few
 from uncle_jax.evaluation.audit.rounding import Rounding
 from uncle_jax.evaluation.audit.target import Target
 from uncle_jax.evaluation.audit.verdict import BLIND, LEAK, Interval, interval, verdict
-from uncle_jax.methods import registry
 from uncle_jax.methods.protocol import Method
 from uncle_jax.store.copies import digest_of, read_tests
 from uncle_jax.store.store import INFLIGHT, Store, input_spec, now
@@ -139,7 +137,7 @@ def evidence_of(
 
 
 def audit(
-    store: Store,
+    method: Method,
     state: Any,
     evidence: Evidence,
     settings: StoreAudit,
@@ -147,14 +145,13 @@ def audit(
     on_step: OnStep | None = None,
     on_attack: Callable[[str], None] = lambda name: None,
 ) -> list[Finding]:
-    """Every attack that the store's method has something for; the store is only read."""
-    method = learner(store)
-    found = []
+    """Every attack that a store's method has something for, on its state."""
+    found: list[Finding] = []
     if method.generator is not None:
         on_attack("embedding search")
-        found.append(_search(method, state, evidence, settings, key, on_step))
+        found += _search(method, state, evidence, settings, key, on_step)
     on_attack("relearning")
-    found += _relearning(store, method, state, evidence, settings, key)
+    found += _relearning(method, state, evidence, settings, key)
     on_attack("rounding")
     found.append(_rounding(method, state, evidence, settings.rounding))
     return found
@@ -186,8 +183,8 @@ def entry_of(
     }
 
 
-def _each(targets: Sequence[Target], of: Callable[[Target], np.ndarray]) -> list[float]:
-    """A number a draw, the mean over targets; none without any."""
+def _each(targets: Sequence[Target], of: Callable[[Target], np.ndarray]) -> Any:
+    """What `of` finds, the mean over targets; none without any."""
     return np.mean([of(one) for one in targets], axis=0).tolist() if targets else []
 
 
@@ -198,40 +195,35 @@ def _search(
     settings: StoreAudit,
     key: Array,
     on_step: OnStep | None,
-) -> Finding:
+) -> list[Finding]:
     """A draw's best of so many starts."""
     how = replace(settings.search, starts=settings.search.starts * settings.draws)
 
     def best(target: Target) -> np.ndarray:
         found = search(method, state, target, how, key, on_step)
-        return found.accuracy.reshape(settings.draws, -1).max(axis=1)
+        return found.accuracy.reshape(1, settings.draws, -1).max(axis=-1)
 
-    return _finding("embedding search", evidence, best)
+    return _findings(["embedding search"], evidence, best)
 
 
 def _relearning(
-    store: Store, method: Method, state: Any, evidence: Evidence, settings: StoreAudit, key: Array
+    method: Method, state: Any, evidence: Evidence, settings: StoreAudit, key: Array
 ) -> list[Finding]:
     """Of all images and of few: a draw's mean over the curve."""
-    config = one_epoch(method.origin.config) if method.origin else None
-    brief = registry.build(
-        method.name, input_spec(store), store.identity["n_tasks"], config, method.settings
+    shorter = brief(method)
+    assert shorter.origin
+    batch, how = (
+        shorter.origin.config.batch_size,
+        replace(settings.relearning, repeats=settings.draws),
     )
-    how = replace(settings.relearning, repeats=settings.draws)
-    batch = brief.origin.config.batch_size
-    curves = [
-        ("relearning", lambda t: relearn(brief, state, t, how, key).mean(axis=1)),
-        *(
-            (
-                f"relearning, {count} images",
-                lambda t, i=index: relearn_few(
-                    brief, state, t, replace(how, examples=how.examples[i : i + 1]), batch, key
-                ).mean(axis=(1, 2)),
-            )
-            for index, count in enumerate(how.examples)
-        ),
-    ]
-    return [_finding(name, evidence, of) for name, of in curves]
+
+    def curves(target: Target) -> np.ndarray:
+        every = relearn(shorter, state, target, how, key).mean(axis=-1)
+        few = relearn_few(shorter, state, target, how, batch, key).mean(axis=-1)
+        return np.stack([every, *few.T])
+
+    names = ["relearning", *(f"relearning, {count} images" for count in how.examples)]
+    return _findings(names, evidence, curves)
 
 
 def _rounding(method: Method, state: Any, evidence: Evidence, how: Rounding) -> Finding:
@@ -251,13 +243,13 @@ def _rounding(method: Method, state: Any, evidence: Evidence, how: Rounding) -> 
     )
 
 
-def _finding(name: str, evidence: Evidence, of: Callable[[Target], np.ndarray]) -> Finding:
-    return Finding(
-        name,
-        _each([evidence.unlearned], of),
-        _each(evidence.never, of),
-        _each(evidence.retained, of),
-    )
+def _findings(
+    names: Sequence[str], evidence: Evidence, of: Callable[[Target], np.ndarray]
+) -> list[Finding]:
+    """A finding for each of `names`, of which `of` finds [names, draws] in a target."""
+    targets = ([evidence.unlearned], evidence.never, evidence.retained)
+    told = [_each(one, of) or [[]] * len(names) for one in targets]
+    return [Finding(name, *draws) for name, *draws in zip(names, *told, strict=True)]
 
 
 def key_of(task: int) -> Array:

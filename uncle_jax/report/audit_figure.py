@@ -19,6 +19,7 @@ from uncle_jax.report.audit import (
     searched,
 )
 from uncle_jax.report.figures import save
+from uncle_jax.report.measures import by_seed
 
 COLOURS = {"first": "#d55e00", "later": "#0072b2", "retained": "#009e73", "never": "#777777"}
 MARKERS = {"first": "o", "later": "s", "retained": "^", "never": "x"}
@@ -136,7 +137,13 @@ def plot_curves(path: Path, one: Audited) -> None:
         Panel("relearned from all images", "epochs", epochs, "relearning", _every),
         Panel("linear probe", "layer", [], "representation", lambda found: found["probe"]),
         Panel("CKA with kept", "layer", [], "representation", lambda found: found["cka kept"]),
-        Panel("line from never", "twentieths of the way", [], "weights", _every_step),
+        Panel(
+            "line from never",
+            "twentieths of the way",
+            [],
+            "weights",
+            lambda found: found["accuracy"],
+        ),
     ]
     figure = Figure(figsize=(3.1 * 3, 2.6 * math.ceil(len(panels) / 3)), layout="constrained")
     FigureCanvasAgg(figure)
@@ -170,10 +177,6 @@ def _every(found: Found) -> Any:
     return np.mean(found["accuracy"], axis=0)
 
 
-def _every_step(found: Found) -> Any:
-    return found["accuracy"]
-
-
 def _draw_panel(axis: Any, panel: Panel, one: Audited) -> None:
     axis.set_title(panel.title, fontsize=8)
     axis.set_xlabel(panel.unit, fontsize=7)
@@ -191,13 +194,8 @@ def _draw_panel(axis: Any, panel: Panel, one: Audited) -> None:
 
 def _per_seed_curves(one: Audited, attack: str, state: str, of: Any) -> np.ndarray:
     """[seeds, points] means over unlearned tasks; empty where there is nothing of the kind."""
-    seeds: dict[int, list[Any]] = {}
-    for seed, found in one.found(attack, "unlearned", state):
-        try:
-            seeds.setdefault(seed, []).append(np.array(of(found), np.float64))
-        except (KeyError, IndexError):
-            return np.zeros((0, 0))
-    return np.array([np.mean(curves, axis=0) for curves in seeds.values()])
+    seeds = by_seed(one, attack, state, of)
+    return np.array([np.mean(np.array(curves, float), axis=0) for curves in seeds.values()])
 
 
 def plot_tradeoff(path: Path, rows: Sequence[Audited]) -> None:

@@ -11,7 +11,7 @@ the attack finds what is there.
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from uncle_jax.evaluation.audit.verdict import (
 )
 from uncle_jax.report.audit import Audited, Found
 
+T = TypeVar("T")
 ENOUGH = 8
 """Models a side below which epsilon and KLoM say nothing: they count models, and of fewer pairs
 chance alone exchanges too few."""
@@ -62,9 +63,15 @@ def of_seeds(
     gap, power = (
         [a - b for a, b in zip(values, reference, strict=True)] for values in (unlearned, kept)
     )
-    means = tuple(statistics.fmean(values) for values in (unlearned, reference, kept))
-    intervals = tuple(interval(values, folds=folds) for values in (gap, power))
-    return Measured._make((name, *means, *intervals, chance_of(gap, folds), False, False))
+    return Measured(
+        name,
+        statistics.fmean(unlearned),
+        statistics.fmean(reference),
+        statistics.fmean(kept),
+        interval(gap, folds=folds),
+        interval(power, folds=folds),
+        chance_of(gap, folds),
+    )
 
 
 def best(values: Sequence[float | None]) -> float:
@@ -75,11 +82,6 @@ def best(values: Sequence[float | None]) -> float:
 def mean(values: Sequence[Any]) -> float:
     """Of numbers nested in lists; nan if one is missing."""
     return float(np.mean(np.array(values, np.float64)))
-
-
-def last(values: Sequence[float | None]) -> float:
-    """That of the last layer; nan if it is missing."""
-    return math.nan if values[-1] is None else values[-1]
 
 
 def number(value: float | None) -> float:
@@ -95,8 +97,8 @@ def of_examples(index: int) -> Callable[[Found], float]:
 SINGLE: tuple[tuple[str, str, Callable[[Found], float]], ...] = (
     ("relearning, all images (%)", "relearning", lambda f: mean(f["accuracy"])),
     ("embedding search, best start (%)", "embedding search", lambda f: best(f["accuracy"])),
-    ("linear probe, last layer (%)", "representation", lambda f: last(f["probe"])),
-    ("CKA with kept, last layer", "representation", lambda f: 100 * last(f["cka kept"])),
+    ("linear probe, last layer (%)", "representation", lambda f: number(f["probe"][-1])),
+    ("CKA with kept, last layer", "representation", lambda f: 100 * number(f["cka kept"][-1])),
     ("weights: share of the way to kept (%)", "weights", lambda f: 100 * number(f["share"])),
     ("best on the line from never (%)", "weights", lambda f: best(f["accuracy"])),
     ("rounded, best (%)", "rounding", lambda f: best(f["accuracy"])),
@@ -107,8 +109,7 @@ SINGLE: tuple[tuple[str, str, Callable[[Found], float]], ...] = (
 def measured(one: Audited) -> list[Measured]:
     """Every attack that was made on a row, on all of its seeds."""
     rows = [_single(one, name, attack, of) for name, attack, of in _singles(one)]
-    rows += _of_margins(one)
-    return [row for row in rows if row is not None]
+    return [row for row in rows if row is not None] + _of_margins(one)
 
 
 def _singles(one: Audited) -> list[tuple[str, str, Callable[[Found], float]]]:
@@ -144,14 +145,22 @@ def _per_seed(
     of: Callable[[Found], float],
     role: str = "unlearned",
 ) -> dict[int, float]:
-    """{seed: mean over tasks of a role}; nothing where a finding is of an earlier version."""
-    values: dict[int, list[float]] = {}
+    """{seed: mean over tasks of a role}."""
+    found = by_seed(one, attack, state, of, role)
+    return {seed: statistics.fmean(values) for seed, values in found.items()}
+
+
+def by_seed(
+    one: Audited, attack: str, state: str, of: Callable[[Found], T], role: str = "unlearned"
+) -> dict[int, list[T]]:
+    """{seed: what counts of each task of a role}; {} where a finding is of an earlier version."""
+    values: dict[int, list[T]] = {}
     for seed, found in one.found(attack, role, state):
         try:
             values.setdefault(seed, []).append(of(found))
         except (KeyError, IndexError):
             return {}
-    return {seed: statistics.fmean(of_tasks) for seed, of_tasks in values.items()}
+    return values
 
 
 class Rows(NamedTuple):
@@ -163,7 +172,7 @@ class Rows(NamedTuple):
 
 def arrays(one: Audited) -> dict[int, dict[str, Rows]]:
     """{task: {state: margins}} of tasks whose margins every seed has: in the run's state, never's
-    and kept's, and in the control's, if there is one."""
+    and kept's, and in the control's, if there is one. {} unless all can be compared."""
     found: dict[int, dict[str, dict[int, Found]]] = {}
     for state in ("run", "never", "kept", "swapped"):
         for seed, told in one.found("margins", "unlearned", state):
@@ -176,46 +185,52 @@ def arrays(one: Audited) -> dict[int, dict[str, Rows]]:
         if {"run", "never", "kept"} <= states.keys()
         and all(told.keys() == set(seeds) for told in states.values())
     }
+    if not all(map(_comparable, whole.values())):
+        return {}
+
+    def rows(told: Mapping[int, Found]) -> Rows:
+        return Rows(*(np.array([told[seed][split] for seed in seeds]) for split in Rows._fields))
+
     return {
-        task: {
-            state: Rows(
-                *(
-                    np.array([told[seed][split] for seed in seeds], np.float64)
-                    for split in ("members", "others")
-                )
-            )
-            for state, told in states.items()
-        }
+        task: {state: rows(told) for state, told in states.items()}
         for task, states in whole.items()
     }
 
 
-def _of_margins(one: Audited) -> list[Measured | None]:
-    every = arrays(one)
-    n = len(one.audits)
-    if not every or not all(map(_alike, every.values())):
-        return []
-    tasks = list(every.values())
-    if any(not np.isfinite(part).all() for t in tasks for rows in t.values() for part in rows):
-        return []  # what answers nan has no margins
+def _comparable(states: Mapping[str, Mapping[int, Found]]) -> bool:
+    """Whether all of a task's margins are of as many images, and finite: nan has no margin."""
+    for split in Rows._fields:
+        every = [found[split] for told in states.values() for found in told.values()]
+        if len(set(map(len, every))) > 1 or any(None in values for values in every):
+            return False
+    return True
 
+
+def _of_margins(one: Audited) -> list[Measured]:
+    tasks, n = list(arrays(one).values()), len(one.audits)
+    if not tasks:
+        return []
     controlled = all("swapped" in task for task in tasks)
-    rows: list[Measured | None] = []
-    for against, name in (("never", "never"), ("swapped", "the control"))[: 1 + controlled]:
-        if n < 3:
-            continue
-        run, kept = (_over(tasks, _lira, state, against) for state in ("run", "kept"))
-        label = f"U-LiRA, AUC against {name} (%)"
-        found = [of_seeds(label, run, [50.0] * n, kept, folds=True)]
-        for label, of in (("epsilon", margins.epsilons), ("KLoM", margins.klom)):
-            found.append(_exchanged(f"{label} against {name}", of, tasks, against, n))
-        shows = controlled and against == "never"
-        rows += [one._replace(any_task=shows) for one in found]
+    rows: list[Measured] = []
+    if n >= 3:
+        rows += _told_from(tasks, "never", "never", controlled, n)
+        rows += _told_from(tasks, "swapped", "the control", False, n) if controlled else []
     if n >= 2:
         states = ("run", "swapped" if controlled else "never", "kept")
         run, reference, kept = (_over(tasks, _rmia, state, "never") for state in states)
         rows.append(of_seeds("RMIA, AUC (%)", run, reference, kept, folds=True))
     return rows
+
+
+def _told_from(
+    tasks: Sequence[dict[str, Rows]], against: str, name: str, any_task: bool, n: int
+) -> list[Measured]:
+    """How well a state's models are told from those of state `against`, which is called `name`."""
+    run, kept = (_over(tasks, _lira, state, against) for state in ("run", "kept"))
+    told = [of_seeds(f"U-LiRA, AUC against {name} (%)", run, [50.0] * n, kept, folds=True)]
+    for label, of in (("epsilon", margins.epsilons), ("KLoM", margins.klom)):
+        told.append(_exchanged(f"{label} against {name}", of, tasks, against, n))
+    return [one._replace(any_task=any_task) for one in told]
 
 
 def _over(
@@ -226,10 +241,6 @@ def _over(
 ) -> list[float]:
     """A number of each seed, the mean over tasks."""
     return np.mean([of(task, state, against) for task in tasks], axis=0).tolist()
-
-
-def _alike(states: Mapping[str, Rows]) -> bool:
-    return len({rows.members.shape for rows in states.values()}) == 1
 
 
 def _lira(task: dict[str, Rows], state: str, against: str) -> np.ndarray:

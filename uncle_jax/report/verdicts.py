@@ -71,8 +71,8 @@ def verdicts_table(rows: Sequence[Audited]) -> Table:
         cells = [_cell(of.get(name)) for of in found.values()]
         body.append([name, *cells])
     if names:
-        together = (_all(list(of.values())) for of in found.values())
-        body.append(["all, corrected (Holm)", *together])
+        cells = [_all(list(of.values())) for of in found.values()]
+        body.append(["all, corrected (Holm)", *cells])
     notes = [
         "gap [95 % interval over seeds]; power, likewise; verdict. Gap: the unlearned task's "
         "number less the control's, with another task in its place, or else less that where it "

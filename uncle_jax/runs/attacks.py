@@ -19,7 +19,7 @@ from uncle_jax.config import Count, NonNegativeInt, Settings, as_dict, fingerpri
 from uncle_jax.evaluation.accuracy import evaluate
 from uncle_jax.evaluation.audit import margins, representation, rounding, weights
 from uncle_jax.evaluation.audit.embedding_search import EmbeddingSearch, search
-from uncle_jax.evaluation.audit.relearning import Relearning, relearn, relearn_few
+from uncle_jax.evaluation.audit.relearning import Relearning, brief, relearn, relearn_few
 from uncle_jax.evaluation.audit.representation import Representation
 from uncle_jax.evaluation.audit.rounding import Rounding
 from uncle_jax.runs.subject import Piece, State, Subject
@@ -139,9 +139,9 @@ def _relearning(subject: Subject, piece: Piece, settings: AuditSettings) -> Foun
             on_step(times, of, NO_LOSS)
 
     key, target, how = _key(subject, piece), subject.target(piece), settings.relearning
-    every = relearn(held.brief, held.state, target, how, key, on_learned)
-    batch = subject.spec.config.batch_size
-    few = relearn_few(held.brief, held.state, target, how, batch, key, on_learned)
+    learner, batch = brief(held.method), subject.spec.config.batch_size
+    every = relearn(learner, held.state, target, how, key, on_learned)
+    few = relearn_few(learner, held.state, target, how, batch, key, on_learned)
     return {"accuracy": _list(every), "few": _list(few)}
 
 

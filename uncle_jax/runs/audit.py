@@ -66,23 +66,11 @@ def audit(
     subject = Subject(run, data, watch, shared)
     _check_tasks(subject, settings)
     _ = subject["run"]  # before a reference is made for nothing
-    asked = as_dict(settings)
-    told = (
-        {**known, "complete": False, "plan": PLAN, "settings": asked}
-        if known is not None
-        else {
-            "complete": False,
-            "plan": PLAN,
-            "settings": asked,
-            "run": {
-                **{key: run.told.get(key) for key in ("dataset", "preset", "method", "requests")},
-                "seed": run.seed,
-                "fingerprint": run.told.get("fingerprint"),
-            },
-            "environment": [],
-            "found": [],
-        }
-    )
+    if known is None:
+        names = ("dataset", "preset", "method", "requests", "fingerprint")
+        of = {"seed": run.seed} | {name: run.told.get(name) for name in names}
+        known = {"run": of, "environment": [], "found": []}
+    told = {**known, "complete": False, "plan": PLAN, "settings": as_dict(settings)}
     here = environment()
     if here not in told["environment"]:
         told["environment"].append(here)

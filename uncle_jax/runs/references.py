@@ -20,7 +20,6 @@ import jax
 from uncle_jax import files
 from uncle_jax.config import as_dict, fingerprint
 from uncle_jax.engine.learner import template
-from uncle_jax.evaluation.audit.relearning import one_epoch
 from uncle_jax.methods import registry
 from uncle_jax.methods.protocol import Method
 from uncle_jax.report.results import read_json
@@ -50,7 +49,6 @@ class Held(NamedTuple):
     """A state, and what answers for it."""
 
     method: Method
-    brief: Method  # the same, learning for one epoch
     state: Any
     mark: str  # of what decides the state
 
@@ -77,32 +75,32 @@ def kept_of(spec: RunSpec) -> tuple[Request, ...]:
 
 
 def reference(
-    name: str, spec: RunSpec, seed: int, shared: Path, on_state: OnState | None = None
+    name: str,
+    spec: RunSpec,
+    seed: int,
+    shared: Path,
+    on_state: OnState = lambda name, request: None,
 ) -> Held:
     """The state of the reference `name` of a run, read from below `shared`, or made there first."""
     requests = {"never": never_of, "kept": kept_of}[name](spec)
     asked = dataclasses.replace(spec, requests=requests or spec.requests, seeds=(seed,))
     asked = learner_of(asked) if requests else asked
     experiment = execute.load(asked)
-    method, first = experiment.method(), experiment.first
-    shorter = one_epoch(asked.config)
-    brief = registry.build(asked.method, first.spec, first.n_tasks, shorter, asked.settings)
+    method = experiment.method()
     if not requests:  # nothing was ever learned
         state = method.init(jax.random.key(seed))
-        return Held(method, brief, state, fingerprint({"init": _told(asked)}))
+        return Held(method, state, fingerprint({"init": _told(asked)}))
     workdir = shared / f"{asked.name}-{fingerprint(_told(asked))[:6]}"
     mark = experiment.records[seed]["fingerprint"]
     if execute.finished(experiment, workdir)[seed] is None:
-        if on_state:
-            on_state(name, None)
+        on_state(name, None)
 
         def on_request(answer: Any) -> None:
-            if on_state:
-                on_state(name, answer.request)
+            on_state(name, answer.request)
 
         execute.execute(experiment, workdir, execute.Watch(on_request=on_request))
     with recovery.open_store(workdir / f"seed{seed}" / "store", write=False) as store:
-        return Held(method, brief, store.load(template(method)), mark)
+        return Held(method, store.load(template(method)), mark)
 
 
 def _told(spec: RunSpec) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -24,7 +23,6 @@ from uncle_jax.engine import resume
 from uncle_jax.engine.learner import identity, template
 from uncle_jax.engine.sequence import run_sequence
 from uncle_jax.errors import UncleError
-from uncle_jax.evaluation.audit.relearning import one_epoch
 from uncle_jax.evaluation.audit.target import Target
 from uncle_jax.methods import registry
 from uncle_jax.methods.protocol import Method
@@ -115,18 +113,6 @@ class Subject:
         pairs = zip(self.gone, others, strict=False)
         return {f: u for f, u in pairs if spec.task(f).n_classes == spec.task(u).n_classes}
 
-    @cached_property
-    def brief(self) -> Method:
-        """The method, learning for one epoch."""
-        spec = self.spec
-        return registry.build(
-            spec.method,
-            self.benchmark.spec,
-            self.benchmark.n_tasks,
-            one_epoch(spec.config),
-            spec.settings,
-        )
-
     @property
     def free_slot(self) -> int | None:
         """A slot of the final state that holds no task."""
@@ -151,9 +137,9 @@ class Subject:
     def _made(self, name: State) -> Held:
         mark = str(self.run.told.get("fingerprint"))
         if name == "run":
-            return Held(self.method, self.brief, self._final(), mark)
+            return Held(self.method, self._final(), mark)
         if name == "swapped":
-            return Held(self.method, self.brief, self._swapped(mark), f"swapped {mark}")
+            return Held(self.method, self._swapped(mark), f"swapped {mark}")
         on_state = self.watch.on_state
         return references.reference(name, self.spec, self.run.seed, self.shared, on_state)
 

@@ -13,9 +13,9 @@ from uncle_jax.evaluation.audit.representation import (
     Representation,
     cka,
     features,
-    labels_of,
     measure,
     probe,
+    some,
 )
 from uncle_jax.evaluation.audit.target import Target
 from uncle_jax.methods.multihead.controls import delete_head
@@ -28,19 +28,19 @@ LONGER = dataclasses.replace(TINY, epochs=20)
 def test_features_are_the_layers_outputs_in_their_order():
     method = uncle(SPEC, 2, TINY, None, HYPER)
     state = method.init(jax.random.key(0))
-    found = features(method, state, TARGET, TARGET.test, 10)
+    found = features(method, state, TARGET, some(TARGET.test, 10))
     names = list(found)
     assert names[0].startswith("Conv")
     assert [name for name in names if name.startswith("Block")] == ["Block_0", "Block_1", "Block_2"]
     assert names[-1] == "Block_2"  # the classifier is not among them
     assert found["Block_2"].shape == (10, 16)  # means over positions, of four times the width
-    assert len(labels_of(TARGET.test, 10)) == 10
+    assert len(some(TARGET.test, 10).labels) == 10
 
 
 def test_a_method_that_tells_no_network_has_no_layers():
     method = uncle(SPEC, 2, TINY, Small(), HYPER)._replace(main=None)
     with pytest.raises(UncleError, match="does not tell its network"):
-        features(method, method.init(jax.random.key(0)), TARGET, TARGET.test, 5)
+        features(method, method.init(jax.random.key(0)), TARGET, TARGET.test)
 
 
 def test_a_probe_reads_what_is_there_and_nothing_else():

@@ -159,22 +159,24 @@ def _settled(net: Network, emb: Array, stats: Any, frozen: Frozen, images: Array
     """Every start's norm statistics after a batch."""
 
     def one(start: Any) -> Any:
-        theta = generate(net, frozen.phi, start[0], frozen.chunk_emb)
-        x = normalise(images, frozen.input)
-        with convolution.as_products():
-            return resnet.apply(net.module, theta, start[1], x, train=True)[1]
+        return _apply(net, start[0], frozen, images, start[1], train=True)[1]
 
     return _each(one)((emb, stats))
 
 
 def _logits(net: Network, emb: Array, frozen: Frozen, images: Array, stats: Any = None) -> Array:
     """Logits [B, Y]; with the batch's norm statistics, unless there are `stats`."""
+    own = net.fresh if stats is None else stats
+    raw, _ = _apply(net, emb, frozen, images, own, train=stats is None)
+    return mask_logits(raw, frozen.input)
+
+
+def _apply(net: Network, emb: Array, frozen: Frozen, images: Array, stats: Any, train: bool) -> Any:
+    """What the network of `emb` answers, and its norm statistics after the batch."""
     theta = generate(net, frozen.phi, emb, frozen.chunk_emb)
     x = normalise(images, frozen.input)
-    own = net.fresh if stats is None else stats
     with convolution.as_products():
-        raw, _ = resnet.apply(net.module, theta, own, x, train=stats is None)
-    return mask_logits(raw, frozen.input)
+        return resnet.apply(net.module, theta, stats, x, train=train)
 
 
 def _each(function: Callable[[Any], Any]) -> Callable[[Any], Any]:

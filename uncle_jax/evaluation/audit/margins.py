@@ -48,10 +48,11 @@ def margins(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def measure(method: "Method", state: Any, target: "Target", most: int) -> Margins:
     """The margins of `target` in `state`, of `most` images of each split, the same every time."""
 
+    from uncle_jax.evaluation.audit.target import drawn
+
     def of(split: Any) -> np.ndarray:
         labels = np.asarray(split.labels)
-        order = np.random.RandomState(0).permutation(len(labels))
-        chosen = np.sort(order[:most])
+        chosen = np.sort(drawn(split, most))
         images = np.asarray(split.images)[chosen]
         return margins(np.asarray(method.logits(state, target.task, images)), labels[chosen])
 

@@ -17,8 +17,10 @@ import numpy as np
 from jax import Array
 
 from uncle_jax.config import Bound, Config, Count, Settings
+from uncle_jax.errors import UncleError
 from uncle_jax.evaluation.accuracy import evaluate
 from uncle_jax.evaluation.audit.target import Target, withheld
+from uncle_jax.methods import registry
 from uncle_jax.methods.protocol import Method
 from uncle_jax.tasks import Data
 
@@ -38,6 +40,15 @@ def one_epoch(config: Config) -> Config:
     return dataclasses.replace(config, epochs=1, schedule="constant")
 
 
+def brief(method: Method) -> Method:
+    """`method`, learning for one epoch. Raises UncleError unless it knows what made it."""
+    if method.origin is None:
+        raise UncleError(f"{method.name} does not know what made it, so no other can be made of it")
+    name, spec, n_tasks, config, settings, main_net, _ = method.origin
+    config = one_epoch(config or Config())
+    return registry.build(name, spec, n_tasks, config, settings, main_net)
+
+
 def relearn(
     method: Method,
     state: Any,
@@ -48,7 +59,7 @@ def relearn(
 ) -> np.ndarray:
     """[repeats, epochs] test accuracy in per cent after learning `target` for each of `epochs`.
 
-    `method` learns for one epoch (`one_epoch`). So many epochs are an epoch of so many copies of
+    `method` learns for one epoch (`brief`). So many epochs are an epoch of so many copies of
     the images, each time from `state`, which stays as it is. Equal keys draw equal embeddings.
     `on_learned(times, of)` follows each time.
     """

@@ -21,7 +21,7 @@ from jax import Array
 from uncle_jax.config import Count, Settings
 from uncle_jax.core.inputs import fit_images, normalise, task_input
 from uncle_jax.errors import UncleError
-from uncle_jax.evaluation.audit.target import Target
+from uncle_jax.evaluation.audit.target import Target, drawn
 from uncle_jax.methods.protocol import Method
 from uncle_jax.tasks import Data
 
@@ -37,28 +37,26 @@ Features = dict[str, np.ndarray]
 """{layer: [N, F]}, from the first to the last before the classifier."""
 
 
-def features(method: Method, state: Any, target: Target, data: Data, most: int) -> Features:
+def features(method: Method, state: Any, target: Target, data: Data) -> Features:
     """What each layer of the task's network makes of `data`, means over positions.
 
     A layer is a part of the main module (`nn.Module.__call__` of its children), the last, which is
-    the classifier, apart. Of `data` at most so many images, the same every time. Raises UncleError
-    for a method that does not tell its network.
+    the classifier, apart. Raises UncleError for a method that does not tell its network.
     """
     if method.main is None or method.network is None:
         raise UncleError(f"{method.name} does not tell its network, so its layers are not to see")
     module, shape = method.main
-    chosen = np.random.RandomState(0).permutation(len(data.labels))[:most]
-    images = fit_images(np.asarray(data.images)[chosen], shape)
-    x = normalise(images, task_input(target.spec, target.task, shape))
+    x = normalise(fit_images(data.images, shape), task_input(target.spec, target.task, shape))
     params, stats = method.network(state, target.task)
     found = _children(module, params, stats, x)
     order = _order(module, params, stats, x)
     return {name: np.asarray(found[name]) for name in order[:-1]}
 
 
-def labels_of(data: Data, most: int) -> np.ndarray:
-    """The labels of the images that `features` sees."""
-    return np.asarray(data.labels)[np.random.RandomState(0).permutation(len(data.labels))[:most]]
+def some(data: Data, most: int) -> Data:
+    """At most so many of the images, the same every time."""
+    chosen = drawn(data, most)
+    return Data(np.asarray(data.images)[chosen], np.asarray(data.labels)[chosen])
 
 
 def probe(
@@ -93,15 +91,12 @@ def measure(
     settings: Representation,
 ) -> dict[str, list[Any]]:
     """{"layers": names, "probe": per cent of each, "cka NAME": of each with another state's}."""
-    most = settings.most
-    seen, asked = (
-        features(method, state, target, data, most) for data in (target.train, target.test)
-    )
-    labels = [labels_of(data, most) for data in (target.train, target.test)]
+    train, test = (some(data, settings.most) for data in (target.train, target.test))
+    seen, asked = (features(method, state, target, data) for data in (train, test))
     told: dict[str, list[Any]] = {"layers": list(asked)}
-    told["probe"] = [probe(seen[name], labels[0], asked[name], labels[1]) for name in asked]
+    told["probe"] = [probe(seen[name], train.labels, asked[name], test.labels) for name in asked]
     for name, (theirs, other) in others.items():
-        there = features(theirs, other, target, target.test, most)
+        there = features(theirs, other, target, test)
         told[f"cka {name}"] = [cka(asked[layer], there[layer]) for layer in asked]
     return told
 

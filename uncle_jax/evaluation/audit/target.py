@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from uncle_jax.core.status import UNLEARNED
@@ -17,6 +18,11 @@ class Target(NamedTuple):
     train: Data
     test: Data  # success is measured on these
     spec: InputSpec  # how its images are normalised, and how many classes it has
+
+
+def drawn(data: Data, most: int) -> np.ndarray:
+    """Places of at most so many images, the same every time."""
+    return np.random.RandomState(0).permutation(len(data.labels))[:most]
 
 
 def withheld(state: Any, task: int, key: Array) -> Any:
