@@ -31,6 +31,7 @@ from uncle_jax.methods import clpu
 from uncle_jax.methods.hypernetwork.learner import hypernetwork
 from uncle_jax.presets import preset
 from uncle_jax.runs.environment import environment
+from uncle_jax.runs.process import keep_freed
 from uncle_jax.tasks import Data, InputSpec
 
 SHAPES = {"permuted-digits": (8, 8, 1), "cifar100": (32, 32, 3)}
@@ -79,8 +80,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", choices=SHAPES, default="permuted-digits")
     parser.add_argument("--case", type=int, nargs=2, help="one, in this process")
+    parser.add_argument("--memory", choices=("kept", "kernel"), default="kept", help="once freed")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
+    if args.memory == "kept":
+        keep_freed()
     if args.case:
         print(json.dumps(case(args.dataset, *args.case)))
         return
@@ -88,7 +92,7 @@ def main() -> None:
     for _ in range(ROUNDS):
         for which, rounds in found.items():
             command = [sys.executable, __file__, "--dataset", args.dataset]
-            command += ["--case", *map(str, which)]
+            command += ["--memory", args.memory, "--case", *map(str, which)]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             rounds.append(json.loads(done.stdout))
     rows = [
@@ -96,7 +100,7 @@ def main() -> None:
         | {k: round(statistics.median(r[k] for r in rounds), 1) for k in rounds[0]}
         for (slots, retained), rounds in found.items()
     ]
-    told = {"dataset": args.dataset, "rows": rows, "rounds": ROUNDS}
+    told = {"dataset": args.dataset, "memory": args.memory, "rows": rows, "rounds": ROUNDS}
     text = json.dumps(told | environment(), indent=1)
     print(text)
     if args.out:

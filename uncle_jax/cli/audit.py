@@ -34,7 +34,7 @@ from uncle_jax.report import audit as report
 from uncle_jax.report import verdicts
 from uncle_jax.report.formats import as_markdown
 from uncle_jax.report.results import SeedRun
-from uncle_jax.runs.compiled import keep_compiled
+from uncle_jax.runs.process import begin
 from uncle_jax.runs.progress import Download, Steps
 
 if TYPE_CHECKING:  # it imports JAX, which `--help` need not wait for
@@ -169,7 +169,7 @@ def attack(args: argparse.Namespace, runs: list[SeedRun], seconds: float | None)
     settings = settings_of(args)
     bar = Download()
     data = data_choice(args, bar)
-    keep_compiled(args.compile_cache)
+    begin(args.compile_cache)
 
     from uncle_jax.runs import audit as audits
     from uncle_jax.runs.subject import Watch

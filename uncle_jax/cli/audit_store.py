@@ -7,7 +7,7 @@ from typing import Any
 from uncle_jax.cli import look
 from uncle_jax.cli.look import tell
 from uncle_jax.errors import UncleError
-from uncle_jax.runs.compiled import keep_compiled
+from uncle_jax.runs.process import begin
 from uncle_jax.runs.progress import Steps
 
 
@@ -74,7 +74,7 @@ def audit(args: argparse.Namespace) -> int:
             [read(path) for path in args.never],
             retained,
         )
-        keep_compiled(args.compile_cache, args.store)
+        begin(args.compile_cache, args.store)
         method = learner(store)
         state = store.load(template(method))
         tell(store.notes)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from uncle_jax.errors import UncleError
-from uncle_jax.runs.compiled import keep_compiled
+from uncle_jax.runs.process import begin
 
 POWERLESS = 99.99  # per cent: what guessing stays under, with very few images
 
@@ -30,7 +30,7 @@ def predict(args: argparse.Namespace) -> int:
         images = read_images(args.images, input_spec(store))
         if args.task not in store.tasks["learned"]:
             raise UncleError(f"task {args.task} is not learned (learned: {store.tasks['learned']})")
-        keep_compiled(args.compile_cache, args.store)
+        begin(args.compile_cache, args.store)
         method = learner(store)
         state = store.load(template(method))
         tell(store.notes)
@@ -116,7 +116,7 @@ def verify(args: argparse.Namespace) -> int:
         for item in args.test:
             task, file = task_file(item, "--test")
             tests[task] = read_npz(file, spec)[0]
-        keep_compiled(args.compile_cache, args.store)
+        begin(args.compile_cache, args.store)
         method = learner(store)
         report = checks.verify(store, method, template(method), tests)
         audits = [certificate.attest(entry) for entry in store.audits]

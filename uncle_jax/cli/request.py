@@ -23,7 +23,7 @@ from uncle_jax.cli.look import tell
 from uncle_jax.errors import UncleError, allowed
 from uncle_jax.methods import registry
 from uncle_jax.presets import PRESETS, preset
-from uncle_jax.runs.compiled import keep_compiled
+from uncle_jax.runs.process import begin
 from uncle_jax.runs.progress import Steps
 from uncle_jax.runs.spec import check_seed, set_changes
 
@@ -110,7 +110,7 @@ def init(args: argparse.Namespace) -> int:
     check_shapes(args)
     if (args.store / "store.json").exists() or (args.store / "LOCK").exists():
         raise UncleError(f"{args.store} already holds a store; choose another folder")
-    keep_compiled(args.compile_cache, args.store)
+    begin(args.compile_cache, args.store)
     import jax
 
     from uncle_jax.engine.learner import identity as identity_of
@@ -182,7 +182,7 @@ def ask(args: argparse.Namespace) -> int:
             by = f"by {then['id']}, at {then['time']}"
             print(f"task {args.task} was unlearned already {by}; nothing done")
             return 0
-        keep_compiled(args.compile_cache, args.store)
+        begin(args.compile_cache, args.store)
         every = args.save_every if args.command == "learn" else 1
         if every < 1:
             raise UncleError(f"--save-every must be at least 1 epoch, not {every}")

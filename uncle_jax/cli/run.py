@@ -30,8 +30,8 @@ from uncle_jax.methods import registry
 from uncle_jax.report import terminal
 from uncle_jax.report.paper import printed
 from uncle_jax.requests import parse, table_4
-from uncle_jax.runs.compiled import keep_compiled
 from uncle_jax.runs.pool import Cell, Work, work_of
+from uncle_jax.runs.process import begin
 from uncle_jax.runs.progress import Download, Progress
 from uncle_jax.runs.spec import RunSpec
 
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     if args.measure and not args.dry_run:
         raise UncleError("--measure times the steps of --dry-run; give both")
 
-    keep_compiled(args.compile_cache)
+    begin(args.compile_cache)
     import jax
 
     from uncle_jax.runs import execute as runs

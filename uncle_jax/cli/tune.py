@@ -32,7 +32,7 @@ from uncle_jax.errors import UncleError
 from uncle_jax.files import require_writable, write_whole
 from uncle_jax.methods import registry
 from uncle_jax.requests import parse
-from uncle_jax.runs.compiled import keep_compiled
+from uncle_jax.runs.process import begin
 from uncle_jax.runs.progress import Download, Steps
 from uncle_jax.runs.spec import check_seed, owners, setting
 
@@ -86,7 +86,7 @@ def tune(args: argparse.Namespace) -> int:
     bar = Download()
     choice = data_choice(args, bar).under(config)
 
-    keep_compiled(args.compile_cache)
+    begin(args.compile_cache)
     import jax
 
     from uncle_jax.data.load import load_benchmark

@@ -91,9 +91,9 @@ def _execute(
     on_request: Callable[[int, int], None],
 ) -> None:
     from uncle_jax.runs import execute as runs
-    from uncle_jax.runs.compiled import keep_compiled
+    from uncle_jax.runs.process import begin
 
-    keep_compiled(compile_cache)
+    begin(compile_cache)
     asked = runs.load(cell.spec)
     answered = itertools.count(1)
 
