@@ -1,7 +1,7 @@
 """What the process of a command does before it computes; importing the library does none of it.
 
-Memory: a step on 32x32 images takes and gives back some 200 MB. glibc maps blocks of more than
-32 MB anew each time, so that the kernel clears 10,000 pages a step: a fifth of its time.
+Memory: glibc maps blocks of more than 32 MB anew each time they are asked for, and the kernel
+clears them; on 32x32 images that is a fifth of a step's time (docs/design.md).
 """
 
 import ctypes
