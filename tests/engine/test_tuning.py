@@ -75,15 +75,37 @@ def test_a_trial_is_what_a_run_of_its_settings_ends_in(benchmark, name, grid):
         assert pytest.approx(run.metrics["RA"]) == trial.RA
         assert pytest.approx(run.metrics["FA"]) == trial.FA
         assert trial.spill == pytest.approx(run.metrics["spill"])
-        assert trial.excess == pytest.approx(trial.FA - 100 / 3)
-        assert trial.score == pytest.approx(trial.RA - max(trial.excess, 0))
+        before = run.answers[1].measured["before"]
+        assert trial.distance == pytest.approx(abs(trial.FA - before))
+        assert trial.score == pytest.approx(trial.RA - trial.distance - trial.spill)
 
 
-def test_the_last_request_unlearns(benchmark):
-    with pytest.raises(UncleError, match="last request"):
-        list(tuning.sweep([], benchmark, parse("L0 L1"), KEY))
+def test_unlearnings_after_the_first_are_part_of_each_trial(benchmark):
+    """A task that is learned again counts as what it was before it was ever learned."""
+    points = tuning.points("ssd", TINY, {}, {}, HYPER)
+    requests = parse("L0 L1 L2 U1 L1 U0 U1")
+    (trial,) = tuning.sweep(points, benchmark.held_out(7), requests, KEY, Heads())
+    method = build("ssd", benchmark.spec, 4, TINY, points[0].settings, Heads())
+    run = engine.run_sequence(method, benchmark.held_out(7), requests, KEY)
+    firsts = {task: run.answers[task].measured["before"] for task in (0, 1)}
+    ends = run.answers[-1].accuracy
+    gaps = [abs(ends[task] - firsts[task]) for task in (0, 1)]
+    assert trial.distance == pytest.approx(sum(gaps) / 2)
+    assert trial.spill == pytest.approx(run.metrics["spill"])
+
+
+def test_where_nothing_is_unlearned_the_score_is_RA(benchmark):
+    points = tuning.points("clpu", TINY, {}, {"epochs": ["1"]})
+    trials = list(tuning.sweep(points, benchmark.held_out(7), parse("L0 L1"), KEY, Small()))
+    assert [trial.point.config.epochs for trial in trials] == [2, 1]
+    assert all(trial.score == trial.RA > 0 and trial.seconds > 0 for trial in trials)
+
+
+def test_something_must_stay(benchmark):
+    with pytest.raises(UncleError, match="no task is retained"):
+        list(tuning.sweep([], benchmark, parse("L0 U0"), KEY))
 
 
 def test_a_network_in_ruins_is_never_best():
-    ruined = tuning.Trial(tuning.Point("uncle", {}, TINY, None), float("nan"), 10.0, 50.0, 1.0, 0.0)
+    ruined = tuning.Trial(tuning.Point("uncle", {}, TINY, None), float("nan"), 10.0, 0.0, 0.0, 1.0)
     assert ruined.score == -float("inf")

@@ -1,4 +1,4 @@
-"""Choose unlearning settings on validation data: learn once, then unlearn under each of a grid.
+"""Choose settings on validation data: learn once, then unlearn under each of a grid.
 
 uncle tune --methods scrub --grid scrub.lr=1e-4,5e-4 --grid scrub.msteps=1,2
 uncle tune --dataset cifar100 --preset laptop --methods ssd uncle \
@@ -40,7 +40,11 @@ if TYPE_CHECKING:  # they import JAX, which `--help` need not wait for
     from uncle_jax.data.benchmark import Benchmark
     from uncle_jax.engine.tuning import Point, Trial
 
-NUMBERS = ("RA", "FA", "spill", "seconds", "score")
+NUMBERS = ("RA", "FA", "distance", "spill", "seconds", "score")
+SCORE = (
+    "score: RA - distance - spill; "
+    "distance: of an unlearned task's accuracy from what it was before it was ever learned"
+)
 
 
 def parser() -> Parser:
@@ -56,7 +60,9 @@ def parser() -> Parser:
         help="values to try; METHOD.KEY for a method's own settings; all combinations",
     )
     p.add_argument(
-        "--requests", default="L0 L1 L2 L3 U1", help="the last is tried; default %(default)s"
+        "--requests",
+        default="L0 L1 L2 L3 U1",
+        help="what comes before the first U is learned once; default %(default)s",
     )
     p.add_argument("--seed", type=int, default=10)
     p.add_argument("--output", type=Path, metavar="FILE.json", help="every trial, and its settings")
@@ -114,7 +120,7 @@ def tune(args: argparse.Namespace) -> int:
         best = max(judged, key=lambda t: t.score)
         changes = " ".join(f"--set {word}" for word in words(best.point))
         print(f"best for {registry.short(name)}: {changes or 'its settings as they are'}")
-    print("score: RA less what FA is above chance")
+    print(SCORE)
     if all(trial.failed is not None for trial in trials):
         raise UncleError("every trial failed")
     return 0

@@ -1,11 +1,12 @@
-"""One unlearning under many settings: each is tried on the same learned state.
+"""Requests under many settings, each scored: for choosing settings on validation data.
 
-For choosing a method's unlearning settings on validation data. Learning is done once for all trials
-whose learning is the same, which is what makes a grid cheap.
+What comes before the first unlearning is learned once for all trials whose learning is the same,
+which is what makes a grid cheap.
 """
 
 import itertools
 import math
+import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +22,7 @@ from uncle_jax.errors import UncleError, out_of_memory
 from uncle_jax.evaluation.answers import Run
 from uncle_jax.methods import registry
 from uncle_jax.methods.multihead.derpp import Derpp
-from uncle_jax.requests import Request, retained, validate
+from uncle_jax.requests import Request, forgotten, retained, validate
 
 
 class Point(NamedTuple):
@@ -35,21 +36,39 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class Trial:
-    """What unlearning under one `Point` led to; in percentage points, and seconds."""
+    """What the requests under one `Point` led to; in percentage points, and seconds."""
 
     point: Point
     RA: float  # of the tasks that stay
-    FA: float  # of the task that goes
+    FA: float  # of the tasks that went
+    distance: float  # of those from what they were worth before they were learned, mean
     spill: float
-    seconds: float  # compilation apart
-    excess: float  # of FA over chance
+    seconds: float  # of an unlearning, or if there is none of all learning; compilation apart
     failed: str | None = None  # why there is no number
 
     @property
     def score(self) -> float:
-        """RA less what is left of the forgotten task above chance; the highest is best."""
-        finite = math.isfinite(self.RA) and math.isfinite(self.excess)
-        return self.RA - max(self.excess, 0.0) if finite else -math.inf
+        """RA - distance - spill; the highest is best, and a network in ruins never is."""
+        finite = math.isfinite(self.RA) and not math.isinf(self.distance)
+        lost = (x for x in (self.distance, self.spill) if not math.isnan(x))
+        return self.RA - sum(lost) if finite else -math.inf
+
+
+def point(
+    name: str,
+    config: Config,
+    own: Mapping[str, str],
+    changes: Mapping[str, str],
+    preset: Any = None,
+) -> Point:
+    """`name` with its settings `own`, then `changes`: Config's by KEY, its own by METHOD.KEY.
+
+    `preset`: UnCLe's settings for the benchmark. Raises UncleError.
+    """
+    mine = {k.rpartition(".")[2]: v for k, v in changes.items() if "." in k}
+    theirs = {k: v for k, v in changes.items() if "." not in k}
+    settings = registry.settings_of(name, registry.find(name), dict(own) | mine, preset)
+    return Point(name, changes, replace(config, theirs), settings)
 
 
 def points(
@@ -59,20 +78,10 @@ def points(
     grid: Mapping[str, Sequence[str]],
     preset: Any = None,
 ) -> list[Point]:
-    """`name` with its settings `own` as they are, then under every choice from `grid`.
-
-    Keys of `grid` are Config's, or METHOD.KEY for the method's own. `preset`: UnCLe's settings
-    for the benchmark. Raises UncleError.
-    """
-    factory = registry.find(name)
-    result = []
-    for choice in [(), *(itertools.product(*grid.values()) if grid else ())]:
-        changes = dict(zip(grid, choice, strict=False))
-        mine = {k.rpartition(".")[2]: v for k, v in changes.items() if "." in k}
-        theirs = {k: v for k, v in changes.items() if "." not in k}
-        settings = registry.settings_of(name, factory, dict(own) | mine, preset)
-        result.append(Point(name, changes, replace(config, theirs), settings))
-    return result
+    """`name` as it is, then under every choice from `grid`; otherwise as `point`."""
+    choices = itertools.product(*grid.values()) if grid else ()
+    all_ = [{}, *(dict(zip(grid, choice, strict=True)) for choice in choices)]
+    return [point(name, config, own, changes, preset) for changes in all_]
 
 
 def learning_of(point: Point) -> tuple:
@@ -85,10 +94,8 @@ def learning_of(point: Point) -> tuple:
 
 
 def check(requests: Sequence[Request], n_tasks: int) -> None:
-    """Raise UncleError unless `requests` can be answered and end in an unlearn request."""
+    """Raise UncleError unless `requests` can be answered and scored."""
     validate(requests, n_tasks)
-    if not requests or requests[-1].op != "U":
-        raise UncleError("the last request must be the unlearning that is tried, such as U0")
     if not retained(requests):
         raise UncleError("no task is retained after these requests, so there is nothing to score")
 
@@ -101,41 +108,50 @@ def sweep(
     main_net: Any = None,
     on_step: OnStep | None = None,
 ) -> Iterator[Trial]:
-    """Unlearn under each point, from one learned state for all that learn alike.
+    """Answer `requests` under each point; up to the first unlearning once for all that learn alike.
 
-    `requests`: any, the last of them an unlearn request, which is the one tried; what comes before
-    is answered under the first point of those that learn alike. Accuracies are of the
-    benchmark's test split, so pass `benchmark.held_out(seed)`. Raises UncleError.
+    Accuracies are of the benchmark's test split, so pass `benchmark.held_out(seed)`. Raises
+    UncleError.
     """
     check(requests, benchmark.n_tasks)
-    chance = 100 / benchmark.spec.task(requests[-1].task).n_classes
+    first = next((i for i, (op, _) in enumerate(requests) if op == "U"), len(requests))
     learned: dict[tuple, Run | str] = {}  # or why it cannot be learned
     for point in trials:
         method = registry.build(
             point.name, benchmark.spec, benchmark.n_tasks, point.config, point.settings, main_net
         )
+        answer = partial(run_sequence, method, benchmark)
+        if first == len(requests):
+            yield judged(point, _tried(partial(answer, requests, key, on_step)))
+            continue
         same = learning_of(point)
         if same not in learned:
-            learned[same] = _tried(
-                partial(run_sequence, method, benchmark, requests[:-1], key, on_step)
-            )
+            learned[same] = _tried(partial(answer, requests[:first], key, on_step))
         run = before = learned[same]
         if isinstance(before, Run):
-            run = _tried(
-                partial(run_sequence, method, benchmark, requests, key, on_step, done=before)
-            )
-        if isinstance(run, str):
-            yield Trial(point, *(math.nan,) * 5, failed=run)
-            continue
-        last, metrics = run.answers[-1], run.metrics
-        yield Trial(
-            point,
-            metrics["RA"],
-            last.accuracy[last.request.task],
-            _spill(run),
-            last.seconds,
-            last.accuracy[last.request.task] - chance,
-        )
+            run = _tried(partial(answer, requests, key, on_step, done=before))
+        yield judged(point, run)
+
+
+def judged(point: Point, run: Run | str) -> Trial:
+    """What `run` is worth; a line in its place says why there is none."""
+    if isinstance(run, str):
+        return Trial(point, *(math.nan,) * 5, failed=run)
+    requests = [answer.request for answer in run.answers]
+    gone, final = forgotten(requests), run.answers[-1].accuracy
+    before: dict[int, float] = {}
+    for answer in reversed(run.answers):  # the first time that it is learned
+        if answer.request.op == "L":
+            before[answer.request.task] = answer.measured["before"]
+    unlearnings = [answer.seconds for answer in run.answers if answer.request.op == "U"]
+    return Trial(
+        point,
+        run.metrics["RA"],
+        run.metrics["FA"],
+        statistics.fmean(abs(final[task] - before[task]) for task in gone) if gone else math.nan,
+        run.metrics["spill"],
+        statistics.fmean(unlearnings) if unlearnings else sum(a.seconds for a in run.answers),
+    )
 
 
 def _tried(run: Callable[[], Run]) -> Run | str:
@@ -148,11 +164,3 @@ def _tried(run: Callable[[], Run]) -> Run | str:
         if (short := out_of_memory(error)) is None:
             raise
         return short
-
-
-def _spill(run: Run) -> float:
-    """Mean |change| of the retained tasks at the last request."""
-    before, last = run.answers[-2], run.answers[-1]
-    kept = retained([answer.request for answer in run.answers])
-    changes = [abs(last.accuracy[task] - before.accuracy[task]) for task in kept]
-    return sum(changes) / len(changes) if changes else math.nan
