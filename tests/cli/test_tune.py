@@ -6,8 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import HYPER, TINY
 
-from uncle_jax.cli import tune
+from uncle_jax.cli import grid, tune
+from uncle_jax.presets import PRESETS, Preset
+from uncle_jax.runs.pool import Ended
 
 SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "tune.py"
 
@@ -83,3 +86,54 @@ def test_where_every_trial_fails_nothing_is_best(tmp_path, monkeypatch, capsys):
     out, err = capsys.readouterr()
     assert "best for hnet: no trial has a score" in out
     assert err == "error: every trial failed\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--grid", "gamma=1"], "--grid does not go with --all"),
+        (["--lr", "1"], "--lr does not go with --all"),
+        (["--requests", "L0 L1"], "must unlearn a task"),
+        (["--trials", "0"], "--trials must be at least 1"),
+        (["--methods", "scrubb"], "did you mean 'scrub'"),
+        (["--jobs", "0"], "--jobs"),
+        (["--output", "no/such/folder.json"], "no/such"),
+    ],
+)
+def test_bad_input_to_all_is_one_line_and_2(arguments, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert tune.main(["--all", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert told in err
+
+
+@pytest.mark.usefixtures("small_networks")
+def test_all_from_one_budget_and_the_record(tmp_path, monkeypatch, capsys):
+    """The pool's processes would have no small networks, so the cells are done in this one."""
+
+    def here(cells, jobs, work, seconds=None):
+        for cell in cells:
+            work(cell, lambda answered, of: None)
+        return [Ended(cell, None, 0.0) for cell in cells]
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(grid, "run_cells", here)
+    monkeypatch.setitem(PRESETS["permuted-digits"], "laptop", Preset(TINY, "", HYPER))
+    words = [
+        "--all",
+        "--methods",
+        "ssd",
+        "--trials",
+        "2",
+        "--requests",
+        "L0 L1 U0",
+        "--output",
+        "found.json",
+    ]
+    assert tune.main([*words, "--compile-cache", "none"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["best for derpp", "best for ssd"]
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["protocol"]["trials"] == 2
+    assert len(found["unlearning"]["unlearning-derpp"]["trials"]) == 2

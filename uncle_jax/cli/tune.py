@@ -4,6 +4,8 @@ uncle tune --methods scrub --grid scrub.lr=1e-4,5e-4 --grid scrub.msteps=1,2
 uncle tune --dataset cifar100 --preset laptop --methods ssd uncle \
     --grid ssd.alpha=5,10,50 --grid gamma=0.01,0.1
 
+uncle tune --all --jobs 2 --output tuned.json     every learner and method, as many trials each
+
 Each method's settings as they are come first. Test data are not looked at, and the default seed is
 none of those that results are reported for. Then: uncle run --method METHOD --set METHOD.KEY=VALUE
 """
@@ -11,16 +13,21 @@ none of those that results are reported for. Then: uncle run --method METHOD --s
 import argparse
 import json
 import math
+import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from uncle_jax.cli.arguments import (
+    SHORTCUTS,
     Parser,
+    add_budget,
     add_compile_cache,
     add_data,
     add_method,
     add_settings,
+    budget_seconds,
     chosen_preset,
     chosen_settings,
     data_choice,
@@ -32,6 +39,7 @@ from uncle_jax.errors import UncleError
 from uncle_jax.files import require_writable, write_whole
 from uncle_jax.methods import registry
 from uncle_jax.requests import parse
+from uncle_jax.runs import protocol
 from uncle_jax.runs.process import begin
 from uncle_jax.runs.progress import Download, Steps
 from uncle_jax.runs.spec import check_seed, owners, setting
@@ -40,7 +48,7 @@ if TYPE_CHECKING:  # they import JAX, which `--help` need not wait for
     from uncle_jax.data.benchmark import Benchmark
     from uncle_jax.engine.tuning import Point, Trial
 
-NUMBERS = ("RA", "FA", "distance", "spill", "seconds", "score")
+REQUESTS = "L0 L1 L2 L3 U1"
 SCORE = (
     "score: RA - distance - spill; "
     "distance: of an unlearned task's accuracy from what it was before it was ever learned"
@@ -51,7 +59,7 @@ def parser() -> Parser:
     """The options of `uncle tune`."""
     p = Parser(prog="uncle tune", description=__doc__)
     add_data(p)
-    add_method(p, "--methods", nargs="+", default=["uncle"], metavar="METHOD")
+    add_method(p, "--methods", nargs="+", metavar="METHOD")
     p.add_argument(
         "--grid",
         action="append",
@@ -59,12 +67,14 @@ def parser() -> Parser:
         metavar="KEY=V1,V2",
         help="values to try; METHOD.KEY for a method's own settings; all combinations",
     )
-    p.add_argument(
-        "--requests",
-        default="L0 L1 L2 L3 U1",
-        help="what comes before the first U is learned once; default %(default)s",
-    )
+    p.add_argument("--requests", help=f"up to the first U learned once; default {REQUESTS}")
     p.add_argument("--seed", type=int, default=10)
+    every = p.add_argument_group("--all: every learner's rate, then every method's settings")
+    every.add_argument("--all", action="store_true", help="from one budget (runs/spaces.py)")
+    every.add_argument("--trials", type=int, default=12, help="of each; default %(default)s")
+    every.add_argument("--jobs", type=int, help="processes at once; default: the cores")
+    every.add_argument("--runs", type=Path, default=Path("runs/tuning"), help="folder of trials")
+    add_budget(p)
     p.add_argument("--output", type=Path, metavar="FILE.json", help="every trial, and its settings")
     add_settings(p)
     add_compile_cache(p)
@@ -81,6 +91,9 @@ def main(argv: list[str] | None = None) -> int:
 def tune(args: argparse.Namespace) -> int:
     """Try every point of the grids, and print the best."""
     preset = chosen_preset(args)
+    if args.all:
+        return tune_all(args)
+    args.methods, args.requests = args.methods or ["uncle"], args.requests or REQUESTS
     for name in args.methods:
         registry.check(name)
     config, own = chosen_settings(args, preset.config, args.methods)
@@ -126,6 +139,44 @@ def tune(args: argparse.Namespace) -> int:
     return 0
 
 
+def tune_all(args: argparse.Namespace) -> int:
+    """Try every learner, then every method on its family's best; 1 if a family failed."""
+    from uncle_jax.cli.grid import make_folder, run_cells
+
+    for option in ("grid", "set", *SHORTCUTS):
+        if getattr(args, option):
+            raise UncleError(f"--{option.replace('_', '-')} does not go with --all")
+    check_seed(args.seed, "--seed")
+    asked = protocol.Protocol(args.dataset, args.preset, args.trials, (args.seed,))
+    if args.methods:
+        asked = replace(asked, methods=tuple(args.methods))
+    if args.requests:
+        asked = replace(asked, requests=args.requests)
+    protocol.check(asked)
+    if args.output is not None:
+        require_writable(args.output, "--output")
+    limit, begun_at = budget_seconds(args), time.monotonic()
+    data = data_choice(args, Download())
+    make_folder(args.runs)
+    for stage in protocol.STAGES:
+        left = None if limit is None else max(1.0, limit - (time.monotonic() - begun_at))
+        cells = protocol.cells(asked, stage, args.runs, data)
+        work = protocol.work_of(asked, stage, args.compile_cache)
+        ended = run_cells(cells, args.jobs, work, left)
+        if any(one.failed for one in ended):
+            return 1
+        if len(ended) < len(cells):
+            print("not finished; the same command goes on")
+            return 0
+        for name, changes in protocol.choices(asked, stage, args.runs).items():
+            told = " ".join(f"--set {key}={value}" for key, value in changes.items())
+            print(f"best for {name}: {told or 'its settings as they are'}")
+    if args.output is not None:
+        found = json.dumps(protocol.record(asked, args.runs), indent=1)
+        write_whole(args.output, found + "\n")
+    return 0
+
+
 def begun(args: argparse.Namespace, config: Config, benchmark: "Benchmark") -> dict[str, Any]:
     """What `--output` says before any trial."""
     from uncle_jax.runs.environment import environment
@@ -152,25 +203,22 @@ def told(
     bar: Steps,
 ) -> "list[Trial]":
     """The trials of `sweep`, each printed, added to `record` and written to `output` once over."""
+    from uncle_jax.engine import tuning
+
     labels = [" ".join([registry.short(p.name), *words(p)]) for p in tried]
     width = max(map(len, ["method", *labels]))
-    print(f"{'method':<{width}}" + "".join(f"{name:>9}" for name in NUMBERS))
+    print(f"{'method':<{width}}" + "".join(f"{name:>9}" for name in tuning.NUMBERS))
     trials, sweep = [], iter(sweep)
     for number, label in enumerate(labels, start=1):
         bar.begin(f"[{number}/{len(labels)}] {label}")
         trials.append(trial := next(sweep))
-        numbers = {name: getattr(trial, name) for name in NUMBERS}
+        numbers = [getattr(trial, name) for name in tuning.NUMBERS]
         if trial.failed is None:
-            line = "".join(f"{x:9.2f}" for x in numbers.values())
+            line = "".join(f"{x:9.2f}" for x in numbers)
         else:
             line = f"  failed: {trial.failed}"
         bar.write(f"{label:<{width}}{line}")
-        known = {name: x if math.isfinite(x) else None for name, x in numbers.items()}
-        record["trials"].append(
-            {"method": trial.point.name, "changes": dict(trial.point.changes)}
-            | known
-            | ({} if trial.failed is None else {"failed": trial.failed})
-        )
+        record["trials"].append(tuning.as_told(trial))
         if output is not None:  # after each, for hours of a grid may be behind it
             write_whole(output, json.dumps(record, indent=1) + "\n")
     return trials

@@ -24,6 +24,8 @@ from uncle_jax.methods import registry
 from uncle_jax.methods.multihead.derpp import Derpp
 from uncle_jax.requests import Request, forgotten, retained, validate
 
+NUMBERS = ("RA", "FA", "distance", "spill", "seconds", "score")
+
 
 class Point(NamedTuple):
     """One method under one choice of settings."""
@@ -151,6 +153,16 @@ def judged(point: Point, run: Run | str) -> Trial:
         statistics.fmean(abs(final[task] - before[task]) for task in gone) if gone else math.nan,
         run.metrics["spill"],
         statistics.fmean(unlearnings) if unlearnings else sum(a.seconds for a in run.answers),
+    )
+
+
+def as_told(trial: Trial) -> dict[str, Any]:
+    """`trial` as JSON has it; what is undefined is None."""
+    numbers = {name: getattr(trial, name) for name in NUMBERS}
+    return (
+        {"method": trial.point.name, "changes": dict(trial.point.changes)}
+        | {name: x if math.isfinite(x) else None for name, x in numbers.items()}
+        | ({} if trial.failed is None else {"failed": trial.failed})
     )
 
 
