@@ -86,6 +86,8 @@ def test_a_command_is_one_that_there_is(words, monkeypatch):
         return
     args = module_of(command).parser().parse_args(rest)
     if command in ("run", "tune"):
+        if command == "tune":
+            args.methods = args.methods or ["uncle"]
         methods = [args.method] if command == "run" else args.methods
         config = arguments.chosen_preset(args).config
         arguments.chosen_settings(args, config, methods)
