@@ -194,3 +194,27 @@ def test_columns_are_those_asked_for(folders, capsys):
 def test_columns_that_there_are_not(folders, asked, message, capsys):
     assert command.main([*folders, "--columns", asked]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_differences_from_a_row_follow_the_table(table, folders, capsys):
+    assert table.main([*folders, "--against", "uncle", "--columns", "RA"]) == 0
+    out = capsys.readouterr().out
+    assert out.index("L0 L1 U0 L2: less uncle") > out.index("chance 10.0")
+    differences = out[out.index("less uncle") :].splitlines()
+    assert [line.split() for line in differences[2:4]] == [
+        ["ft", "0", "+5.00"], ["scrub", "buffer_size=200", "0", "-10.00"],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["--against", "uncel"], "did you mean 'uncle'?"),
+        (["--against", "uncle", "--format", "csv"], "--against has no csv"),
+    ],
+)
+def test_bad_input_to_against_is_one_line(table, folders, capsys, args, says):
+    assert table.main([*folders, *args]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert says in err

@@ -3,6 +3,7 @@
 uncle table runs/*                                     in the terminal, * marks the best
 uncle table runs/* --format markdown --output TABLE.md
 uncle table runs/* --format csv --all                  for other programs
+uncle table runs/* --against uncle                     differences by seed, tested and corrected
 """
 
 import argparse
@@ -16,6 +17,7 @@ from uncle_jax.evaluation.metrics import METRICS, OF_MEASURED
 from uncle_jax.files import require_writable, write_whole
 from uncle_jax.report.compare import SHOWN, Table, groups, table_of
 from uncle_jax.report.formats import as_csv, as_latex, as_markdown, as_terminal
+from uncle_jax.report.paired import paired
 from uncle_jax.report.results import SeedRun, read_run
 
 FORMATS = ("terminal", "markdown", "latex", "csv")
@@ -35,6 +37,11 @@ def parser() -> Parser:
         "--columns",
         metavar="NAME,...",
         help=f"these metrics: {', '.join((*METRICS, *OF_MEASURED))}",
+    )
+    p.add_argument(
+        "--against",
+        metavar="ROW",
+        help="then every row less this one, seed by seed, and which differences are told from 0",
     )
     p.add_argument(
         "--paper",
@@ -105,6 +112,14 @@ def compare(args: argparse.Namespace) -> str:
         raise UncleError("no run is finished yet")
     metrics = columns(args)
     if args.format == "csv":
+        if args.against:
+            raise UncleError("--against has no csv; choose terminal, markdown or latex")
         return as_csv(groups(runs), metrics, args.paper)
-    made = (table_of(group, metrics, args.paper) for group in groups(runs))
+    made, found = [], groups(runs)
+    for group in found:
+        made.append(table_of(group, metrics, args.paper))
+        if args.against and (differences := paired(group, metrics, args.against)):
+            made.append(differences)
+    if args.against and len(made) == len(found):
+        raise allowed("--against", args.against, [r.label for group in found for r in group.rows])
     return "\n".join(as_text(table, args.format) for table in made)
