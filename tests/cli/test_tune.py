@@ -93,6 +93,7 @@ def test_where_every_trial_fails_nothing_is_best(tmp_path, monkeypatch, capsys):
     [
         (["--grid", "gamma=1"], "--grid does not go with --all"),
         (["--lr", "1"], "--lr does not go with --all"),
+        (["--beta", "0"], "--beta does not go with --all"),
         (["--requests", "L0 L1"], "must unlearn a task"),
         (["--trials", "0"], "--trials must be at least 1"),
         (["--methods", "scrubb"], "did you mean 'scrub'"),
@@ -120,18 +121,9 @@ def test_all_from_one_budget_and_the_record(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(grid, "run_cells", here)
     monkeypatch.setitem(PRESETS["permuted-digits"], "laptop", Preset(TINY, "", HYPER))
-    words = [
-        "--all",
-        "--methods",
-        "ssd",
-        "--trials",
-        "2",
-        "--requests",
-        "L0 L1 U0",
-        "--output",
-        "found.json",
-    ]
-    assert tune.main([*words, "--compile-cache", "none"]) == 0
+    words = ["--all", "--methods", "ssd", "--trials", "2", "--requests", "L0 L1 U0"]
+    words += ["--output", "found.json", "--compile-cache", "none"]
+    assert tune.main(words) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition(":")[0] for line in lines] == ["best for derpp", "best for ssd"]
     found = json.loads((tmp_path / "found.json").read_text())

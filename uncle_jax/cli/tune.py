@@ -49,10 +49,6 @@ if TYPE_CHECKING:  # they import JAX, which `--help` need not wait for
     from uncle_jax.engine.tuning import Point, Trial
 
 REQUESTS = "L0 L1 L2 L3 U1"
-SCORE = (
-    "score: RA - distance - spill; "
-    "distance: of an unlearned task's accuracy from what it was before it was ever learned"
-)
 
 
 def parser() -> Parser:
@@ -85,6 +81,7 @@ def main(argv: list[str] | None = None) -> int:
     """`uncle tune`: the exit code."""
     args = parsed(parser(), argv)
     written = "nothing is written" if args.output is None else f"{args.output} has what was tried"
+    written = "the same command goes on from here" if args.all else written
     return exit_code(lambda: tune(args), written, argv is None)
 
 
@@ -133,7 +130,7 @@ def tune(args: argparse.Namespace) -> int:
         best = max(judged, key=lambda t: t.score)
         changes = " ".join(f"--set {word}" for word in words(best.point))
         print(f"best for {registry.short(name)}: {changes or 'its settings as they are'}")
-    print(SCORE)
+    print(f"score: {protocol.SCORE}")
     if all(trial.failed is not None for trial in trials):
         raise UncleError("every trial failed")
     return 0
@@ -144,7 +141,7 @@ def tune_all(args: argparse.Namespace) -> int:
     from uncle_jax.cli.grid import make_folder, run_cells
 
     for option in ("grid", "set", *SHORTCUTS):
-        if getattr(args, option):
+        if getattr(args, option) not in (None, []):  # 0 is given, too
             raise UncleError(f"--{option.replace('_', '-')} does not go with --all")
     check_seed(args.seed, "--seed")
     asked = protocol.Protocol(args.dataset, args.preset, args.trials, (args.seed,))

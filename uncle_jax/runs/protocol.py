@@ -30,9 +30,9 @@ from uncle_jax.runs.spaces import FAMILIES, LEARNER, UNLEARNING, drawn, family
 from uncle_jax.runs.spec import RunSpec
 
 STAGES = ("learning", "unlearning")
-SCORE = (
-    "learning: RA after it; unlearning: RA - distance - spill, where distance is the mean over "
-    "unlearned tasks of |accuracy at the end - accuracy just before it was first learned|"
+SCORE = (  # engine/tuning.py's, in words
+    "RA - distance - spill, where distance is the mean over unlearned tasks of "
+    "|accuracy at the end - accuracy just before it was first learned|; of learning alone RA"
 )
 Told = Mapping[str, Any]
 
@@ -93,14 +93,28 @@ def work_of(asked: Protocol, stage: str, compile_cache: str | None) -> Work:
 
 def choices(asked: Protocol, stage: str, folder: Path) -> dict[str, dict[str, str]]:
     """{family or method: what scored best}. Raises UncleError where trials are missing."""
+    return _choices(stage, _read(asked, stage, folder))
+
+
+def _read(asked: Protocol, stage: str, folder: Path) -> dict[str, Told]:
+    """{family: its file}. Raises UncleError for one that is not there."""
     found = {}
     for cell in cells(asked, stage, folder):
         told = read_json(cell.workdir)
         if told is None:
             raise UncleError(f"{cell.workdir} is not there: its trials are not made")
-        for name, trials in _by_name(told["trials"]).items():
-            key = cell.workdir.stem.partition("-")[2] if stage == "learning" else name
-            found[key] = best(trials)
+        found[family(cell.spec.method)] = told
+    return found
+
+
+def _choices(stage: str, files: Mapping[str, Told]) -> dict[str, dict[str, str]]:
+    found = {}
+    for learner, told in files.items():
+        by_name: dict[str, list[Told]] = defaultdict(list)
+        for trial in told["trials"]:
+            by_name[trial["method"]].append(trial)
+        for name, trials in by_name.items():
+            found[learner if stage == "learning" else name] = best(trials)
     return found
 
 
@@ -126,17 +140,10 @@ def record(asked: Protocol, folder: Path) -> dict[str, Any]:
     """The protocol, every trial with its score, and what is chosen. Raises UncleError."""
     told: dict[str, Any] = {"protocol": asdict(asked) | {"score": SCORE}}
     for stage in STAGES:
-        chosen = choices(asked, stage, folder)
-        files = {cell.workdir.stem: read_json(cell.workdir) for cell in cells(asked, stage, folder)}
-        told[stage] = {"choices": chosen, **files}
+        files = _read(asked, stage, folder)
+        named = {f"{stage}-{learner}": one for learner, one in files.items()}
+        told[stage] = {"choices": _choices(stage, files), **named}
     return told
-
-
-def _by_name(trials: Iterable[Told]) -> dict[str, list[Told]]:
-    found: dict[str, list[Told]] = defaultdict(list)
-    for trial in trials:
-        found[trial["method"]].append(trial)
-    return found
 
 
 def _work(
@@ -156,7 +163,7 @@ def _work(
 
     begin(compile_cache)
     spec, path = cell.spec, cell.workdir
-    learner = path.stem.partition("-")[2]
+    learner = family(spec.method)
     options = (spec.data or Choice()).under(spec.config)
     benchmarks = {s: load_benchmark(spec.dataset, s, options).held_out(s) for s in asked.seeds}
     first = benchmarks[asked.seeds[0]]

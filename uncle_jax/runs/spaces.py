@@ -88,9 +88,8 @@ def family(method: str) -> str:
     """The learner that `method` is, by FAMILIES. Raises UncleError for one's own."""
     if method not in registry.METHODS:
         raise UncleError(f"{registry.short(method)} is your own method: it has no tuned settings")
-    if method in ("clpu", "lwsf"):
-        return {"clpu": "independent", "lwsf": "lwsf"}[method]
-    return "hypernetwork" if method in registry.HYPERNETWORK else "derpp"
+    usual = "hypernetwork" if method in registry.HYPERNETWORK else "derpp"
+    return {"clpu": "independent", "lwsf": "lwsf"}.get(method, usual)
 
 
 def drawn(space: Space, usual: Mapping[str, Any], trials: int, name: str) -> list[dict[str, str]]:
