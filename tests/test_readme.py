@@ -16,6 +16,7 @@ from uncle_jax.cli.settings import described
 from uncle_jax.core import resnet
 from uncle_jax.methods import registry
 from uncle_jax.presets import PRESETS, Preset
+from uncle_jax.runs.spec import set_changes
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -90,7 +91,7 @@ def test_a_command_is_one_that_there_is(words, monkeypatch):
             args.methods = args.methods or ["uncle"]
         methods = [args.method] if command == "run" else args.methods
         config = arguments.chosen_preset(args).config
-        arguments.chosen_settings(args, config, methods)
+        set_changes(arguments.asked_changes(args), config, methods)
         if args.requests:
             uncle_jax.parse(args.requests)
     if command == "tune":

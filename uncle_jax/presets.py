@@ -16,6 +16,7 @@ class Preset:
     config: Config
     command: str  # what reproduces it
     uncle: Uncle = Uncle()
+    trials: str = ""  # in uncle_jax/trials: what `uncle tune --all` tried; "": nothing was tried
 
 
 # For two CPU cores: a thin ResNet at native size, fewer chunks, half the trunk, gentler steps.
@@ -31,8 +32,8 @@ _LAPTOP = Config(
 _LAPTOP_UNCLE = Uncle(trunk=(64, 128, 256), chunks=20, unlearn_lr=3e-4)
 
 
-def _laptop(command: str, **changes: Any) -> Preset:
-    return Preset(dataclasses.replace(_LAPTOP, **changes), command, _LAPTOP_UNCLE)
+def _laptop(command: str, trials: str = "", **changes: Any) -> Preset:
+    return Preset(dataclasses.replace(_LAPTOP, **changes), command, _LAPTOP_UNCLE, trials)
 
 
 def _command(dataset: str, name: str) -> str:

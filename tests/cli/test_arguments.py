@@ -9,11 +9,12 @@ from uncle_jax.cli.arguments import (
     Parser,
     add_data,
     add_settings,
-    chosen_settings,
+    asked_changes,
     exit_code,
 )
 from uncle_jax.config import Config
 from uncle_jax.errors import UncleError
+from uncle_jax.runs.spec import set_changes
 
 
 def test_settings_of_the_run_and_of_each_method():
@@ -21,7 +22,7 @@ def test_settings_of_the_run_and_of_each_method():
     add_data(p)
     add_settings(p)
     args = p.parse_args(["--batch-size", "9", "--set", "ssd.alpha=3", "--burn-in", "7"])
-    config, own = chosen_settings(args, Config(), ["ssd", "uncle", "hnet"])
+    config, own = set_changes(asked_changes(args), Config(), ["ssd", "uncle", "hnet"])
     assert config == Config(batch_size=9)
     assert own == {"ssd": {"alpha": "3"}, "uncle": {"burn_in": "7"}, "hnet": {}}
 

@@ -61,7 +61,7 @@ def test_a_file_lists_runs(tmp_path):
         ({"method": "uncle"}, "must be a list of objects"),
         ([3], "must be a list of objects"),
         ([{"methods": "uncle"}], "did you mean 'method'"),
-        ([{"method": 3}], "run 1: dataset, method and preset are words"),
+        ([{"method": 3}], "run 1: dataset, method, preset and settings are words"),
         ([{}, {"seeds": [1.5]}], "run 2: seeds is a list of whole numbers"),
         ([{"seeds": [True]}], "seeds is a list of whole numbers"),
         ([{"set": "gamma=1"}], "set is a list"),

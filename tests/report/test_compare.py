@@ -122,6 +122,18 @@ def test_changes_of_a_run(tmp_path):
     assert changes(told | {"dataset": "gone"}) == {}
 
 
+def test_tuned_settings_are_a_row_of_their_own_and_never_the_papers(tmp_path):
+    one = write_run(tmp_path / "a", "ssd", told={"changes": {}})
+    two = write_run(tmp_path / "b", "ssd", told={"changes": {}, "source": "tuned"})
+    (group,) = read(one, two)
+    assert [row.label for row in group.rows] == ["ssd", "ssd tuned"]
+    requests, paper = TABLE_4["cifar100"][0], {"source": "tuned"}
+    one = write_run(tmp_path / "c", "ssd", name="paper", requests=requests)
+    two = write_run(tmp_path / "d", "ssd", name="paper", requests=requests, told=paper)
+    (group,) = read(one, two)
+    assert [row.same for row in group.rows] == [True, False]
+
+
 def test_the_order_of_rows(tmp_path):
     names = ["uncle", "zeta", "jit-hnet", "mine.py:alpha", "only-learning", "clpu", "ft", "uniclun"]
     folders = [write_run(tmp_path / str(i), method=name) for i, name in enumerate(names)]

@@ -20,7 +20,7 @@ from uncle_jax.errors import UncleError, allowed, out_of_memory
 from uncle_jax.methods import registry
 from uncle_jax.presets import PRESETS, Preset, preset, presets
 from uncle_jax.runs.compiled import THEIRS
-from uncle_jax.runs.spec import set_changes
+from uncle_jax.runs.usual import SOURCES
 
 SHORTCUTS = (
     "backbone",
@@ -208,6 +208,17 @@ def add_settings(p: argparse.ArgumentParser) -> None:
     completing(any_, [f"{name}=" for name in names])
 
 
+def add_source(p: argparse.ArgumentParser) -> None:
+    """--settings."""
+    p.add_argument(
+        "--settings",
+        choices=SOURCES,
+        default="authors",
+        help="whose settings: the preset's and the methods' authors', or what trials on validation "
+        "data chose (uncle tune --all); default %(default)s",
+    )
+
+
 def add_compile_cache(p: argparse.ArgumentParser) -> None:
     """--compile-cache."""
     p.add_argument(
@@ -245,16 +256,11 @@ def chosen_preset(args: argparse.Namespace) -> Preset:
     return preset(args.dataset, args.preset)
 
 
-def chosen_settings(
-    args: argparse.Namespace, config: Config, methods: Iterable[str]
-) -> tuple[Config, dict[str, dict[str, str]]]:
-    """`config` with what the arguments change, and each method's own changes, still as text.
-
-    Raises UncleError.
-    """
+def asked_changes(args: argparse.Namespace) -> list[str]:
+    """What the arguments change of the settings, as `--set` takes it."""
     shortcuts = {key: getattr(args, key) for key in SHORTCUTS}
     told = [f"{key}={value}" for key, value in shortcuts.items() if value is not None]
-    return set_changes([*told, *args.set], config, methods)
+    return [*told, *args.set]
 
 
 def data_choice(args: argparse.Namespace, bar: Any) -> Any:

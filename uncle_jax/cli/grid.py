@@ -24,10 +24,10 @@ from uncle_jax.cli.arguments import (
     add_compile_cache,
     add_method,
     add_settings,
+    add_source,
     add_sources,
+    asked_changes,
     budget_seconds,
-    chosen_preset,
-    chosen_settings,
     completing,
     data_choice,
     exit_code,
@@ -45,7 +45,8 @@ from uncle_jax.runs.pool import Cell, Ended, Work
 from uncle_jax.runs.progress import Download, Steps
 from uncle_jax.runs.spec import RunSpec
 
-KEYS = ("dataset", "method", "preset", "seq", "requests", "seeds", "set")  # of RUNS.json
+WORDS = ("dataset", "method", "preset", "settings")
+KEYS = (*WORDS, "seq", "requests", "seeds", "set")  # of RUNS.json
 
 
 def parser() -> Parser:
@@ -76,6 +77,7 @@ def parser() -> Parser:
     data = add_sources(p)
     data.add_argument("--classes-per-task", type=int, default=10, help="own data; default 10")
     data.add_argument("--tasks", type=Path, help="own data: JSON lists of classes")
+    add_source(p)
     add_settings(p)
     add_compile_cache(p)
     return p
@@ -150,8 +152,6 @@ def specs_of(args: argparse.Namespace) -> list[RunSpec]:
     data, grids = data_choice(args, Download()), grids_of(args)
     specs = []
     for dataset in args.datasets:
-        chosen = chosen_preset(argparse.Namespace(dataset=dataset, preset=args.preset))
-        config, own = chosen_settings(args, chosen.config, args.methods)
         if args.requests is not None:
             sequences: list[Any] = [parse(args.requests)]
         elif ":" in dataset:
@@ -159,9 +159,9 @@ def specs_of(args: argparse.Namespace) -> list[RunSpec]:
         else:
             sequences = [table_4(dataset, seq) for seq in args.seqs]
         for requests, name in itertools.product(sequences, map(str, args.methods)):
-            settings = registry.settings_of(name, registry.find(name), own[name], chosen.uncle)
-            more: Any = (args.preset, config, settings, requests, tuple(args.seeds), data)
-            spec = RunSpec(dataset, name, *more)
+            more: Any = {"seeds": tuple(args.seeds), "data": data, "source": args.settings}
+            spec = RunSpec(dataset, name, args.preset, requests=requests, **more)
+            spec = spec.changed(*asked_changes(args), beside=args.methods)
             for choice in itertools.product(*grids[name].values()):
                 changes = zip(grids[name], choice, strict=True)
                 specs.append(spec.changed(*(f"{key}={value}" for key, value in changes)))
@@ -177,18 +177,21 @@ def read_specs(args: argparse.Namespace) -> list[RunSpec]:
     if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
         raise UncleError(f"{args.file} must be a list of objects with {', '.join(KEYS)}")
     data = data_choice(args, Download())
-    return [_spec(one, data, f"{args.file}, run {n}") for n, one in enumerate(listed, start=1)]
+    return [
+        _spec(one, args.settings, data, f"{args.file}, run {n}")
+        for n, one in enumerate(listed, start=1)
+    ]
 
 
-def _spec(told: dict[str, Any], data: Any, where: str) -> RunSpec:
+def _spec(told: dict[str, Any], source: str, data: Any, where: str) -> RunSpec:
     for key in told:
         if key not in KEYS:
             raise allowed(f"key of {where}:", key, KEYS)
     dataset, changes = told.get("dataset", "permuted-digits"), told.get("set", [])
     seeds = told.get("seeds", [0])
     requests: Any = told.get("requests")
-    if not all(isinstance(told.get(key, ""), str) for key in ("dataset", "method", "preset")):
-        raise UncleError(f"{where}: dataset, method and preset are words")
+    if not all(isinstance(told.get(key, ""), str) for key in WORDS):
+        raise UncleError(f"{where}: {', '.join(WORDS[:-1])} and {WORDS[-1]} are words")
     if not (isinstance(changes, list) and all(isinstance(item, str) for item in changes)):
         raise UncleError(f'{where}: set is a list of "KEY=VALUE"')
     if not (isinstance(seeds, list) and all(type(seed) is int for seed in seeds)):
@@ -196,6 +199,7 @@ def _spec(told: dict[str, Any], data: Any, where: str) -> RunSpec:
     if requests is not None and ("seq" in told or not isinstance(requests, str)):
         raise UncleError(f'{where}: requests, such as "L0 L1 U0", stand in place of seq')
     usual: dict[str, Any] = {"preset": told.get("preset"), "requests": None}
+    usual["source"] = told.get("settings", source)
     if requests is not None:
         usual["requests"] = parse(requests)
     elif ":" not in dataset:

@@ -10,7 +10,7 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from uncle_jax.cli.arguments import (
     Parser,
@@ -18,8 +18,9 @@ from uncle_jax.cli.arguments import (
     add_data,
     add_method,
     add_settings,
+    add_source,
+    asked_changes,
     chosen_preset,
-    chosen_settings,
     data_choice,
     exit_code,
     parsed,
@@ -33,7 +34,7 @@ from uncle_jax.requests import parse, table_4
 from uncle_jax.runs.pool import Cell, Work, work_of
 from uncle_jax.runs.process import begin
 from uncle_jax.runs.progress import Download, Progress
-from uncle_jax.runs.spec import RunSpec
+from uncle_jax.runs.spec import RunSpec, set_changes
 
 
 def parser() -> Parser:
@@ -64,6 +65,7 @@ def parser() -> Parser:
     p.add_argument(
         "--measure", action="store_true", help="with --dry-run: time it by running steps"
     )
+    add_source(p)
     add_settings(p)
     add_compile_cache(p)
     return p
@@ -122,29 +124,18 @@ def at_once(cells: list[Cell], args: argparse.Namespace, work: Work) -> None:
 
 def spec_of(args: argparse.Namespace, bar: Download) -> RunSpec:
     """What the arguments ask for. Raises UncleError."""
-    chosen = chosen_preset(args)
+    chosen, changes = chosen_preset(args), asked_changes(args)
     if args.save_every < 1:
         raise UncleError(f"--save-every must be at least 1 epoch, not {args.save_every}")
     registry.check(args.method)
-    config, own = chosen_settings(args, chosen.config, [args.method])
-    requests = None
+    set_changes(changes, chosen.config, [args.method])  # wrong ones are told before jax is there
+    more: dict[str, Any] = {"source": args.settings, "seeds": tuple(args.seeds)}
     if args.requests is not None:
-        requests = parse(args.requests)
+        more["requests"] = parse(args.requests)
     elif ":" not in args.dataset:
-        requests = table_4(args.dataset, args.seq)
-    settings = registry.settings_of(
-        args.method, registry.find(args.method), own[args.method], chosen.uncle
-    )
-    return RunSpec(
-        args.dataset,
-        args.method,
-        args.preset,
-        config,
-        settings,
-        cast(Any, requests),
-        tuple(args.seeds),
-        data_choice(args, bar),
-    )
+        more["requests"] = table_4(args.dataset, args.seq)
+    spec = RunSpec(args.dataset, args.method, args.preset, **more).changed(*changes)
+    return replace(spec, data=data_choice(args, bar))
 
 
 def papers(spec: RunSpec) -> dict[str, float] | None:
@@ -152,7 +143,8 @@ def papers(spec: RunSpec) -> dict[str, float] | None:
     requests, config = " ".join(map(str, spec.requests)), as_dict(spec.config)
     own = {} if spec.settings is None else as_dict(spec.settings)
     theirs, same = printed(spec.dataset, requests, spec.method, config, own, spec.changes)
-    return theirs.told() if theirs and same and spec.preset == "paper" else None
+    same = same and spec.preset == "paper" and spec.source == "authors"
+    return theirs.told() if theirs and same else None
 
 
 class Screen:

@@ -27,9 +27,9 @@ from uncle_jax.cli.arguments import (
     add_data,
     add_method,
     add_settings,
+    asked_changes,
     budget_seconds,
     chosen_preset,
-    chosen_settings,
     data_choice,
     exit_code,
     parsed,
@@ -42,7 +42,7 @@ from uncle_jax.requests import parse
 from uncle_jax.runs import protocol
 from uncle_jax.runs.process import begin
 from uncle_jax.runs.progress import Download, Steps
-from uncle_jax.runs.spec import check_seed, owners, setting
+from uncle_jax.runs.spec import check_seed, owners, set_changes, setting
 
 if TYPE_CHECKING:  # they import JAX, which `--help` need not wait for
     from uncle_jax.data.benchmark import Benchmark
@@ -93,7 +93,7 @@ def tune(args: argparse.Namespace) -> int:
     args.methods, args.requests = args.methods or ["uncle"], args.requests or REQUESTS
     for name in args.methods:
         registry.check(name)
-    config, own = chosen_settings(args, preset.config, args.methods)
+    config, own = set_changes(asked_changes(args), preset.config, args.methods)
     requests = parse(args.requests)
     check_seed(args.seed, "--seed")
     if args.output is not None:

@@ -52,8 +52,15 @@ class Row:
     same: bool  # whether it ran in the paper's setting
 
     @property
+    def source(self) -> str:
+        """Whose settings it has where they are not changed."""
+        return source(self.runs[0].told)
+
+    @property
     def label(self) -> str:
-        return " ".join([short(self.method), *(f"{k}={v}" for k, v in self.changes.items())])
+        tuned = [] if self.source == "authors" else [self.source]
+        changed = (f"{k}={v}" for k, v in self.changes.items())
+        return " ".join([short(self.method), *tuned, *changed])
 
     @property
     def reads(self) -> str:
@@ -140,7 +147,7 @@ def groups(runs: Iterable[SeedRun]) -> list[Group]:
         place = (told["dataset"], str(told.get("preset")).lower(), told["requests"], run.remarks)
         place = (*place, data_key(told))
         row = (told["method"], tuple(changes(told).items()), _key(told.get("settings")))
-        row = (*row, _key(told.get("code")))
+        row = (*row, _key(told.get("code")), source(told))
         seeds = found.setdefault(place, {}).setdefault((*row, _key(told["config"])), {})
         if run.seed in seeds:
             raise UncleError(f"the same seed twice: {seeds[run.seed].folder} and {run.folder}")
@@ -153,7 +160,8 @@ def groups(runs: Iterable[SeedRun]) -> list[Group]:
             told, names = ordered[0].told, [name for name, _ in changed]
             own = told.get("settings") or {}
             theirs, same = printed(dataset, requests, method, told["config"], own, names)
-            made.append(Row(method, dict(changed), ordered, theirs, same and not remarks))
+            same = same and not remarks and source(told) == "authors"
+            made.append(Row(method, dict(changed), ordered, theirs, same))
         sorted_rows = tuple(sorted(_told_apart(made), key=_order))
         several = len({place[-1] for place in found if place[0] == dataset}) > 1
         result.append(
@@ -170,6 +178,11 @@ def _key(settings: Any) -> str:
 def _order(row: Row) -> tuple:
     known = {name: i for i, name in enumerate(KNOWN)} | {"uncle": len(KNOWN) + 1}
     return known.get(row.method, len(KNOWN)), row.label
+
+
+def source(told: Mapping[str, Any]) -> str:
+    """Whose settings a run has, by its config.json; older ones do not say."""
+    return told.get("source", "authors")
 
 
 def changes(told: Mapping[str, Any]) -> dict[str, str]:

@@ -87,7 +87,7 @@ def as_csv(groups: Sequence[Group], metrics: Sequence[str], paper_anyway: bool) 
     times = ["unlearn_seconds", "minutes_per_seed"]
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    words = ["dataset", "preset", "requests", "remarks", "method", "changes", "reads"]
+    words = ["dataset", "preset", "requests", "remarks", "method", "settings", "changes", "reads"]
     rows.writerow(
         [*words, *numbers, *times, *chances, "seeds", *(f"paper_{name}" for name in paper_names)]
     )
@@ -95,7 +95,7 @@ def as_csv(groups: Sequence[Group], metrics: Sequence[str], paper_anyway: bool) 
         for row in group.rows:
             changed = " ".join(f"{key}={value}" for key, value in row.changes.items())
             told = [group.dataset, group.preset, group.requests, "; ".join(group.remarks)]
-            told += [row.method, changed, row.reads]
+            told += [row.method, row.source, changed, row.reads]
             minutes = row.time("wall_seconds")
             values = [value for metric in metrics for value in row.mean_std(metric)]
             values += [row.time("unlearn_seconds"), minutes and minutes / 60]

@@ -210,7 +210,7 @@ def _record(
         **({} if spec.settings is None else {"settings": as_dict(spec.settings)}),
         **({} if code is None else {"code": code}),
     }
-    told = {"preset": spec.preset, "seq": spec.seq}
+    told = {"preset": spec.preset, "seq": spec.seq, "source": spec.source}
     told |= {"remarks": list(benchmark.remarks), "changes": spec.changes}
     if benchmark.understood:
         told |= {"understood": list(benchmark.understood)}

@@ -22,8 +22,9 @@ from uncle_jax.config import (
 )
 from uncle_jax.errors import UncleError, allowed
 from uncle_jax.methods import registry
-from uncle_jax.presets import Preset, preset, presets
+from uncle_jax.presets import presets
 from uncle_jax.requests import TABLE_4, Request, parse, table_4
+from uncle_jax.runs.usual import usual
 
 if TYPE_CHECKING:
     from uncle_jax.data.load import Choice
@@ -42,9 +43,9 @@ OWN = {
 class RunSpec:
     """A method that answers requests on a benchmark, once for each seed.
 
-    What is not given is the preset's, and the preset the benchmark's first; requests are Table 4's
-    first sequence. On one's own data (), the default: each task is learned, then task 0 unlearned.
-    Raises UncleError for what there is not.
+    Settings that are not given are `source`'s (runs/usual.py), the preset the benchmark's first;
+    requests are Table 4's first sequence. On one's own data (), the default: each task is learned,
+    then task 0 unlearned. Raises UncleError for what there is not.
     """
 
     dataset: str = "permuted-digits"  # as `uncle run --dataset` takes it
@@ -55,27 +56,32 @@ class RunSpec:
     requests: tuple[Request, ...] = FROM_PRESET
     seeds: tuple[int, ...] = (0,)
     data: "Choice | None" = None  # where data come from; None: ./data, downloading what is missing
+    source: str = "authors"  # or "tuned"
 
     def __post_init__(self) -> None:
         registry.check(self.method)
-        usual: dict[str, Any] = {"preset": self.preset or next(iter(presets(self.dataset)))}
-        chosen = preset(self.dataset, usual["preset"])
+        name = self.preset or next(iter(presets(self.dataset)))
+        config, settings = usual(self.dataset, name, self.method, self.source)
+        missing: dict[str, Any] = {"preset": name}
         if self.requests is None:
-            usual["requests"] = () if ":" in self.dataset else table_4(self.dataset, 1)
+            missing["requests"] = () if ":" in self.dataset else table_4(self.dataset, 1)
         if self.config is None:
-            usual["config"] = chosen.config
+            missing["config"] = config
         if self.settings is None:
-            usual["settings"] = usual_settings(self.method, chosen)
-        for name, value in usual.items():
-            object.__setattr__(self, name, value)
+            missing["settings"] = settings
+        for field, value in missing.items():
+            object.__setattr__(self, field, value)
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise UncleError(f"--seeds must differ, not {[*self.seeds]}")
         for seed in self.seeds:
             check_seed(seed, "--seeds")
 
-    def changed(self, *items: str) -> "RunSpec":
-        """This with settings changed, as `--set` takes them. Raises UncleError."""
-        config, own = set_changes(items, self.config, [self.method])
+    def changed(self, *items: str, beside: Iterable[str] = ()) -> "RunSpec":
+        """This with settings changed, as `--set` takes them; those of methods `beside` are not its.
+
+        Raises UncleError.
+        """
+        config, own = set_changes(items, self.config, {self.method: None, **dict.fromkeys(beside)})
         settings = self.settings
         if own[self.method]:
             settings = registry.changed(self.method, settings, own[self.method])
@@ -83,18 +89,21 @@ class RunSpec:
 
     @property
     def changes(self) -> dict[str, Any]:
-        """The settings that differ from the preset's, or from the method's defaults."""
-        chosen = preset(self.dataset, self.preset)
-        usual = usual_settings(self.method, chosen)
-        own = {} if usual is None else _differences(usual, self.settings)
+        """The settings that differ from `source`'s."""
+        config, settings = usual(self.dataset, self.preset, self.method, self.source)
+        own = {} if settings is None else _differences(settings, self.settings)
         named = {registry.own_key(self.method, key): value for key, value in own.items()}
-        return _differences(chosen.config, self.config) | named
+        return _differences(config, self.config) | named
 
     @property
     def label(self) -> str:
-        """The method, and what is changed."""
+        """The method, whose settings it has if not its authors', and what is changed."""
         told = (f"{key}={value}" for key, value in self.changes.items())
-        return " ".join([registry.short(self.method), *told])
+        return " ".join([registry.short(self.method), *self._tuned, *told])
+
+    @property
+    def _tuned(self) -> list[str]:
+        return [] if self.source == "authors" else [self.source]
 
     @property
     def seq(self) -> int | None:
@@ -112,15 +121,15 @@ class RunSpec:
         told = [UNSAFE.sub("", text.replace("/", "_")) for text in told]
         if len(told) > 3:
             told = [f"changed-{fingerprint(changes)[:6]}"]
-        return "-".join([*place, registry.short(self.method), *told])
+        return "-".join([*place, registry.short(self.method), *self._tuned, *told])
 
 
 def spec_of(told: Mapping[str, Any]) -> RunSpec:
     """The run that a config.json tells of. Raises UncleError for settings of another version."""
     method = told["method"]
-    usual = registry.settings_of(method, registry.find(method), {})
+    own = registry.settings_of(method, registry.find(method), {})
     config = restored(Config, told["config"])
-    settings = None if usual is None else restored(type(usual), told.get("settings") or {})
+    settings = None if own is None else restored(type(own), told.get("settings") or {})
     return RunSpec(
         told["dataset"],
         method,
@@ -129,6 +138,7 @@ def spec_of(told: Mapping[str, Any]) -> RunSpec:
         settings,
         parse(told["requests"]),
         (told["seed"],),
+        source=told.get("source", "authors"),
     )
 
 
@@ -138,13 +148,8 @@ def check_seed(seed: int, option: str) -> None:
         raise UncleError(f"{option} must be from 0 to {SEEDS - 1}, not {seed}")
 
 
-def usual_settings(method: str, chosen: Preset) -> Any:
-    """A method's own settings under a preset; None if it has none. Raises UncleError."""
-    return registry.settings_of(method, registry.find(method), {}, chosen.uncle)
-
-
-def _differences(usual: Any, settings: Any) -> dict[str, Any]:
-    before, after = as_dict(usual), as_dict(settings)
+def _differences(theirs: Any, settings: Any) -> dict[str, Any]:
+    before, after = as_dict(theirs), as_dict(settings)
     return {key: value for key, value in after.items() if before[key] != value}
 
 
