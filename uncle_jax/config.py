@@ -169,7 +169,7 @@ class Uncle(Hypernetwork):
 
     unlearn_lr: Positive = 1e-3
     gamma: NonNegative = 0.01  # weight of the alignment with noise
-    noise: Literal["gaussian", "fixed", "norm", "discard"] = "gaussian"
+    noise: Literal["gaussian", "fixed", "norm", "norm-root", "discard"] = "gaussian"
     noise_samples: Count = 10
     noise_form: Literal["collapsed", "literal"] = "collapsed"  # same gradient; cost differs
     burn_in: Count = 100  # iterations of the first unlearning

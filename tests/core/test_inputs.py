@@ -25,26 +25,34 @@ from uncle_jax.tasks import Data, InputSpec, TaskSpec
 
 
 @pytest.mark.parametrize(("size", "target"), [((28, 28), (64, 64)), ((32, 32), (20, 24))])
-def test_resizing_is_pils_to_a_grey_level(size, target):
-    """The authors resize PIL images; ours must be those within rounding."""
+def test_resizing_is_of_floats_and_not_rounded(size, target):
+    """The authors resize tensors, antialiased: what PIL makes of floats, between grey levels."""
     image = np.random.RandomState(0).randint(0, 256, (*size, 3), np.uint8)
     ours = np.asarray(fit_images(image[None], (*target, 3)))[0]
-    pil = Image.fromarray(image).resize(target[::-1], Image.Resampling.BILINEAR)
-    assert ours.dtype == np.uint8
-    assert np.max(np.abs(ours.astype(int) - np.asarray(pil).astype(int))) <= 1
+    how = target[::-1], Image.Resampling.BILINEAR
+    bands = [Image.fromarray(image[..., i].astype(np.float32)).resize(*how) for i in range(3)]
+    expected = np.stack([np.asarray(band) for band in bands], -1) / 255
+    assert ours.dtype == np.float32
+    np.testing.assert_allclose(ours, expected, atol=1e-5)
+    assert np.max(np.abs(255 * ours - np.round(255 * ours))) > 0.4
+    floats = fit_images(image[None].astype(np.float32) / 255, (*target, 3))[0]
+    np.testing.assert_allclose(ours, floats, atol=1e-6)
 
 
 def test_blocks_do_not_show():
     images = np.random.RandomState(0).randint(0, 256, (11, 5, 5, 1), np.uint8)
     whole = fit_images(images, (8, 8, 3))
     assert whole.shape == (11, 8, 8, 3)
-    np.testing.assert_array_equal(whole, fit_images(images, (8, 8, 3), block=4))
+    np.testing.assert_allclose(whole, fit_images(images, (8, 8, 3), block=4), atol=1e-6)
     np.testing.assert_array_equal(whole[..., 0], whole[..., 2])
 
 
 def test_images_that_fit_stay_as_they_are():
     images = np.random.RandomState(0).rand(3, 6, 6, 1).astype(np.float32)
     np.testing.assert_array_equal(fit_images(images, (6, 6, 1)), images)
+    grey = np.full((2, 6, 6, 1), 200, np.uint8)
+    np.testing.assert_array_equal(fit_images(grey, (6, 6, 3)), np.repeat(grey, 3, -1))
+    assert fit_images(grey, (6, 6, 3)).dtype == np.uint8
 
 
 def test_each_task_is_normalised_by_its_own_constants():

@@ -163,6 +163,34 @@ def test_fixed_and_norm_noise(setting):
     assert float(fixed) == pytest.approx(float(objectives.alignment(out, z, layout)), rel=1e-6)
 
 
+def test_the_authors_norm_is_not_squared(setting):
+    layout, phi, _, task_emb, chunk_emb, _ = setting
+    out, key = hypernet.outputs(phi, task_emb[0], chunk_emb), jax.random.key(0)
+
+    def aligned(out, noise):
+        return objectives.noise_alignment(key, out, layout, noise, 10, "collapsed")
+
+    root = aligned(out, "norm-root")
+    assert float(root) == pytest.approx(float(aligned(out, "norm")) ** 0.5, rel=1e-6)
+    grad = jax.grad(aligned)(jax.tree.map(jnp.zeros_like, out), "norm-root")
+    assert all(np.all(np.isfinite(a)) for a in jax.tree.leaves(grad))
+
+
+def test_noise_is_a_kinds_own_whatever_the_order(setting):
+    """A dict through jit comes back sorted: noise must not change with it."""
+    _, phi, _, task_emb, chunk_emb, _ = setting
+    out, key = hypernet.outputs(phi, task_emb[0], chunk_emb), jax.random.key(0)
+    there = objectives.noise_like(key, out)
+    back = objectives.noise_like(key, dict(reversed(out.items())))
+    alone = objectives.noise_like(key, {"norm": out["norm"]})
+    for kind in out:
+        np.testing.assert_array_equal(there[kind], back[kind])
+    np.testing.assert_array_equal(there["norm"], alone["norm"])
+    shape = out["norm"].shape
+    same = objectives.noise_like(key, {kind: jnp.zeros(shape) for kind in ("weight", "norm")})
+    assert np.any(same["weight"] != same["norm"])
+
+
 def test_fixed_noise_weighs_the_regulariser_instead():
     assert objectives.unlearn_weights(0.1, "gaussian") == (0.1, 1.0)
     assert objectives.unlearn_weights(0.1, "norm") == (0.1, 1.0)

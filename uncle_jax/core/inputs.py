@@ -36,7 +36,8 @@ def input_shape(spec: InputSpec, image_size: int | None) -> tuple[int, int, int]
 def fit_images(images: Any, shape: tuple[int, int, int], block: int = 1024) -> Array:
     """Images [N, h, w, d] on the device, resized (bilinear, antialiased) and repeated to `shape`.
 
-    Once a request, not once a step. uint8 stays uint8, rounded, as the authors' PIL images are.
+    Once a request, not once a step. What is resized is float32 in 0..1, not rounded to grey levels:
+    the authors resize tensors. What fits already stays as it is.
     """
     images = jnp.asarray(images)
     if images.shape[1:] == tuple(shape) or not len(images):
@@ -78,10 +79,10 @@ def logits_of(
 
 @functools.partial(jax.jit, static_argnames="shape")
 def _fit(images: Array, shape: tuple[int, int, int]) -> Array:
-    x = images.astype(jnp.float32)
-    x = jax.image.resize(x, (len(x), *shape[:2], x.shape[-1]), "bilinear")
-    if images.dtype == jnp.uint8:
-        x = jnp.clip(jnp.round(x), 0, 255).astype(jnp.uint8)
+    x = images
+    if x.shape[1:3] != shape[:2]:
+        x = x.astype(jnp.float32) / (255 if images.dtype == jnp.uint8 else 1)
+        x = jax.image.resize(x, (len(x), *shape[:2], x.shape[-1]), "bilinear")
     return jnp.repeat(x, shape[-1] // x.shape[-1], axis=-1)
 
 

@@ -15,7 +15,7 @@ from jax import Array
 
 from uncle_jax.core import hypernet
 from uncle_jax.core.hypernet import Phi
-from uncle_jax.core.layout import Kind, Layout
+from uncle_jax.core.layout import KINDS, Kind, Layout
 
 
 def task_loss(logits: Array, labels: Array) -> Array:
@@ -182,9 +182,14 @@ _exact.defvjp(_exact_forward, _exact_backward)
 
 
 def noise_like(key: Array, out: Mapping[Kind, Array]) -> dict[Kind, Array]:
-    """z ~ N(0, I) in the shape of head outputs {kind: [W, C]}."""
-    keys = jax.random.split(key, len(out))
-    return {kind: jax.random.normal(k, out[kind].shape) for k, kind in zip(keys, out, strict=True)}
+    """z ~ N(0, I) in the shape of head outputs {kind: [W, C]}, whatever their order.
+
+    A kind's noise is known by the kind alone: a dict through jit comes back in another order.
+    """
+    return {
+        kind: jax.random.normal(jax.random.fold_in(key, KINDS.index(kind)), x.shape)
+        for kind, x in out.items()
+    }
 
 
 def alignment(out: Mapping[Kind, Array], z: Mapping[Kind, Array], layout: Layout) -> Array:
@@ -206,10 +211,11 @@ def noise_alignment(
         `literal` draws all N (vmapped); `collapsed` draws their mean, N(0, I/N): the same gradient,
         and the same value up to what does not depend on phi.
     fixed: || out - z ||^2 with one z from `key`, which the caller never changes (Appendix E).
-    norm: || out ||^2, Equation 6.
+    norm: || out ||^2, Equation 6. norm-root: || out ||, as the authors' code has it.
     """
-    if noise == "norm":
-        return alignment(out, jax.tree.map(jnp.zeros_like, dict(out)), layout)
+    if noise in ("norm", "norm-root"):
+        square = alignment(out, jax.tree.map(jnp.zeros_like, dict(out)), layout)
+        return square if noise == "norm" else jnp.sqrt(jnp.maximum(square, 1e-30))  # 0 at 0
     if noise == "fixed":
         return alignment(out, noise_like(key, out), layout)
     if form == "collapsed":
