@@ -42,7 +42,7 @@ def _command(dataset: str, name: str) -> str:
 
 PRESETS: dict[str, dict[str, Preset]] = {
     "permuted-digits": {
-        "laptop": _laptop("uncle run", epochs=15),
+        "laptop": _laptop("uncle run", "permuted-digits-laptop.json", epochs=15),
     },
     "permuted-mnist": {
         "paper": Preset(

@@ -49,6 +49,7 @@ MARKDOWN = """\
 
 - best marked: RA highest, FA nearest to chance by task, spill and relapse lowest; chance 10.0
 - references, never marked best (they do not unlearn, see all retained data, keep a network a task, or are controls): ft
+- inferred, where the originals are silent (docs/methods.md): ft: epochs, lr; scrub buffer_size=200: forget_batch, retain_batch; all on DER++: buffer_per_task, replay_batch, norm, forget_source
 """  # noqa: E501
 
 LATEX = r"""\noindent cifar100, preset laptop, L0 L1 U0 L2\par
@@ -63,6 +64,7 @@ uncle & nothing & \textbf{90.50 $\pm$ 0.71} & \textbf{10.50 $\pm$ 0.00} & 0.25 $
 \end{tabular}\par
 {\footnotesize best marked: RA highest, FA nearest to chance by task, spill and relapse lowest; chance 10.0\par}
 {\footnotesize references, never marked best (they do not unlearn, see all retained data, keep a network a task, or are controls): ft\par}
+{\footnotesize inferred, where the originals are silent (docs/methods.md): ft: epochs, lr; scrub buffer\_size=200: forget\_batch, retain\_batch; all on DER++: buffer\_per\_task, replay\_batch, norm, forget\_source\par}
 """  # noqa: E501
 
 

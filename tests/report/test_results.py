@@ -1,10 +1,12 @@
 """Runs read back from their files."""
 
+import math
+
 import pytest
-from reporting import write_run
+from reporting import write_audit, write_run
 
 from uncle_jax.errors import UncleError
-from uncle_jax.report.results import read_run
+from uncle_jax.report.results import read_run, relearn_advantage
 
 
 def test_unfinished_runs_are_named(tmp_path):
@@ -52,3 +54,13 @@ def test_damage_is_one_line(tmp_path, file, old, new):
         read_run(folder)
     assert "\n" not in str(error.value)
     assert str(tmp_path) in str(error.value)
+
+
+def test_the_relearn_advantage_is_over_the_control(tmp_path):
+    run = write_run(tmp_path / "a")
+    assert math.isnan(read_run(run)[0][0].metrics["relearn"]), "nothing was audited"
+    write_audit(run, relearned={"run": 60.0, "swapped": 52.5, "never": 55.0})
+    assert read_run(run)[0][0].metrics["relearn"] == pytest.approx(7.5)
+    write_audit(run, relearned={"run": 60.0, "never": 55.0})
+    assert math.isnan(read_run(run)[0][0].metrics["relearn"]), "there is no control"
+    assert math.isnan(relearn_advantage({"settings": {"relearning": {"epochs": [2.0]}}}))

@@ -105,5 +105,9 @@ def test_learners_then_methods_with_the_same_count_each(tmp_path, monkeypatch):
     again = json.loads(path.read_text())["trials"]
     assert again[3]["RA"] == kept["trials"][3]["RA"]
 
+    fewer = protocol.record(replace(asked, methods=("ssd",)), tmp_path)
+    assert {*fewer["unlearning"]["choices"]} == {"ssd"}, "of what is asked for alone"
+    assert len(fewer["unlearning"]["unlearning-derpp"]["trials"]) == 2
+
     with pytest.raises(UncleError, match="another protocol"):
         answer("learning", tmp_path, replace(asked, requests="L0 L2 U0"))

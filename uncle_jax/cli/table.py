@@ -18,8 +18,9 @@ from uncle_jax.files import require_writable, write_whole
 from uncle_jax.report.compare import SHOWN, Table, groups, table_of
 from uncle_jax.report.formats import as_csv, as_latex, as_markdown, as_terminal
 from uncle_jax.report.paired import paired
-from uncle_jax.report.results import SeedRun, read_run
+from uncle_jax.report.results import OF_AUDIT, SeedRun, read_run
 
+EVERY = (*METRICS, *OF_MEASURED, *OF_AUDIT)
 FORMATS = ("terminal", "markdown", "latex", "csv")
 
 
@@ -36,7 +37,7 @@ def parser() -> Parser:
     p.add_argument(
         "--columns",
         metavar="NAME,...",
-        help=f"these metrics: {', '.join((*METRICS, *OF_MEASURED))}",
+        help=f"these metrics: {', '.join(EVERY)}",
     )
     p.add_argument(
         "--against",
@@ -91,13 +92,12 @@ def as_text(table: Table, form: str) -> str:
 
 def columns(args: argparse.Namespace) -> tuple[str, ...]:
     """The metrics that the arguments ask for. Raises UncleError."""
-    every = (*METRICS, *OF_MEASURED)
     if args.columns is None:
-        return every if args.all else SHOWN
+        return EVERY if args.all else SHOWN
     names = tuple(name.strip() for name in args.columns.split(",") if name.strip())
     for name in names:
-        if name not in every:
-            raise allowed("metric in --columns:", name, every)
+        if name not in EVERY:
+            raise allowed("metric in --columns:", name, EVERY)
     if not names or len(set(names)) < len(names):
         raise UncleError(f"--columns must name metrics, each once, not {args.columns!r}")
     return names

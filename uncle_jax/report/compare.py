@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from uncle_jax.config import as_dict, text_of
 from uncle_jax.errors import UncleError
+from uncle_jax.methods.inferred import DERPP, ON_DERPP, OWN
 from uncle_jax.methods.registry import own_key, short
 from uncle_jax.presets import preset
 from uncle_jax.report.origin import data_key
@@ -61,6 +62,13 @@ class Row:
         tuned = [] if self.source == "authors" else [self.source]
         changed = (f"{k}={v}" for k, v in self.changes.items())
         return " ".join([short(self.method), *tuned, *changed])
+
+    @property
+    def inferred(self) -> list[str]:
+        """Its own settings that no author has, neither changed nor chosen by trials."""
+        known = {*self.changes, *self.runs[0].told.get("chosen", ())}
+        names = ((own_key(self.method, key), key) for key in OWN.get(self.method, ()))
+        return [key for name, key in names if name not in known]
 
     @property
     def reads(self) -> str:
@@ -290,6 +298,13 @@ def _notes(group: Group, head: list[str], marked: set, paper: list[Numbers | Non
         notes.append(f"references, never marked best ({why}): {', '.join(names)}")
     if any(row.method == "clpu" for row in group.rows):
         notes.append("clpu: the forgotten task's network is gone, so FA and relapse are undefined")
+    if guessed := {row.label: ", ".join(row.inferred) for row in group.rows if row.inferred}:
+        told = "; ".join(f"{label}: {keys}" for label, keys in guessed.items())
+        if any(row.method in ON_DERPP for row in group.rows):
+            told += f"; all on DER++: {', '.join(DERPP)}"
+        notes.append(f"inferred, where the originals are silent (docs/methods.md): {told}")
+    if any(row.method == "uniclun" for row in group.rows):
+        notes.append("uniclun: as built, BadTeacher under Adam with another weighting of its terms")
     if bad := [row.label for row in group.rows if row.finite and row.broken]:
         notes.append(f"RA near chance, so never best: {', '.join(bad)}")
     if bad := [row.label for row in group.rows if not row.finite]:

@@ -16,6 +16,7 @@ from uncle_jax.evaluation.metrics import OF_MEASURED, all_metrics
 from uncle_jax.methods.registry import HYPERNETWORK
 from uncle_jax.requests import forgotten, parse, retained
 
+OF_AUDIT = ("relearn",)
 OF_NETWORKS = tuple(name for name in OF_MEASURED if name.startswith(("UNI", "MIA")))
 UNDEFINED = {
     "clpu": ("FA", "relapse", "relapse_signed", *OF_NETWORKS)
@@ -93,6 +94,7 @@ def read_seed(path: Path, seed: int, summary: Mapping[str, Any]) -> SeedRun | st
         measured = read_measured(text, told["requests"])
         _ = told["dataset"], told["method"], told["config"].items(), times["wall_seconds"]
         metrics = all_metrics(parse(told["requests"]), accuracy, measured)
+        metrics["relearn"] = relearn_advantage(read_json(path / "audit.json") or {})
         metrics |= dict.fromkeys(UNDEFINED.get(told["method"], ()), math.nan)
     except FileNotFoundError:
         return f"{path} is not finished: it has no metrics.csv"
@@ -100,6 +102,26 @@ def read_seed(path: Path, seed: int, summary: Mapping[str, Any]) -> SeedRun | st
         why = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         raise UncleError(f"{path} is damaged, or not of uncle run ({why})") from None
     return SeedRun(path, seed, modern(told), accuracy, metrics, times, summary, measured)
+
+
+def relearn_advantage(audit: Mapping[str, Any]) -> float:
+    """Relearn advantage: accuracy after an epoch on an unlearned task, over the control's.
+
+    The control learned and unlearned another task in its place. Percentage points, the mean over
+    the tasks that audit.json has in both; nan: none.
+    """
+    epochs = audit.get("settings", {}).get("relearning", {}).get("epochs", ())
+    if 1.0 not in epochs:
+        return math.nan
+    found: dict[str, dict[int, float]] = {"run": {}, "swapped": {}}
+    for one in audit.get("found", ()):
+        piece = one["piece"]
+        if (piece["attack"], piece["role"]) == ("relearning", "unlearned"):
+            values = [repeat[epochs.index(1.0)] for repeat in one["accuracy"]]
+            found.setdefault(piece["state"], {})[piece["task"]] = statistics.fmean(values)
+    run, control = found["run"], found["swapped"]
+    gains = [run[task] - control[task] for task in run.keys() & control.keys()]
+    return statistics.fmean(gains) if gains else math.nan
 
 
 def modern(told: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from uncle_jax.requests import parse, retained, validate
 from uncle_jax.runs import workdir as workdirs
 from uncle_jax.runs.environment import environment
 from uncle_jax.runs.spec import RunSpec
+from uncle_jax.runs.usual import chosen_by_trials
 from uncle_jax.store import recovery
 
 
@@ -212,6 +213,9 @@ def _record(
     }
     told = {"preset": spec.preset, "seq": spec.seq, "source": spec.source}
     told |= {"remarks": list(benchmark.remarks), "changes": spec.changes}
+    if spec.source == "tuned":
+        theirs, own = chosen_by_trials(spec.dataset, spec.preset, spec.method)
+        told |= {"chosen": [*theirs, *(registry.own_key(spec.method, key) for key in own)]}
     if benchmark.understood:
         told |= {"understood": list(benchmark.understood)}
     return {"fingerprint": fingerprint(decided), **told, **decided}

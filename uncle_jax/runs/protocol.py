@@ -97,13 +97,15 @@ def choices(asked: Protocol, stage: str, folder: Path) -> dict[str, dict[str, st
 
 
 def _read(asked: Protocol, stage: str, folder: Path) -> dict[str, Told]:
-    """{family: its file}. Raises UncleError for one that is not there."""
+    """{family: its file, with trials of what is asked for alone}. Raises UncleError if it lacks."""
+    wanted = {*FAMILIES.values()} if stage == "learning" else {*asked.methods}
     found = {}
     for cell in cells(asked, stage, folder):
         told = read_json(cell.workdir)
         if told is None:
             raise UncleError(f"{cell.workdir} is not there: its trials are not made")
-        found[family(cell.spec.method)] = told
+        trials = [one for one in told["trials"] if one["method"] in wanted]
+        found[family(cell.spec.method)] = {**told, "trials": trials}
     return found
 
 

@@ -27,6 +27,15 @@ def usual(dataset: str, name: str, method: str, source: str) -> tuple[Config, An
     own = registry.settings_of(method, registry.find(method), {}, chosen.uncle)
     if source == "authors":
         return chosen.config, own
+    theirs, mine = chosen_by_trials(dataset, name, method)
+    return replace(chosen.config, theirs), registry.changed(method, own, mine) if mine else own
+
+
+def chosen_by_trials(dataset: str, name: str, method: str) -> tuple[dict[str, str], dict[str, str]]:
+    """What trials chose for `method`: of every learner's settings, and of its own, as text.
+
+    Raises UncleError where they did not try it.
+    """
     learner, found = family(method), trials(dataset, name)
     try:
         learning = found["learning"]["choices"][learner]
@@ -35,8 +44,7 @@ def usual(dataset: str, name: str, method: str, source: str) -> tuple[Config, An
         tried = sorted({*found["unlearning"]["choices"]})
         told = f"{method} has no tuned settings for {dataset}, preset {name}"
         raise UncleError(f"{told}; tried were {', '.join(tried)}") from None
-    mine = {key.rpartition(".")[2]: value for key, value in unlearning.items()}
-    return replace(chosen.config, learning), registry.changed(method, own, mine) if mine else own
+    return learning, {key.rpartition(".")[2]: value for key, value in unlearning.items()}
 
 
 def trials(dataset: str, name: str) -> Any:
