@@ -47,7 +47,7 @@ def test_a_commands_help_shows_how_it_is_called(name, capsys):
 
 def test_help_shows_what_a_setting_may_be(capsys):
     out = outcome(["run", "--help"], capsys)[1]
-    assert "--noise {gaussian,fixed,norm,discard}" in out
+    assert "--noise {gaussian,fixed,norm,norm-root,discard}" in out
     assert "--backbone {resnet18,resnet50,thin}" in out
 
 
@@ -106,7 +106,7 @@ def completions(line, tmp_path):
     [
         ("uncle r", {"run", "request"}),
         ("uncle run --noise-", {"--noise-samples"}),
-        ("uncle run --noise ", {"gaussian", "fixed", "norm", "discard"}),
+        ("uncle run --noise ", {"gaussian", "fixed", "norm", "norm-root", "discard"}),
         ("uncle run --method s", {"scrub", "salun", "ssd"}),
         ("uncle request --store s un", {"unlearn"}),
     ],

@@ -112,13 +112,16 @@ def test_what_else_is_measured_of_each_request(spec, blob_benchmark):
     method = uncle(spec, 4, TINY, Small(), HYPER)
     found = run_sequence(method, blob_benchmark, parse("L0 L1 U0"), jax.random.key(0))
     first, second, last = (answer.measured for answer in found.answers)
-    assert first.keys() == second.keys() == {"before", "guess", "kept_bytes"}
-    assert last.keys() == {"UNI", "read_bytes", "kept_bytes"}
+    assert first.keys() == second.keys() == {"before", "guess", "kept_bytes", "phi_norm"}
+    assert last.keys() == {"UNI", "read_bytes", "kept_bytes", "phi_norm"}
     assert second["guess"] == pytest.approx(100 / 3)
     assert 0 <= second["before"] <= 100
     assert last["read_bytes"] == 0
     assert last["kept_bytes"] > 4 * sum(a.size for a in jax.tree.leaves(found.state.phi))
     assert last["UNI"] <= 100
+    leaves = jax.tree.leaves(found.state.phi)
+    size = np.sqrt(sum(np.sum(np.square(leaf)) for leaf in leaves))
+    assert last["phi_norm"] == pytest.approx(size, rel=1e-5)
     assert found.metrics["FWT"] == pytest.approx(second["before"] - 100 / 3)
 
 

@@ -145,7 +145,7 @@ def audit(args: argparse.Namespace) -> int:
 
 def draw(args: argparse.Namespace, rows: list[report.Audited]) -> None:
     """The pictures that are asked for. Raises UncleError where one cannot be written."""
-    from uncle_jax.report.audit_figure import plot_audits, plot_tradeoff
+    from uncle_jax.report.figures.audits import plot_audits, plot_tradeoff
 
     for path, plot in ((args.figure, plot_audits), (args.tradeoff, plot_tradeoff)):
         if path is not None:
@@ -189,7 +189,7 @@ def attack(args: argparse.Namespace, runs: list[SeedRun], seconds: float | None)
 
 def write_page(workdir: Path) -> None:
     """WORKDIR/audit.md and audit.png: all that is known of this run."""
-    from uncle_jax.report.audit_figure import plot_curves
+    from uncle_jax.report.figures.audits import plot_curves
 
     rows = report.audited(finished_runs([workdir]))
     tables = "\n".join(as_markdown(table) for table in verdicts.tables(rows))

@@ -19,6 +19,7 @@ COMMANDS = {
     "grid": "many runs at once, on a pool of processes, and their table",
     "request": "answer one request on a store, in a process of its own",
     "table": "compare finished runs",
+    "figure": "draw a figure of finished runs",
     "audit": "attack what a run unlearned: does it come back?",
     "tune": "choose unlearning settings on validation data",
     "list": "methods, datasets, presets and settings, a line each",

@@ -84,6 +84,8 @@ def run_sequence(
                     kept = retained(requests[: index + 1])
                     measured |= membership.measure(method, state, task, kept, benchmark.load)
         measured["kept_bytes"] = nbytes(state)
+        if (phi := getattr(state, "phi", None)) is not None:
+            measured["phi_norm"] = norm(phi)
         answers.append(Answer(index, Request(op, task), accuracy, seconds, clock.seconds, measured))
         if on_request:
             on_request(answers[-1], state)
@@ -93,6 +95,12 @@ def run_sequence(
 def nbytes(tree: Any) -> float:
     """Of all arrays of `tree`."""
     return float(sum(getattr(leaf, "nbytes", 0) for leaf in jax.tree.leaves(tree)))
+
+
+def norm(tree: Any) -> float:
+    """The L2 norm of all numbers of `tree`; by NumPy, as no program need be compiled for it."""
+    squares = (np.sum(np.square(np.asarray(leaf, np.float64))) for leaf in jax.tree.leaves(tree))
+    return float(np.sqrt(sum(squares)))
 
 
 def gather(method: Method, benchmark: Benchmark, requests: Sequence[Request]) -> Past | None:

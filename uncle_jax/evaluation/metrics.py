@@ -90,7 +90,8 @@ METRICS = {
 Measured = Sequence[Mapping[str, float]]
 """Of each request, what there is of: UNI (of the task just unlearned), before (accuracy in per cent
 of the task just before it was learned), guess (what a guess is worth on it), kept_bytes (of the
-state afterwards), read_bytes (of the data that unlearning was handed), and MIA by each feature."""
+state afterwards), phi_norm (the L2 norm of phi afterwards, of a hypernetwork), read_bytes (of the
+data that unlearning was handed), and MIA by each feature."""
 
 
 def uni(requests: Sequence[Request], measured: Measured) -> float:

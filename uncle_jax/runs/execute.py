@@ -23,7 +23,7 @@ from uncle_jax.errors import UncleError
 from uncle_jax.evaluation.answers import Answer
 from uncle_jax.methods import registry
 from uncle_jax.methods.protocol import Method
-from uncle_jax.report.contact_sheet import CONTACT_TASKS, examples, plot_contact_sheet
+from uncle_jax.report.figures.contact_sheet import CONTACT_TASKS, examples, plot_contact_sheet
 from uncle_jax.report.results import SeedRun
 from uncle_jax.requests import parse, retained, validate
 from uncle_jax.runs import workdir as workdirs

@@ -28,7 +28,7 @@ import numpy as np
 from uncle_jax.errors import UncleError
 from uncle_jax.evaluation.answers import Answer
 from uncle_jax.files import remove, write_whole
-from uncle_jax.report.figures import plot_accuracy
+from uncle_jax.report.figures.stream import plot_accuracy
 from uncle_jax.report.origin import difference, same_setting
 from uncle_jax.report.results import SeedRun, older_times, read_json, read_run, read_seed
 from uncle_jax.requests import parse

@@ -1,6 +1,5 @@
-"""Pictures of a run."""
+"""The picture of a run: every task across its requests."""
 
-import io
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -8,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from uncle_jax.errors import UncleError
-from uncle_jax.files import write_whole
+from uncle_jax.report.figures.drawing import blank, save
 from uncle_jax.requests import Request, retained
 
 
@@ -29,12 +27,8 @@ def plot_accuracy(
     it is unlearned; dotted is chance, each task's own where they differ. `remarks` on the data
     stand below the title.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     tasks = sorted({task for _, task in requests})
-    figure = Figure(figsize=(max(7.0, 0.55 * len(requests) + 2.5), 4.6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank(max(7.0, 0.55 * len(requests) + 2.5), 4.6)
     axes = figure.add_subplot()
     colours = _colours(len(tasks))
     for colour, task in zip(colours, tasks, strict=True):
@@ -69,19 +63,6 @@ def plot_accuracy(
     axes.set_title("\n".join([title, *lines]), fontsize=8 if lines else 11)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False)
     save(figure, path)
-
-
-def save(figure: Any, path: Path, dpi: int = 120) -> None:
-    """Write a figure to `path`, in the format that its name says, whole or not at all.
-
-    Raises UncleError.
-    """
-    drawn = io.BytesIO()
-    try:
-        figure.savefig(drawn, dpi=dpi, format=path.suffix[1:] or "png")
-    except ValueError as error:  # of a format that there is not
-        raise UncleError(f"cannot write {path} ({error})") from None
-    write_whole(path, drawn.getvalue())
 
 
 def _colours(n: int) -> list[Any]:

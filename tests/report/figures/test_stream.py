@@ -3,7 +3,7 @@
 import pytest
 from matplotlib.figure import Figure
 
-from uncle_jax.report.figures import plot_accuracy
+from uncle_jax.report.figures.stream import plot_accuracy
 from uncle_jax.requests import parse
 
 REQUESTS = parse("L0 L1 U0 L2")

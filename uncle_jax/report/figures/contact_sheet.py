@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from uncle_jax.report.figures import save
+from uncle_jax.report.figures.drawing import blank, save
 from uncle_jax.tasks import Data
 
 CONTACT_TASKS, CONTACT_CLASSES, CONTACT_IMAGES = 20, 10, 2  # the most that are shown
@@ -25,12 +25,8 @@ def examples(data: Data, names: Sequence[str] | None = None) -> list[Example]:
 
 def plot_contact_sheet(path: Path, rows: Mapping[str, Sequence[Example]], title: str) -> None:
     """Write the PNG `path`: a row of images for each of `rows`; white is 255, or 1 of floats."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     columns = max(map(len, rows.values()))
-    figure = Figure(figsize=(1.2 + 0.8 * columns, 0.6 + 1.05 * len(rows)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank(1.2 + 0.8 * columns, 0.6 + 1.05 * len(rows))
     grid: Any = figure.subplots(len(rows), columns, squeeze=False)
     for line, (name, images) in zip(grid, rows.items(), strict=True):
         for axes in line:

@@ -1,6 +1,6 @@
 import numpy as np
 
-from uncle_jax.report.contact_sheet import CONTACT_CLASSES, examples, plot_contact_sheet
+from uncle_jax.report.figures.contact_sheet import CONTACT_CLASSES, examples, plot_contact_sheet
 from uncle_jax.tasks import Data
 
 

@@ -4,9 +4,9 @@ import pytest
 from matplotlib.figure import Figure
 from reporting import add_findings, audited_rows, probes, write_audit, write_run
 
-from uncle_jax.report import audit_figure
 from uncle_jax.report.audit import audited
-from uncle_jax.report.audit_figure import plot_audits, plot_tradeoff
+from uncle_jax.report.figures import audits
+from uncle_jax.report.figures.audits import plot_audits, plot_tradeoff
 from uncle_jax.report.results import read_run
 
 
@@ -64,8 +64,8 @@ def test_curves_are_means_of_each_state_with_the_seeds_extremes(tmp_path, monkey
     add_findings(one, "relearning", relearned)
     add_findings(one, "representation", probes(94.0, 80.0, 97.0))
     figures = []
-    monkeypatch.setattr(audit_figure, "save", lambda figure, path, dpi: figures.append(figure))
-    audit_figure.plot_curves(tmp_path / "curves.png", one)
+    monkeypatch.setattr(audits, "save", lambda figure, path, dpi: figures.append(figure))
+    audits.plot_curves(tmp_path / "curves.png", one)
     (figure,) = figures
     drawn = {axes.get_title(): axes for axes in figure.axes if axes.get_title()}
     assert list(drawn) == [

@@ -18,7 +18,7 @@ from uncle_jax.report.audit import (
     relearned,
     searched,
 )
-from uncle_jax.report.figures import save
+from uncle_jax.report.figures.drawing import blank, save
 from uncle_jax.report.measures import by_seed
 
 COLOURS = {"first": "#d55e00", "later": "#0072b2", "retained": "#009e73", "never": "#777777"}
@@ -38,12 +38,8 @@ def plot_audits(path: Path, rows: Sequence[Audited]) -> None:
     each seed. Below: an epoch of relearning against the control of the same task and seed; what
     lies above the diagonal has a head start.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     width = max(5.2, 3.4 * len(rows))
-    figure = Figure(figsize=(width, 6.6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank(width, 6.6)
     axes = figure.subplots(2, len(rows), squeeze=False, sharey="row")
     relearnings = [_relearning(one) for one in rows]
     values = [v for _, here, there in relearnings for v in (*here.values(), *there.values())]
@@ -122,9 +118,6 @@ def plot_curves(path: Path, one: Audited) -> None:
     state that kept the task against the layer, and accuracy on the line from the state that never
     learned it.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     settings = next(iter(one.audits.values()))["settings"]
     relearning = settings.get("relearning", {})
     counts, steps = (relearning.get(name, []) for name in ("examples", "steps"))
@@ -145,8 +138,7 @@ def plot_curves(path: Path, one: Audited) -> None:
             lambda found: found["accuracy"],
         ),
     ]
-    figure = Figure(figsize=(3.1 * 3, 2.6 * math.ceil(len(panels) / 3)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank(3.1 * 3, 2.6 * math.ceil(len(panels) / 3))
     axes = figure.subplots(math.ceil(len(panels) / 3), 3, squeeze=False).ravel()
     for axis in axes[len(panels) :]:
         axis.set_axis_off()
@@ -203,11 +195,7 @@ def plot_tradeoff(path: Path, rows: Sequence[Audited]) -> None:
 
     Left against RA, right against a new task's accuracy after its first epoch; means over seeds.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.6, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank(7.6, 3.6)
     left, right = figure.subplots(1, 2, sharey=True)
     for number, one in enumerate(rows, start=1):
         share = searched(one, "unlearned").share

@@ -1,0 +1,1 @@
+"""Figures of finished runs, one function each, from their files alone."""
