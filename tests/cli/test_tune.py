@@ -26,6 +26,8 @@ SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "tune.py"
         (["--output", "."], "--output . is a folder"),
         (["--requests", "L0 U0"], "no task is retained"),
         (["--seed", "-1"], "--seed"),
+        (["--trials", "3"], "--trials is of --all"),
+        (["--budget-minutes", "3"], "--budget-minutes is of --all"),
     ],
 )
 def test_bad_input_is_one_line_and_2(arguments, told, tmp_path, monkeypatch, capsys):

@@ -56,5 +56,12 @@ def test_what_is_undefined_or_not_finite_is_not_compared(tmp_path):
     assert {line[0]: line[3] for line in table.body}["clpu"] == "-"
 
 
+def test_sizes_are_not_tested(tmp_path):
+    runs = [write_run(tmp_path / name, method=name, seeds=(0, 1)) for name in ("uncle", "ssd")]
+    table = paired(read(*runs), ("RA", "MB_kept", "MB_read"), "uncle")
+    assert table is not None
+    assert table.head == ["method", "seeds in common", "RA"]
+
+
 def test_without_the_row_there_is_no_table(tmp_path):
     assert paired(read(write_run(tmp_path / "ssd", method="ssd")), ("RA",), "uncle") is None

@@ -49,6 +49,8 @@ if TYPE_CHECKING:  # they import JAX, which `--help` need not wait for
     from uncle_jax.engine.tuning import Point, Trial
 
 REQUESTS = "L0 L1 L2 L3 U1"
+RUNS = Path("runs/tuning")
+ALONE = ("trials", "jobs", "runs", "budget_minutes")  # options that only --all has
 
 
 def parser() -> Parser:
@@ -67,9 +69,9 @@ def parser() -> Parser:
     p.add_argument("--seed", type=int, default=10)
     every = p.add_argument_group("--all: every learner's rate, then every method's settings")
     every.add_argument("--all", action="store_true", help="from one budget (runs/spaces.py)")
-    every.add_argument("--trials", type=int, default=12, help="of each; default %(default)s")
+    every.add_argument("--trials", type=int, help=f"of each; default {protocol.Protocol.trials}")
     every.add_argument("--jobs", type=int, help="processes at once; default: the cores")
-    every.add_argument("--runs", type=Path, default=Path("runs/tuning"), help="folder of trials")
+    every.add_argument("--runs", type=Path, help=f"folder of trials; default {RUNS}")
     add_budget(p)
     p.add_argument("--output", type=Path, metavar="FILE.json", help="every trial, and its settings")
     add_settings(p)
@@ -90,6 +92,9 @@ def tune(args: argparse.Namespace) -> int:
     preset = chosen_preset(args)
     if args.all:
         return tune_all(args)
+    for option in ALONE:
+        if getattr(args, option) is not None:
+            raise UncleError(f"--{option.replace('_', '-')} is of --all")
     args.methods, args.requests = args.methods or ["uncle"], args.requests or REQUESTS
     for name in args.methods:
         registry.check(name)
@@ -144,7 +149,9 @@ def tune_all(args: argparse.Namespace) -> int:
         if getattr(args, option) not in (None, []):  # 0 is given, too
             raise UncleError(f"--{option.replace('_', '-')} does not go with --all")
     check_seed(args.seed, "--seed")
-    asked = protocol.Protocol(args.dataset, args.preset, args.trials, (args.seed,))
+    asked = protocol.Protocol(args.dataset, args.preset, seeds=(args.seed,))
+    if args.trials is not None:
+        asked = replace(asked, trials=args.trials)
     if args.methods:
         asked = replace(asked, methods=tuple(args.methods))
     if args.requests:
@@ -154,10 +161,11 @@ def tune_all(args: argparse.Namespace) -> int:
         require_writable(args.output, "--output")
     limit, begun_at = budget_seconds(args), time.monotonic()
     data = data_choice(args, Download())
-    make_folder(args.runs)
+    folder = args.runs or RUNS
+    make_folder(folder)
     for stage in protocol.STAGES:
         left = None if limit is None else max(1.0, limit - (time.monotonic() - begun_at))
-        cells = protocol.cells(asked, stage, args.runs, data)
+        cells = protocol.cells(asked, stage, folder, data)
         work = protocol.work_of(asked, stage, args.compile_cache)
         ended = run_cells(cells, args.jobs, work, left)
         if any(one.failed for one in ended):
@@ -165,11 +173,11 @@ def tune_all(args: argparse.Namespace) -> int:
         if len(ended) < len(cells):
             print("not finished; the same command goes on")
             return 0
-        for name, changes in protocol.choices(asked, stage, args.runs).items():
+        for name, changes in protocol.choices(asked, stage, folder).items():
             told = " ".join(f"--set {key}={value}" for key, value in changes.items())
             print(f"best for {name}: {told or 'its settings as they are'}")
     if args.output is not None:
-        found = json.dumps(protocol.record(asked, args.runs), indent=1)
+        found = json.dumps(protocol.record(asked, folder), indent=1)
         write_whole(args.output, found + "\n")
     return 0
 

@@ -20,7 +20,9 @@ def paired(group: Group, metrics: Sequence[str], against: str) -> Table | None:
     """The differences of every row of `group` from the row `against`, by label; None without it.
 
     Marked is what is told from 0, corrected. FA is how far unlearned tasks are from their chance.
+    Sizes (MB_kept, MB_read) are no chance's, and not tested.
     """
+    metrics = [metric for metric in metrics if not metric.startswith("MB_")]
     base = next((row for row in group.rows if row.label == against), None)
     if base is None:
         return None
