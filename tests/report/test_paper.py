@@ -1,5 +1,8 @@
 """The paper's numbers as typed in, against each other, the presets', and a second reading."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from uncle_jax.config import Config, as_dict
@@ -26,6 +29,40 @@ def test_table_1_has_the_means_of_the_appendix():
         for i, dataset in enumerate(paper.DATASETS):
             ra, _, fa, _ = paper.MAIN[dataset, 1][method]
             assert row[2 * i : 2 * i + 2] == (ra, fa), (method, dataset)
+
+
+PAPER = os.environ.get("UNCLE_PAPER")  # the paper's text, as tables of words
+
+
+@pytest.mark.skipif(PAPER is None, reason="$UNCLE_PAPER names no text of the paper")
+def test_tables_5_6_7_and_9_are_the_papers_line_by_line():
+    assert PAPER
+    lines = [line.split("\t") for line in Path(PAPER).read_text(encoding="utf-8").splitlines()]
+    rows = {tuple(cell.strip(" *").lower() for cell in line) for line in lines}
+    names = {"permuted-mnist": "permuted mnist", "five-tasks": "5-tasks", "cifar100": "cifar-100"}
+    for dataset, by_beta in paper.TABLE_5.items():
+        first = names.get(dataset, dataset)
+        found = [row for row in rows if row[0] == first and len(row) == 5 and _numbers(row[1:])]
+        assert list(by_beta.values()) in [_numbers(row[1:]) for row in found], dataset
+    for dataset, by_gamma in paper.TABLE_6.items():
+        for name, at in (("fa", 0), ("ra", 1)):
+            expected = [value[at] for value in by_gamma.values()]
+            assert expected in [_numbers(row[1:]) for row in rows if row[0] == name], dataset
+    for how in ("without", "with"):
+        told = [paper.TABLE_7[dataset][how] for dataset in ("cifar100", "tinyimagenet")]
+        expected = [value for pair in told for value in pair]
+        assert [_numbers(row[1:]) for row in rows if row[0] == f"{how} annealing"] == [expected]
+    for pair in (("five-tasks", "permuted-mnist"), ("cifar100", "tinyimagenet")):
+        for method in paper.TABLE_9["cifar100"]:
+            expected = [value for dataset in pair for value in paper.TABLE_9[dataset][method]]
+            assert expected in [_numbers(row[1:]) for row in rows if row[0] == method], method
+
+
+def _numbers(cells):
+    try:
+        return [float(cell) for cell in cells]
+    except ValueError:
+        return []
 
 
 def test_table_8_has_uncle_of_the_other_tables():

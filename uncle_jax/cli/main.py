@@ -17,6 +17,7 @@ from uncle_jax.cli.arguments import Parser, complete
 COMMANDS = {
     "run": "learn and unlearn a sequence of tasks, and show what came of it",
     "grid": "many runs at once, on a pool of processes, and their table",
+    "study": "one of the paper's studies, the paper's numbers beside it",
     "request": "answer one request on a store, in a process of its own",
     "table": "compare finished runs",
     "figure": "draw a figure of finished runs",

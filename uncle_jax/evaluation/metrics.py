@@ -125,6 +125,12 @@ def megabytes_read(requests: Sequence[Request], measured: Measured) -> float:
     return _mean([one.get("read_bytes", np.nan) / 1e6 for _, one in found])
 
 
+def phi_norm(requests: Sequence[Request], measured: Measured) -> float:
+    """|| phi || at the end, of a hypernetwork."""
+    del requests
+    return measured[-1].get("phi_norm", np.nan) if measured else np.nan
+
+
 def mia(feature: str) -> Callable[[Sequence[Request], Measured], float]:
     """MIA by a feature right after each unlearning, mean over them; 50 is a guess."""
 
@@ -141,6 +147,7 @@ OF_MEASURED = {
     "FWT": forward_transfer,
     "MB_kept": megabytes_kept,
     "MB_read": megabytes_read,
+    "phi_norm": phi_norm,
 }
 
 

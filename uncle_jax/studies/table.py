@@ -1,0 +1,74 @@
+"""A study's runs as a table, the paper's numbers beside them. No jax, and nothing is written."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from uncle_jax.report.compare import Row, Table, groups
+from uncle_jax.report.results import read_run
+from uncle_jax.runs.spec import RunSpec
+from uncle_jax.studies.catalogue import Line, Study, papers
+
+Found = Sequence[tuple[Line, RunSpec, Row | None]]
+
+
+def found(lines: Iterable[tuple[Line, RunSpec]], runs: Path) -> Found:
+    """The finished seeds of each line, from its work directory below `runs`; None: no seed yet."""
+    result = []
+    for line, spec in lines:
+        place = runs / spec.name
+        finished = read_run(place)[0] if place.is_dir() and any(place.glob("seed*")) else []
+        wanted = [run for run in finished if run.seed in spec.seeds]
+        result.append((line, spec, groups(wanted)[0].rows[0] if wanted else None))
+    return result
+
+
+def table_of(asked: Study, lines: Found, preset: str) -> Table:
+    """A line a row: its metrics over seeds, each with what the paper prints of it."""
+    printed = [papers(asked, line, spec.dataset) for line, spec, _ in lines]
+    columns: list[tuple[str, list[str]]] = [
+        ("data set", [spec.dataset for _, spec, _ in lines]),
+        ("line", [line.name for line, _, _ in lines]),
+    ]
+    for metric in asked.metrics:
+        columns.append((metric, [_ours(row, metric) for *_, row in lines]))
+        theirs = [_theirs(told, metric) for told in printed]
+        if set(theirs) != {"-"}:
+            columns.append((f"{metric} (paper)", theirs))
+    columns.append(("seeds", [row.seeds if row else "-" for *_, row in lines]))
+    head = [name for name, _ in columns]
+    body = [list(cells) for cells in zip(*(cells for _, cells in columns), strict=True)]
+    title = f"{asked.name}, preset {preset}, sequence 1: {asked.question}"
+    return Table(title, head, body, set(), _notes(asked, lines, preset))
+
+
+def _notes(asked: Study, lines: Found, preset: str) -> list[str]:
+    notes = [f"the paper's {' and '.join(asked.tables)}"]
+    if preset != "paper":
+        notes.append(
+            "(paper): its ResNet-50 (Permuted-MNIST: 18) and its epochs; compare orderings"
+        )
+    if any(spec.dataset == "permuted-digits" for _, spec, _ in lines):
+        notes.append("(paper) beside permuted-digits: Permuted-MNIST's")
+    if asked.name in ("beta", "gamma"):
+        notes.append("the paper does not say which requests its numbers are of")
+    missing = sum(row is None for *_, row in lines)
+    if missing:
+        notes.append(f"{missing} of {len(lines)} lines are not run")
+    return notes
+
+
+def _ours(row: Row | None, metric: str) -> str:
+    if row is None:
+        return "-"
+    if metric == "seconds":
+        seconds = row.time("unlearn_seconds")
+        return "-" if seconds is None else f"{seconds:.2f}"
+    mean, std = row.mean_std(metric)
+    return "-" if mean is None else f"{mean:.2f}" + ("" if std is None else f" ± {std:.2f}")
+
+
+def _theirs(told: Mapping[str, float | None], metric: str) -> str:
+    if metric not in told:
+        return "-"
+    value = told[metric]
+    return f"{value:.2f}" if value is not None else "-inf" if metric == "UNI" else "-"
