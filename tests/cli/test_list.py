@@ -36,7 +36,7 @@ def test_settings_of_all_and_of_one_method(capsys):
     assert [line.split()[0] for line in lines] == [f.name for f in dataclasses.fields(Config)]
     uncle = listed(capsys, "settings", "uncle")
     (noise,) = (line.split() for line in uncle if line.startswith("uncle.noise "))
-    assert noise[1:3] == ["{gaussian,fixed,norm,discard}", "gaussian"]
+    assert noise[1:3] == ["{gaussian,fixed,norm,norm-root,discard}", "gaussian"]
     (msteps,) = (line for line in listed(capsys, "settings", "scrub") if ".msteps " in line)
     assert msteps.split()[:3] == ["scrub.msteps", "INT", "2"]
     assert msteps.endswith("the first epochs, those with a forget pass (authors' code)")
