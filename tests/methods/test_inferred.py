@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from uncle_jax.methods import registry
-from uncle_jax.methods.inferred import DERPP, ON_DERPP, OWN
+from uncle_jax.methods.inferred import DERPP, OWN
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "methods.md"
 SAID = {
@@ -36,5 +36,7 @@ def test_they_are_settings_that_there_are(method):
     settings = registry.settings_of(method, registry.find(method), {})
     fields = set() if settings is None else {one.name for one in dataclasses.fields(settings)}
     assert {*OWN.get(method, ())} <= fields | {"optimiser"}
-    assert method not in ON_DERPP or {*DERPP} <= fields
-    assert (method in ON_DERPP) == (hasattr(settings, "buffer_per_task") and method != "lwsf")
+    assert method not in registry.ON_DERPP or {*DERPP} <= fields
+    assert (method in registry.ON_DERPP) == (
+        hasattr(settings, "buffer_per_task") and method != "lwsf"
+    )

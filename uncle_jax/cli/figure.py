@@ -21,10 +21,10 @@ from uncle_jax.cli.table import finished_runs
 from uncle_jax.errors import UncleError, allowed
 from uncle_jax.files import require_writable
 from uncle_jax.report.compare import Group, groups
+from uncle_jax.report.figures.drawing import WIDTHS
 from uncle_jax.requests import parse
 
 FIGURES = ("task", "tasks", "remaining", "magnitude", "schematic", "erosion")
-WIDTHS = ("column", "page")
 NETWORKS = {"resnet18": "ResNet-18", "resnet50": "ResNet-50", "thin": "thin ResNet"}
 
 

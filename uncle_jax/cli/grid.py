@@ -15,7 +15,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from uncle_jax.cli import table
 from uncle_jax.cli.arguments import (
@@ -44,6 +44,9 @@ from uncle_jax.runs.environment import cores
 from uncle_jax.runs.pool import Cell, Ended, Work
 from uncle_jax.runs.progress import Download, Steps
 from uncle_jax.runs.spec import RunSpec
+
+if TYPE_CHECKING:
+    from uncle_jax.runs.execute import Keeping
 
 WORDS = ("dataset", "method", "preset", "settings")
 KEYS = (*WORDS, "seq", "requests", "seeds", "set")  # of RUNS.json
@@ -98,13 +101,8 @@ def grid(args: argparse.Namespace) -> int:
     limit = budget_seconds(args)
     specs = read_specs(args) if args.file else specs_of(args)
     cells = pool.cells(specs, args.runs)
-    make_folder(args.runs)
-    keep = Keeping(args.save_every, mia=args.mia)
-    ended = run_cells(cells, args.jobs, pool.work_of(keep, args.compile_cache), limit)
+    ended = run_all(cells, args, Keeping(args.save_every, mia=args.mia), limit)
     failed = [one for one in ended if one.failed is not None]
-    if len(ended) < len(cells):
-        left = f"{len(cells) - len(ended)} of {len(cells)} runs are not finished"
-        print(f"{left}; the same command goes on", flush=True)
     done = list(dict.fromkeys(one.cell.workdir for one in ended if one.failed is None))
     if done:
         print()
@@ -112,6 +110,18 @@ def grid(args: argparse.Namespace) -> int:
     if failed:
         print(f"{len(failed)} of {len(cells)} runs failed", file=sys.stderr)
     return 1 if failed else 0
+
+
+def run_all(
+    cells: Sequence[Cell], args: argparse.Namespace, keep: "Keeping", seconds: float | None
+) -> list[Ended]:
+    """Execute `cells` below --runs, and say how many are left. Raises UncleError."""
+    make_folder(args.runs)
+    ended = run_cells(cells, args.jobs, pool.work_of(keep, args.compile_cache), seconds)
+    if len(ended) < len(cells):
+        left = f"{len(cells) - len(ended)} of {len(cells)} runs are not finished"
+        print(f"{left}; the same command goes on", flush=True)
+    return ended
 
 
 def make_folder(runs: Path) -> None:

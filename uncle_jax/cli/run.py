@@ -130,12 +130,12 @@ def spec_of(args: argparse.Namespace, bar: Download) -> RunSpec:
     registry.check(args.method)
     set_changes(changes, chosen.config, [args.method])  # wrong ones are told before jax is there
     more: dict[str, Any] = {"source": args.settings, "seeds": tuple(args.seeds)}
+    more["data"] = data_choice(args, bar)
     if args.requests is not None:
         more["requests"] = parse(args.requests)
     elif ":" not in args.dataset:
         more["requests"] = table_4(args.dataset, args.seq)
-    spec = RunSpec(args.dataset, args.method, args.preset, **more).changed(*changes)
-    return replace(spec, data=data_choice(args, bar))
+    return RunSpec(args.dataset, args.method, args.preset, **more).changed(*changes)
 
 
 def papers(spec: RunSpec) -> dict[str, float] | None:

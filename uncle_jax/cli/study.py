@@ -83,15 +83,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace, lines: list, limit: float | None) -> bool:
     """Whether a run failed. All measure MIA, so that studies share the runs that they share."""
-    from uncle_jax.cli.grid import make_folder, run_cells
+    from uncle_jax.cli.grid import run_all
     from uncle_jax.runs import pool
     from uncle_jax.runs.execute import Keeping
 
-    cells = pool.cells(lines, args.runs)
-    make_folder(args.runs)
-    ended = run_cells(cells, args.jobs, pool.work_of(Keeping(mia=True), args.compile_cache), limit)
-    if len(ended) < len(cells):
-        print(
-            f"{len(cells) - len(ended)} of {len(cells)} runs are not finished; go on another time"
-        )
+    ended = run_all(pool.cells(lines, args.runs), args, Keeping(mia=True), limit)
     return any(one.failed is not None for one in ended)

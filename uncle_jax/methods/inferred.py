@@ -7,11 +7,7 @@ together. Importing this module imports no jax.
 from collections.abc import Mapping
 
 DERPP = ("buffer_per_task", "replay_batch", "norm", "forget_source")
-ON_DERPP = (
-    "badteacher", "scrub", "salun", "jit", "gkt", "ssd", "uniclun", "derpp", "ft", "rt",
-    "never-derpp", "delete-head", "reset",
-)  # fmt: skip
-"""Methods whose networks DER++ learns: they have DERPP too."""
+"""Of every method in `registry.ON_DERPP`."""
 
 OWN: Mapping[str, tuple[str, ...]] = {
     "badteacher": ("retain_fraction",),

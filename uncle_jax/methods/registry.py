@@ -52,6 +52,8 @@ HYPERNETWORK = tuple(
     name for name, home in METHODS.items() if home.startswith(("uncle:", "hypernetwork."))
 )
 """Those whose networks a hypernetwork generates."""
+ON_DERPP = tuple(name for name in METHODS if name not in (*HYPERNETWORK, "clpu", "lwsf"))
+"""Those whose networks DER++ learns."""
 
 READS = {
     "none": "nothing",

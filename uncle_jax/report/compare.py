@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from uncle_jax.config import as_dict, text_of
 from uncle_jax.errors import UncleError
-from uncle_jax.methods.inferred import DERPP, ON_DERPP, OWN
-from uncle_jax.methods.registry import own_key, short
+from uncle_jax.methods.inferred import DERPP, OWN
+from uncle_jax.methods.registry import ON_DERPP, own_key, short
 from uncle_jax.presets import preset
 from uncle_jax.report.origin import data_key
 from uncle_jax.report.paper import Numbers, printed
@@ -251,7 +251,8 @@ def best(group: Group, metrics: Iterable[str]) -> set[tuple[str, str]]:
     return marked
 
 
-def _number(mean: float | None, std: float | None = None) -> str:
+def number(mean: float | None, std: float | None = None) -> str:
+    """A mean, with its standard deviation if it has one; - for none."""
     return "-" if mean is None else f"{mean:.2f}" + ("" if std is None else f" ± {std:.2f}")
 
 
@@ -273,15 +274,15 @@ def table_of(group: Group, metrics: Sequence[str], paper_anyway: bool = False) -
     marked = set()
     for name in (*metrics, "seconds"):
         if name == "seconds":
-            columns.append(("s/unlearning", [_number(r.time("unlearn_seconds")) for r in rows]))
+            columns.append(("s/unlearning", [number(r.time("unlearn_seconds")) for r in rows]))
         else:
             marked |= {(i, len(columns)) for i, r in enumerate(rows) if (r.label, name) in marks}
-            columns.append((name, [_number(*row.mean_std(name)) for row in rows]))
-        cells = [_number(getattr(p, name, None), getattr(p, f"{name}_std", None)) for p in paper]
+            columns.append((name, [number(*row.mean_std(name)) for row in rows]))
+        cells = [number(getattr(p, name, None), getattr(p, f"{name}_std", None)) for p in paper]
         if set(cells) != {"-"}:
             columns.append((f"{columns[-1][0]} (paper)", cells))
     minutes = [row.time("wall_seconds") for row in rows]
-    columns.append(("min/seed", [_number(m and m / 60) for m in minutes]))
+    columns.append(("min/seed", [number(m and m / 60) for m in minutes]))
     columns.append(("seeds", [row.seeds for row in rows]))
     head = [name for name, _ in columns]
     body = [list(line) for line in zip(*(cells for _, cells in columns), strict=True)]

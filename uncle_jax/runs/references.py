@@ -29,16 +29,8 @@ from uncle_jax.runs.spec import RunSpec
 from uncle_jax.store import recovery
 
 LEARNERS = {
-    **dict.fromkeys(
-        ("uncle", "hnet", "only-learning", "never", "jit-hnet", "gkt-hnet", "rt-hnet"), "never"
-    ),
-    **dict.fromkeys(
-        (
-            *("badteacher", "scrub", "salun", "jit", "gkt", "ssd", "uniclun", "derpp", "ft", "rt"),
-            *("delete-head", "reset", "never-derpp"),
-        ),
-        "never-derpp",
-    ),
+    **dict.fromkeys((name for name in registry.HYPERNETWORK if name != "refit"), "never"),
+    **dict.fromkeys(registry.ON_DERPP, "never-derpp"),
 }
 """{method: the control that learns as it does}; any other method is its own reference."""
 

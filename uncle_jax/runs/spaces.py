@@ -88,8 +88,9 @@ def family(method: str) -> str:
     """The learner that `method` is, by FAMILIES. Raises UncleError for one's own."""
     if method not in registry.METHODS:
         raise UncleError(f"{registry.short(method)} is your own method: it has no tuned settings")
-    usual = "hypernetwork" if method in registry.HYPERNETWORK else "derpp"
-    return {"clpu": "independent", "lwsf": "lwsf"}.get(method, usual)
+    if method in registry.ON_DERPP:
+        return "derpp"
+    return {"clpu": "independent", "lwsf": "lwsf"}.get(method, "hypernetwork")
 
 
 def drawn(space: Space, usual: Mapping[str, Any], trials: int, name: str) -> list[dict[str, str]]:

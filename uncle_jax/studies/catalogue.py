@@ -6,7 +6,7 @@ sized for two cores, `paper` is the paper's setting.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from uncle_jax.errors import allowed
 from uncle_jax.presets import PRESETS
@@ -141,7 +141,7 @@ def specs(
     preset: str,
     seeds: tuple[int, ...],
     datasets: tuple[str, ...] = (),
-    data: object = None,
+    data: Any = None,
 ) -> list[tuple[Line, RunSpec]]:
     """Each line's run on each data set: the study's, or those asked for. Raises UncleError."""
     if preset not in asked.lines:
@@ -151,8 +151,8 @@ def specs(
         if dataset not in PRESETS:
             raise allowed("data set of a study", dataset, PRESETS)
         for line in asked.lines[preset]:
-            more = {"requests": table_4(dataset, 1), "seeds": seeds, "data": data}
-            spec = RunSpec(dataset, line.method, preset, **more)  # pyright: ignore[reportArgumentType]
+            more: Any = {"requests": table_4(dataset, 1), "seeds": seeds, "data": data}
+            spec = RunSpec(dataset, line.method, preset, **more)
             found.append((line, spec.changed(*line.changes)))
     return found
 

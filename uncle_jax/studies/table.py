@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from uncle_jax.report.compare import Row, Table, groups
+from uncle_jax.report.compare import Row, Table, groups, number
 from uncle_jax.report.results import read_run
 from uncle_jax.runs.spec import RunSpec
 from uncle_jax.studies.catalogue import Line, Study, papers
@@ -61,10 +61,8 @@ def _ours(row: Row | None, metric: str) -> str:
     if row is None:
         return "-"
     if metric == "seconds":
-        seconds = row.time("unlearn_seconds")
-        return "-" if seconds is None else f"{seconds:.2f}"
-    mean, std = row.mean_std(metric)
-    return "-" if mean is None else f"{mean:.2f}" + ("" if std is None else f" ± {std:.2f}")
+        return number(row.time("unlearn_seconds"))
+    return number(*row.mean_std(metric))
 
 
 def _theirs(told: Mapping[str, float | None], metric: str) -> str:

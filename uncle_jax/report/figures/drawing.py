@@ -49,12 +49,12 @@ def styles(rows: Sequence[Row]) -> list[Style]:
     return [OURS if i == first else next(others) for i in range(len(rows))]
 
 
-def blank(width: float, height: float, **more: Any) -> Any:
+def blank(width: float, height: float) -> Any:
     """An empty figure of so many inches, without a window."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained", **more)
+    figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 

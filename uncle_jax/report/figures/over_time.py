@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from uncle_jax.errors import UncleError
+from uncle_jax.evaluation.metrics import erosion
 from uncle_jax.report.compare import Group, Row
 from uncle_jax.report.figures.drawing import (
     FONT,
@@ -19,7 +20,7 @@ from uncle_jax.report.figures.drawing import (
     styles,
 )
 from uncle_jax.report.results import SeedRun
-from uncle_jax.requests import parse, retained
+from uncle_jax.requests import parse
 
 
 def plot_erosion(path: Path, group: Group, width: str = "page") -> None:
@@ -53,15 +54,8 @@ def erosion_over_time(run: SeedRun) -> list[float]:
     nan where nothing is.
     """
     requests = parse(run.told["requests"])
-    then: dict[int, float] = {}
-    found = []
-    for i, (op, task) in enumerate(requests):
-        if op == "L":
-            then[task] = run.accuracy[i][task]
-        kept = retained(requests[: i + 1])
-        fallen = [then[one] - run.accuracy[i][one] for one in kept]
-        found.append(float(np.mean(fallen)) if fallen else math.nan)
-    return found
+    ends = range(1, len(requests) + 1)
+    return [erosion(requests[:end], run.accuracy[:end]) for end in ends]
 
 
 def _draw(
