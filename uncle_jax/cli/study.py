@@ -27,6 +27,7 @@ from uncle_jax.files import require_writable
 from uncle_jax.presets import PRESETS
 from uncle_jax.runs.progress import Download
 from uncle_jax.studies.catalogue import STUDIES, specs, study
+from uncle_jax.studies.finished import Finished
 from uncle_jax.studies.table import found, table_of
 
 FORMATS = ("terminal", "markdown", "latex")
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     limit, data = budget_seconds(args), data_choice(args, Download())
     lines = specs(asked, args.preset, tuple(args.seeds), tuple(args.datasets), data)
     failed = False if args.show else _run(args, [spec for _, spec in lines], limit)
-    told = found(lines, args.runs)
+    told = found(lines, Finished([args.runs]))
     if args.show and all(row is None for *_, row in told):
         raise UncleError(f"nothing of it is run in {args.runs}")
     tables.written(tables.as_text(table_of(asked, told, args.preset), args.format), args.output)

@@ -28,12 +28,12 @@ def paired(group: Group, metrics: Sequence[str], against: str) -> Table | None:
         return None
     rows = [row for row in group.rows if row is not base]
     places = [(i, j) for i in range(len(rows)) for j in range(len(metrics))]
-    found = {(i, j): _differences(rows[i], base, metrics[j]) for i, j in places}
+    found = {(i, j): differences(rows[i], base, metrics[j]) for i, j in places}
     known = [place for place in places if len(found[place]) > 1]
     chances = holm([two_sided(found[place]) for place in known])
     corrected = dict(zip(known, chances, strict=True))
     body = [
-        [row.label, " ".join(map(str, _seeds(row, base))) or "-"]
+        [row.label, " ".join(map(str, seeds_in_common(row, base))) or "-"]
         + [_cell(found[i, j], corrected.get((i, j))) for j in range(len(metrics))]
         for i, row in enumerate(rows)
     ]
@@ -51,22 +51,30 @@ def two_sided(values: Sequence[float]) -> float:
     return min(1.0, 2 * min(chance_of(values), chance_of([-value for value in values])))
 
 
-def _seeds(row: Row, base: Row) -> list[int]:
+def seeds_in_common(row: Row, base: Row) -> list[int]:
+    """The seeds that both rows have."""
     theirs = {run.seed for run in base.runs}
     return [run.seed for run in row.runs if run.seed in theirs]
 
 
-def _differences(row: Row, base: Row, metric: str) -> list[float]:
-    """By seed in common; [] where one is undefined, or an answer was not finite."""
+def differences(row: Row, base: Row, metric: str) -> list[float]:
+    """A row's metric less another's by seed in common; of FA, its distance from chance.
+
+    [] where one is undefined, or an answer was not finite. "seconds" is an unlearning's.
+    """
     if not (row.finite and base.finite):
         return []
-    ours = {run.seed: _value(run, metric) for run in row.runs}
-    theirs = {run.seed: _value(run, metric) for run in base.runs}
-    found = [ours[seed] - theirs[seed] for seed in _seeds(row, base)]
+    ours = {run.seed: value(run, metric) for run in row.runs}
+    theirs = {run.seed: value(run, metric) for run in base.runs}
+    found = [ours[seed] - theirs[seed] for seed in seeds_in_common(row, base)]
     return found if all(map(math.isfinite, found)) else []
 
 
-def _value(run: SeedRun, metric: str) -> float:
+def value(run: SeedRun, metric: str) -> float:
+    """A seed's metric; of FA, how far the unlearned tasks are from their own chances."""
+    if metric == "seconds":
+        times = run.times["unlearn_seconds"]  # of older runs their median
+        return statistics.median(times or [math.nan]) if isinstance(times, list) else times
     if metric != "FA" or not math.isfinite(run.metrics["FA"]):
         return run.metrics[metric]
     gone, chances = forgotten(parse(run.told["requests"])), run.chances

@@ -1,18 +1,19 @@
 """Every study of the paper, as data. Importing this module imports no jax.
 
-A line is a method and what is changed of it; all lines answer sequence 1 of Table 4. `laptop` is
-sized for two cores, `paper` is the paper's setting.
+A line is a method and what is changed of it; all lines of a study answer the same sequence of
+Table 4. `laptop` is sized for two cores, `paper` is the paper's setting.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from uncle_jax.errors import allowed
+from uncle_jax.errors import UncleError, allowed
 from uncle_jax.presets import PRESETS
 from uncle_jax.report import paper
 from uncle_jax.requests import table_4
 from uncle_jax.runs.spec import RunSpec
+from uncle_jax.runs.usual import chosen_by_trials
 
 BASELINES = ("badteacher", "scrub", "salun", "jit", "gkt", "ssd", "jit-hnet", "gkt-hnet", "uncle")
 
@@ -35,6 +36,8 @@ class Study:
     metrics: tuple[str, ...]  # `seconds` is of one unlearning
     lines: Mapping[str, tuple[Line, ...]]  # by preset
     datasets: Mapping[str, tuple[str, ...]]  # by preset
+    seq: int = 1  # of Table 4
+    tuned: bool = False  # settings that trials chose, where they did: where learners are compared
 
 
 def _each(key: str, *values: str, method: str = "uncle") -> tuple[Line, ...]:
@@ -59,6 +62,7 @@ STUDIES = {
             ("RA",),
             _both(Line("learning only", "only-learning"), Line("UnCLe", "uncle")),
             _DIGITS,
+            tuned=True,
         ),
         Study(
             "beta",
@@ -151,10 +155,22 @@ def specs(
         if dataset not in PRESETS:
             raise allowed("data set of a study", dataset, PRESETS)
         for line in asked.lines[preset]:
-            more: Any = {"requests": table_4(dataset, 1), "seeds": seeds, "data": data}
+            more: Any = {"requests": table_4(dataset, asked.seq), "seeds": seeds, "data": data}
+            more["source"] = source(asked, dataset, preset, line)
             spec = RunSpec(dataset, line.method, preset, **more)
             found.append((line, spec.changed(*line.changes)))
     return found
+
+
+def source(asked: Study, dataset: str, preset: str, line: Line) -> str:
+    """Whose settings a line has: "tuned" where a study wants them and trials chose them."""
+    if not asked.tuned or line.changes or not PRESETS[dataset][preset].trials:
+        return "authors"
+    try:
+        chosen_by_trials(dataset, preset, line.method)
+    except UncleError:
+        return "authors"  # this method was not tried
+    return "tuned"
 
 
 def papers(asked: Study, line: Line, dataset: str) -> dict[str, float | None]:
@@ -162,8 +178,7 @@ def papers(asked: Study, line: Line, dataset: str) -> dict[str, float | None]:
 
     {} where it prints nothing of the kind.
     """
-    of = "permuted-mnist" if dataset == "permuted-digits" else dataset
-    value = line.changes[0].partition("=")[2] if line.changes else ""
+    of, value = theirs(dataset), line.changes[0].partition("=")[2] if line.changes else ""
     if asked.name == "beta":
         return {"RA": paper.TABLE_5[of][float(value)]}
     if asked.name == "gamma":
@@ -183,7 +198,20 @@ def papers(asked: Study, line: Line, dataset: str) -> dict[str, float | None]:
         return {"RA": ra, "FA": fa, "UNI": uni, "MIA_confidence": mia, "seconds": seconds}
     if asked.name == "samples":
         return {}  # a figure without numbers
-    found = paper.numbers(of, 1, line.method, resnet18=value == "resnet18")
-    if found is None or (asked.name == "backbone" and value != "resnet18"):
+    if asked.name == "backbone" and value != "resnet18":
         return {}
-    return {metric: getattr(found, metric, None) for metric in asked.metrics}
+    found = paper.numbers(of, asked.seq, line.method, resnet18=value == "resnet18")
+    told = {metric: getattr(found, metric, None) for metric in asked.metrics} if found else {}
+    if "MIA_confidence" in told and line.method in paper.TABLE_9[of]:
+        told["MIA_confidence"] = paper.TABLE_9[of][line.method][0]
+    return told
+
+
+def theirs(dataset: str) -> str:
+    """The paper's data set that `dataset` is, or stands in for."""
+    return "permuted-mnist" if dataset == "permuted-digits" else dataset
+
+
+def ours(dataset: str, preset: str) -> str:
+    """What stands in for the paper's `dataset` in `preset`: on two cores, permuted digits."""
+    return "permuted-digits" if (dataset, preset) == ("permuted-mnist", "laptop") else dataset

@@ -1,25 +1,20 @@
 """A study's runs as a table, the paper's numbers beside them. No jax, and nothing is written."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
-from uncle_jax.report.compare import Row, Table, groups, number
-from uncle_jax.report.results import read_run
+from uncle_jax.report.compare import Row, Table, number
 from uncle_jax.runs.spec import RunSpec
 from uncle_jax.studies.catalogue import Line, Study, papers
+from uncle_jax.studies.finished import Finished
 
 Found = Sequence[tuple[Line, RunSpec, Row | None]]
 
 
-def found(lines: Iterable[tuple[Line, RunSpec]], runs: Path) -> Found:
-    """The finished seeds of each line, from its work directory below `runs`; None: no seed yet."""
-    result = []
-    for line, spec in lines:
-        place = runs / spec.name
-        finished = read_run(place)[0] if place.is_dir() and any(place.glob("seed*")) else []
-        wanted = [run for run in finished if run.seed in spec.seeds]
-        result.append((line, spec, groups(wanted)[0].rows[0] if wanted else None))
-    return result
+def found(
+    lines: Iterable[tuple[Line, RunSpec]], finished: Finished, only_its_seeds: bool = True
+) -> Found:
+    """Each line's finished seeds, of those it has or of all that there are; None: no seed yet."""
+    return [(line, spec, finished.row(spec, only_its_seeds)) for line, spec in lines]
 
 
 def table_of(asked: Study, lines: Found, preset: str) -> Table:
@@ -37,7 +32,7 @@ def table_of(asked: Study, lines: Found, preset: str) -> Table:
     columns.append(("seeds", [row.seeds if row else "-" for *_, row in lines]))
     head = [name for name, _ in columns]
     body = [list(cells) for cells in zip(*(cells for _, cells in columns), strict=True)]
-    title = f"{asked.name}, preset {preset}, sequence 1: {asked.question}"
+    title = f"{asked.name}, preset {preset}, sequence {asked.seq}: {asked.question}"
     return Table(title, head, body, set(), _notes(asked, lines, preset))
 
 
@@ -49,6 +44,9 @@ def _notes(asked: Study, lines: Found, preset: str) -> list[str]:
         )
     if any(spec.dataset == "permuted-digits" for _, spec, _ in lines):
         notes.append("(paper) beside permuted-digits: Permuted-MNIST's")
+    if tuned := sum(spec.source == "tuned" for _, spec, _ in lines):
+        which = "all" if tuned == len(lines) else f"{tuned} of {len(lines)}"
+        notes.append(f"settings: {which} lines as trials chose them (tuned), else the authors'")
     if asked.name in ("beta", "gamma"):
         notes.append("the paper does not say which requests its numbers are of")
     missing = sum(row is None for *_, row in lines)
