@@ -11,8 +11,7 @@ Runs answer the same requests on the same data. FILE's name says the format: .pn
 """
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +58,8 @@ def draw(args: argparse.Namespace) -> int:
         raise UncleError(f"--task is of the figure 'task', not of {args.name!r}")
     output = args.output or Path(f"{args.name}.png")
     require_writable(output, "--output")
-    _drawing(args)[args.name](output, _only(groups(finished_runs(args.workdirs))))
+    group = _only(groups(finished_runs(args.workdirs)))
+    draw_group(args.name, output, group, args.task, args.width)
     print(f"written to {output}")
     return 0
 
@@ -74,24 +74,27 @@ def _only(found: Sequence[Group]) -> Group:
     return found[0]
 
 
-def _drawing(args: argparse.Namespace) -> Mapping[str, Callable[[Path, Group], None]]:
-    """{name: what draws it}."""
+def draw_group(
+    name: str, output: Path, group: Group, task: int | None = None, width: str = "page"
+) -> None:
+    """Draw the figure `name` of a group's rows; `task`: of the figure "task". Raises UncleError."""
     from uncle_jax.report.figures import methods, over_time, remaining
 
-    def task(output: Path, group: Group) -> None:
+    if name == "task":
         asked = parse(group.requests)
         unlearned = [one.task for one in asked if one.op == "U"]
         first = unlearned[0] if unlearned else asked[0].task
-        methods.plot_task(output, group, first if args.task is None else args.task, args.width)
-
-    drawn: dict[str, Any] = {
-        "tasks": methods.plot_tasks,
-        "remaining": remaining.plot_remaining,
-        "magnitude": over_time.plot_magnitude,
-        "erosion": over_time.plot_erosion,
-    }
-    wide = {name: partial(plot, width=args.width) for name, plot in drawn.items()}
-    return {"task": task, "schematic": _schematic, **wide}
+        methods.plot_task(output, group, first if task is None else task, width)
+    elif name == "schematic":
+        _schematic(output, group)
+    else:
+        drawn: dict[str, Any] = {
+            "tasks": methods.plot_tasks,
+            "remaining": remaining.plot_remaining,
+            "magnitude": over_time.plot_magnitude,
+            "erosion": over_time.plot_erosion,
+        }
+        drawn[name](output, group, width=width)
 
 
 def _schematic(output: Path, group: Group) -> None:

@@ -18,6 +18,7 @@ COMMANDS = {
     "run": "learn and unlearn a sequence of tasks, and show what came of it",
     "grid": "many runs at once, on a pool of processes, and their table",
     "study": "one of the paper's studies, the paper's numbers beside it",
+    "reproduce": "the paper's tables and figures, its claims tested",
     "request": "answer one request on a store, in a process of its own",
     "table": "compare finished runs",
     "figure": "draw a figure of finished runs",

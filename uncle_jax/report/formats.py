@@ -40,9 +40,15 @@ def as_markdown(table: Table) -> str:
         line([f"**{cell}**" if (i, j) in table.marked else cell for j, cell in enumerate(cells)])
         for i, cells in enumerate(table.body)
     ]
-    rule = line(["---" if j < 2 else "---:" for j in range(len(table.head))])
+    columns = [*zip(*table.body, strict=True)] or [()] * len(table.head)
+    rule = line(["---" if j < 2 or _prose(cells) else "---:" for j, cells in enumerate(columns)])
     notes = [f"- {note}" for note in table.notes]
     return "\n".join([f"### {table.title}", "", line(table.head), rule, *body, "", *notes, ""])
+
+
+def _prose(cells: Sequence[str]) -> bool:
+    """Whether a column's cells are words, not figures."""
+    return any(len(re.findall("[A-Za-z]{3,}", cell)) > 1 for cell in cells)
 
 
 def as_latex(table: Table) -> str:
