@@ -40,11 +40,21 @@ KINDS = get_type_hints(Config) | get_type_hints(Uncle)
 """The types of the settings that every learner shares, and of UnCLe's."""
 
 
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Help as the docstring has it, with the longest command's name beside its line."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        super().add_argument(action)
+        for command in self._iter_indented_subactions(action):  # argparse forgets their indent
+            length = len(self._format_action_invocation(command)) + self._current_indent + 2
+            self._action_max_length = max(self._action_max_length, length)
+
+
 class Parser(argparse.ArgumentParser):
     """Errors in one line that names the nearest, exit code 2; help as the docstring has it."""
 
     def __init__(self, **more: Any) -> None:
-        more.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        more.setdefault("formatter_class", Help)
         more.setdefault("allow_abbrev", False)  # an option of tomorrow must not change a script
         super().__init__(**more)
 
