@@ -46,7 +46,7 @@ class Help(argparse.RawDescriptionHelpFormatter):
     def add_argument(self, action: argparse.Action) -> None:
         super().add_argument(action)
         for command in self._iter_indented_subactions(action):  # argparse forgets their indent
-            length = len(self._format_action_invocation(command)) + self._current_indent + 2
+            length = len(self._format_action_invocation(command)) + self._current_indent
             self._action_max_length = max(self._action_max_length, length)
 
 
