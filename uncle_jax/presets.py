@@ -68,7 +68,9 @@ PRESETS: dict[str, dict[str, Preset]] = {
             config=Config(backbone="resnet50", epochs=50),
             command=_command("cifar100", "paper --seeds 5 17 42"),
         ),
-        "laptop": _laptop(_command("cifar100", "laptop"), stem="strided", epochs=12),
+        "laptop": _laptop(
+            _command("cifar100", "laptop"), "cifar100-laptop.json", stem="strided", epochs=12
+        ),
     },
     "tinyimagenet": {
         "paper": Preset(

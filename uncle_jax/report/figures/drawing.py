@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from uncle_jax.errors import UncleError
 from uncle_jax.files import write_whole
 from uncle_jax.report.compare import Row
+from uncle_jax.report.figures.hover import titled
 
 WIDTHS = {"column": 3.25, "page": 6.75}  # inches, of a paper in two columns
 COLOURS = (  # Okabe and Ito's, by which the colour-blind tell them apart; yellow is too light
@@ -99,10 +100,14 @@ def save(figure: Any, path: Path, dpi: int = 120) -> None:
     """
     from matplotlib import rc_context
 
-    drawn = io.BytesIO()
+    drawn, form = io.BytesIO(), path.suffix[1:] or "png"
+    # letters that publishers and readers can take
+    letters: Any = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": path.stem}
     try:
-        with rc_context({"pdf.fonttype": 42}):  # letters that publishers take
-            figure.savefig(drawn, dpi=dpi, format=path.suffix[1:] or "png")
+        with rc_context(letters):
+            metadata = {"Date": None} if form == "svg" else None
+            figure.savefig(drawn, dpi=dpi, format=form, metadata=metadata)
     except ValueError as error:  # of a format that there is not
         raise UncleError(f"cannot write {path} ({error})") from None
-    write_whole(path, drawn.getvalue())
+    made = drawn.getvalue()
+    write_whole(path, titled(made.decode("utf-8")) if form == "svg" else made)

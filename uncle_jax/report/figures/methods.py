@@ -18,6 +18,7 @@ from uncle_jax.report.figures.drawing import (
     save,
     styles,
 )
+from uncle_jax.report.figures.hover import marks, told
 from uncle_jax.requests import Request, parse, retained
 
 PANEL = 0.62  # inches of height of a task
@@ -59,7 +60,7 @@ def _draw(
     handles: list[Any] = []
     for panel, task in zip(panels, tasks, strict=True):
         handles = [
-            _line(panel, row, task, look.line())
+            _line(panel, row, task, requests, look.line())
             for row, look in zip(group.rows, looks, strict=True)
         ]
         _ground(panel, group, task, requests)
@@ -75,11 +76,12 @@ def _draw(
     save(figure, path, dpi=200)
 
 
-def _line(axes: Any, row: Row, task: int, look: dict[str, Any]) -> Any:
+def _line(axes: Any, row: Row, task: int, requests: Sequence[Request], look: dict[str, Any]) -> Any:
     seen = [i for i, accuracy in enumerate(row.runs[0].accuracy) if task in accuracy]
     means = [np.mean([run.accuracy[i][task] for run in row.runs]) for i in seen]
     front = 3 if row.method == "uncle" else 2
     (line,) = axes.plot(seen, means, **look, zorder=front)
+    told(line, marks(f"{row.label}, task {task}", requests, seen, means))
     return line
 
 

@@ -19,6 +19,7 @@ from uncle_jax.report.figures.drawing import (
     save,
     styles,
 )
+from uncle_jax.report.figures.hover import marks, told
 from uncle_jax.report.results import SeedRun
 from uncle_jax.requests import parse
 
@@ -69,9 +70,12 @@ def _draw(
     rows, labels = [row for row, _ in curves], [row.label for row, _ in curves]
     figure = blank(inches, max(0.42 * inches, 1.9) + 0.3 + legend_height(labels, inches))
     axes, handles = figure.subplots(), []
-    for (_, found), look in zip(curves, styles(rows), strict=True):
+    for (row, found), look in zip(curves, styles(rows), strict=True):
         values = np.array(found, float)
-        (line,) = axes.plot(values.mean(0), **look.line())
+        means = values.mean(0)
+        (line,) = axes.plot(means, **look.line())
+        there = np.flatnonzero(np.isfinite(means))
+        told(line, marks(row.label, requests, there, means[there]))
         if len(values) > 1:
             axes.fill_between(
                 range(len(requests)),

@@ -7,6 +7,7 @@ import numpy as np
 from uncle_jax.errors import UncleError
 from uncle_jax.report.compare import Group
 from uncle_jax.report.figures.drawing import FONT, WIDTHS, blank, legend_height, named, save, styles
+from uncle_jax.report.figures.hover import told
 from uncle_jax.requests import parse, retained
 
 
@@ -31,19 +32,20 @@ def plot_remaining(path: Path, group: Group, width: str = "page") -> None:
     for row, look, shift in zip(group.rows, looks, spread, strict=True):
         values = np.array([[run.accuracy[-1][task] for task in tasks] for run in row.runs])
         std = values.std(0, ddof=1) if len(values) > 1 else None
-        handles.append(
-            axes.errorbar(
-                np.arange(len(tasks)) + shift,
-                values.mean(0),
-                yerr=std,
-                color=look.color,
-                marker=look.marker,
-                ms=4 if n < 6 else 3,
-                ls="none",
-                lw=0.8,
-                capsize=1.5,
-            )
+        drawn = axes.errorbar(
+            np.arange(len(tasks)) + shift,
+            values.mean(0),
+            yerr=std,
+            color=look.color,
+            marker=look.marker,
+            ms=4 if n < 6 else 3,
+            ls="none",
+            lw=0.8,
+            capsize=1.5,
         )
+        ends = zip(tasks, values.mean(0), strict=True)
+        told(drawn.lines[0], [f"{row.label}, task {task}: {end:.2f}" for task, end in ends])
+        handles.append(drawn)
     for edge in range(len(tasks) - 1):
         axes.axvline(edge + 0.5, color="#dddddd", lw=0.6, zorder=0)
     axes.set_xlim(-0.5, len(tasks) - 0.5)
