@@ -104,7 +104,7 @@ def completions(line, tmp_path):
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("uncle r", {"run", "request", "reproduce"}),
+        ("uncle r", {"run", "request", "reproduce", "report"}),
         ("uncle run --noise-", {"--noise-samples"}),
         ("uncle run --noise ", {"gaussian", "fixed", "norm", "norm-root", "discard"}),
         ("uncle run --method s", {"scrub", "salun", "ssd"}),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from uncle_jax.report.origin import data_key, data_of, difference, same_setting
+from uncle_jax.report.origin import command_of, data_key, data_of, difference, same_setting
 
 SETS = {"cifar100": {"archives": {"a.tar": "1"}, "verified": "no", "train": {"sha256": "5"}}}
 TOLD = {
@@ -55,3 +55,15 @@ def test_the_first_difference_is_named(change, says):
 def test_long_values_are_cut():
     other = TOLD | {"requests": "L0 " * 99}
     assert len(difference(other, TOLD)) < 100
+
+
+def test_the_command_repeats_the_run():
+    told = {"dataset": "cifar100", "preset": "laptop", "method": "ssd", "source": "tuned"}
+    told |= {"requests": "L0 L1 U0", "changes": {"ssd.alpha": 30.0, "norm_stats": "batch"}}
+    words = "uncle run --dataset cifar100 --preset laptop --method ssd --settings tuned"
+    words += " --set ssd.alpha=30 --set norm_stats=batch --requests 'L0 L1 U0' --seeds 0 2"
+    assert command_of(told, [0, 2]) == words
+    older = {"dataset": "permuted-digits", "method": "uncle", "requests": "L0"}
+    assert command_of(older, [1]) == (
+        "uncle run --dataset permuted-digits --method uncle --requests L0 --seeds 1"
+    )

@@ -6,7 +6,7 @@ from uncle_jax.cli.figure import FIGURES
 from uncle_jax.errors import UncleError
 from uncle_jax.presets import PRESETS
 from uncle_jax.report import paper
-from uncle_jax.studies.catalogue import papers, theirs
+from uncle_jax.studies.catalogue import papers
 from uncle_jax.studies.items import ITEMS, chosen
 
 NUMBERED = [f"table {n}" for n in (1, 2, 3, *range(5, 24))] + [f"figure {n}" for n in range(3, 11)]
@@ -27,7 +27,7 @@ def test_each_has_runs_and_claims_that_name_them(name, preset):
         assert preset in PRESETS[dataset]
         names = {line.name: None for line, _ in lines}
         assert len({spec.name for _, spec in lines}) == len(names) > 0
-        for claim in item.claimed(theirs(dataset)):
+        for claim in item.claimed(paper.theirs(dataset)):
             assert claim.test(names).verdict == "not run"
     assert item.specs(preset, (0,), ("none",)) == []
     assert item.claims or name == "figure 6"

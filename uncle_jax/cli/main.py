@@ -22,6 +22,7 @@ COMMANDS = {
     "request": "answer one request on a store, in a process of its own",
     "table": "compare finished runs",
     "figure": "draw a figure of finished runs",
+    "report": "finished runs as one page for a browser",
     "audit": "attack what a run unlearned: does it come back?",
     "tune": "choose unlearning settings on validation data",
     "list": "methods, datasets, presets and settings, a line each",

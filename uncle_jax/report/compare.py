@@ -314,7 +314,8 @@ def _notes(group: Group, head: list[str], marked: set, paper: list[Numbers | Non
     if len(devices) > 1:
         notes.append(f"times are from different machines: {', '.join(devices)}")
     if any(p and not row.same for p, row in zip(paper, group.rows, strict=True)):
-        notes.append("(paper): another setting than these runs' (ResNet, images, epochs)")
+        told = " on Permuted-MNIST" if group.dataset == "permuted-digits" else ""
+        notes.append(f"(paper){told}: another setting than these runs' (ResNet, images, epochs)")
     if "s/unlearning (paper)" in head:
         notes.append("s/unlearning (paper): on a V100")
     return notes

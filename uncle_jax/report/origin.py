@@ -3,11 +3,13 @@
 Runs on other data never stand in one table, whatever their data are called.
 """
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from uncle_jax.config import fingerprint
+from uncle_jax.config import fingerprint, text_of
 from uncle_jax.report.results import modern
+from uncle_jax.requests import TABLE_4
 
 SETTING = ("dataset", "requests", "method", "config", "settings", "remarks", "code")
 """What all seeds of a run have alike in config.json, beside their data."""
@@ -51,6 +53,23 @@ def data_of(told: Mapping[str, Any]) -> dict[str, Any]:
 def data_key(told: Mapping[str, Any]) -> str:
     """Twelve hex digits that are the same for the same content."""
     return fingerprint(data_of(told))
+
+
+def command_of(told: Mapping[str, Any], seeds: Iterable[int]) -> str:
+    """The `uncle run` that repeats a config.json; where data are is left to the reader."""
+    words = ["uncle", "run", "--dataset", told["dataset"]]
+    words += ["--preset", str(told["preset"])] if told.get("preset") else []
+    words += ["--method", told["method"]]
+    source = told.get("source", "authors")
+    words += [] if source == "authors" else ["--settings", source]
+    for key, value in (told.get("changes") or {}).items():
+        words += ["--set", f"{key}={text_of(value)}"]
+    sequences = TABLE_4.get(told["dataset"], ())
+    if told["requests"] in sequences:
+        words += ["--seq", str(sequences.index(told["requests"]) + 1)]
+    else:
+        words += ["--requests", told["requests"]]
+    return shlex.join([*words, "--seeds", *map(str, seeds)])
 
 
 def _content(data: Any) -> Any:

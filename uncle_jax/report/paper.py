@@ -418,6 +418,11 @@ def numbers(
     return Numbers(*row, spill, relapse, seconds)
 
 
+def theirs(dataset: str) -> str:
+    """The paper's data set that `dataset` is, or stands in for."""
+    return "permuted-mnist" if dataset == "permuted-digits" else dataset
+
+
 def printed(
     dataset: str,
     requests: str,
@@ -428,20 +433,22 @@ def printed(
 ) -> tuple[Numbers | None, bool]:
     """What the paper prints of a run, and whether the run has the paper's setting.
 
-    That is a sequence of Table 4 and the preset "paper", with no `changes` (their keys) but those
+    Beside permuted digits stand Permuted-MNIST's numbers, which are of another setting. The paper's
+    is a sequence of Table 4 and the preset "paper", with no `changes` (their keys) but those
     that the paper has numbers of: UnCLe's `noise`, and a ResNet-18 for a ResNet-50. `config` and
     `settings` are config.json's: every learner's, and the method's own.
     """
-    sequences = TABLE_4.get(dataset, ())
-    if dataset not in DATASETS or requests not in sequences:
+    of, sequences = theirs(dataset), TABLE_4.get(dataset, ())
+    if of not in DATASETS or requests not in sequences:
         return None, False
-    theirs = preset(dataset, "paper")
-    base = as_dict(theirs.config)
+    usually = preset(of, "paper")
+    base = as_dict(usually.config)
     differs = {k for k in base.keys() | config.keys() if base.get(k, ()) != config.get(k, ())}
-    usual = as_dict(theirs.uncle)  # which the hypernetwork's other learners share in part
+    usual = as_dict(usually.uncle)  # which the hypernetwork's other learners share in part
     differs |= {k for k in usual.keys() & settings.keys() if usual[k] != settings[k]}
     resnet18 = config.get("backbone") == "resnet18" != base["backbone"]
     may = {"noise"} if method == "uncle" else set()
     may |= {"backbone"} if resnet18 else set()
     noise, seq = settings.get("noise", "gaussian"), sequences.index(requests) + 1
-    return numbers(dataset, seq, method, noise, resnet18), differs | set(changes) <= may
+    same = of == dataset and differs | set(changes) <= may
+    return numbers(of, seq, method, noise, resnet18), same

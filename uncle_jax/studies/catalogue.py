@@ -178,7 +178,7 @@ def papers(asked: Study, line: Line, dataset: str) -> dict[str, float | None]:
 
     {} where it prints nothing of the kind.
     """
-    of, value = theirs(dataset), line.changes[0].partition("=")[2] if line.changes else ""
+    of, value = paper.theirs(dataset), line.changes[0].partition("=")[2] if line.changes else ""
     if asked.name == "beta":
         return {"RA": paper.TABLE_5[of][float(value)]}
     if asked.name == "gamma":
@@ -205,11 +205,6 @@ def papers(asked: Study, line: Line, dataset: str) -> dict[str, float | None]:
     if "MIA_confidence" in told and line.method in paper.TABLE_9[of]:
         told["MIA_confidence"] = paper.TABLE_9[of][line.method][0]
     return told
-
-
-def theirs(dataset: str) -> str:
-    """The paper's data set that `dataset` is, or stands in for."""
-    return "permuted-mnist" if dataset == "permuted-digits" else dataset
 
 
 def ours(dataset: str, preset: str) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from uncle_jax.report import paper
 from uncle_jax.runs.spec import RunSpec
-from uncle_jax.studies.catalogue import theirs
 from uncle_jax.studies.claims import NOT_RUN, Told, together
 from uncle_jax.studies.cost import minutes
 from uncle_jax.studies.finished import Finished
@@ -45,7 +45,7 @@ class Part(NamedTuple):
     def told(self) -> list[tuple[str, Told]]:
         """Each claim of the paper's on this data set, and what came of it."""
         rows = {line.name: row for line, _, row in self.lines}
-        claims = self.item.claimed(theirs(self.dataset))
+        claims = self.item.claimed(paper.theirs(self.dataset))
         return [(claim.words, claim.test(rows)) for claim in claims]
 
 

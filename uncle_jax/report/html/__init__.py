@@ -1,0 +1,1 @@
+"""Finished runs as one page that needs no network (`uncle report`)."""
