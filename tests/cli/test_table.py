@@ -52,19 +52,25 @@ MARKDOWN = """\
 - inferred, where the originals are silent (docs/methods.md): ft: epochs, lr; scrub buffer_size=200: forget_batch, retain_batch; all on DER++: buffer_per_task, replay_batch, norm, forget_source
 """  # noqa: E501
 
-LATEX = r"""\noindent cifar100, preset laptop, L0 L1 U0 L2\par
-\begin{tabular}{llrrrrrrr}
-\hline
-method & reads & RA & FA & spill & relapse & s/unlearning & min/seed & seeds \\
-\hline
-ft & all retained data & 95.00 & 70.00 & 0.00 & 0.00 & 2.00 & 1.00 & 0 \\
-scrub buffer\_size=200 & forgotten task, buffer & 80.00 & 12.00 & \textbf{0.00} & 3.00 & 2.00 & 1.00 & 0 \\
-uncle & nothing & \textbf{90.50 $\pm$ 0.71} & \textbf{10.50 $\pm$ 0.00} & 0.25 $\pm$ 0.00 & \textbf{0.00 $\pm$ 0.00} & 2.00 & 1.00 & 0 1 \\
-\hline
-\end{tabular}\par
-{\footnotesize best marked: RA highest, FA nearest to chance by task, spill and relapse lowest; chance 10.0\par}
-{\footnotesize references, never marked best (they do not unlearn, see all retained data, keep a network a task, or are controls): ft\par}
-{\footnotesize inferred, where the originals are silent (docs/methods.md): ft: epochs, lr; scrub buffer\_size=200: forget\_batch, retain\_batch; all on DER++: buffer\_per\_task, replay\_batch, norm, forget\_source\par}
+LATEX = r"""% \usepackage{booktabs}
+\begin{table}
+  \centering
+  \caption{cifar100, preset laptop, L0 L1 U0 L2. Mean $\pm$ sample standard deviation over seeds.}
+  \label{tab:cifar100-preset-laptop-l0-l1-u0-l2}
+  \begin{tabular}{llrrrrrrr}
+    \toprule
+    method & reads & RA & FA & spill & relapse & s/unlearning & min/seed & seeds \\
+    \midrule
+    ft & all retained data & 95.00 & 70.00 & 0.00 & 0.00 & 2.00 & 1.00 & 0 \\
+    scrub buffer\_size=200 & forgotten task, buffer & \underline{80.00} & \underline{12.00} & \textbf{0.00} & \underline{3.00} & 2.00 & 1.00 & 0 \\
+    uncle & nothing & \textbf{90.50 $\pm$ 0.71} & \textbf{10.50 $\pm$ 0.00} & \underline{0.25 $\pm$ 0.00} & \textbf{0.00 $\pm$ 0.00} & 2.00 & 1.00 & 0 1 \\
+    \bottomrule
+  \end{tabular}
+  \par{\footnotesize best in bold, second best underlined}
+  \par{\footnotesize best marked: RA highest, FA nearest to chance by task, spill and relapse lowest; chance 10.0}
+  \par{\footnotesize references, never marked best (they do not unlearn, see all retained data, keep a network a task, or are controls): ft}
+  \par{\footnotesize inferred, where the originals are silent (docs/methods.md): ft: epochs, lr; scrub buffer\_size=200: forget\_batch, retain\_batch; all on DER++: buffer\_per\_task, replay\_batch, norm, forget\_source}
+\end{table}
 """  # noqa: E501
 
 

@@ -163,6 +163,11 @@ def test_the_best(tmp_path):
         ("salun", "spill"),
         ("salun", "relapse"),
     }
+    assert best(group, SHOWN, rank=2) == {  # none of RA: two are the best
+        ("scrub", "FA"),
+        ("scrub", "spill"),
+        ("scrub", "relapse"),
+    }
 
 
 def test_nothing_is_best_alone_or_without_chance(tmp_path):

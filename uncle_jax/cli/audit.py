@@ -27,7 +27,7 @@ from uncle_jax.cli.arguments import (
     exit_code,
     parsed,
 )
-from uncle_jax.cli.table import FORMATS, as_text, finished_runs, written
+from uncle_jax.cli.table import FORMATS, finished_runs, shown
 from uncle_jax.errors import UncleError, allowed
 from uncle_jax.files import require_writable, write_whole
 from uncle_jax.report import audit as report
@@ -137,8 +137,7 @@ def audit(args: argparse.Namespace) -> int:
         raise UncleError(
             "none of these runs has an audit.json yet; leave --show out to attack them"
         )
-    text = "\n".join(as_text(table, args.format) for table in verdicts.tables(rows))
-    written(text, args.output)
+    shown(verdicts.tables(rows), args.format, args.output)
     draw(args, rows)
     return 0
 

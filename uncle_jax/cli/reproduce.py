@@ -26,11 +26,11 @@ from uncle_jax.cli.arguments import (
     exit_code,
     parsed,
 )
+from uncle_jax.cli.table import shown
 from uncle_jax.errors import UncleError, allowed
 from uncle_jax.files import require_writable, write_whole
 from uncle_jax.presets import PRESETS
 from uncle_jax.report.compare import Group, Table, groups
-from uncle_jax.report.formats import as_terminal
 from uncle_jax.runs.progress import Download
 from uncle_jax.runs.spec import check_seed
 from uncle_jax.studies.cost import in_words, minutes
@@ -85,7 +85,7 @@ def reproduce(args: argparse.Namespace) -> int:
     folders = [args.runs, *args.also]
     known = parts(items, asked, Finished(folders))
     if args.list:
-        print(as_terminal(listed(known, asked)), end="")
+        shown([listed(known, asked)], "terminal")
         return 0
     require_writable(args.output, "--output")
     failed = False
@@ -94,7 +94,7 @@ def reproduce(args: argparse.Namespace) -> int:
         known = parts(items, asked, Finished(folders))
     drawn = _drawn(known, args.output.with_suffix(""))
     write_whole(args.output, page(known, asked, drawn, args.output))
-    print(as_terminal(listed(known, asked)), end="")
+    shown([listed(known, asked)], "terminal")
     print(f"written to {args.output}")
     return 1 if failed else 0
 

@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     told = found(lines, Finished([args.runs]))
     if args.show and all(row is None for *_, row in told):
         raise UncleError(f"nothing of it is run in {args.runs}")
-    tables.written(tables.as_text(table_of(asked, told, args.preset), args.format), args.output)
+    tables.shown([table_of(asked, told, args.preset)], args.format, args.output)
     return 1 if failed else 0
 
 

@@ -8,7 +8,7 @@ uncle table runs/* --against uncle                     differences by seed, test
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from uncle_jax.cli.arguments import Parser, completing, exit_code, parsed
@@ -16,7 +16,7 @@ from uncle_jax.errors import UncleError, allowed
 from uncle_jax.evaluation.metrics import METRICS, OF_MEASURED
 from uncle_jax.files import require_writable, write_whole
 from uncle_jax.report.compare import SHOWN, Table, groups, table_of
-from uncle_jax.report.formats import as_csv, as_latex, as_markdown, as_terminal
+from uncle_jax.report.formats import as_csv, as_latex, as_markdown, as_terminal, print_fitted
 from uncle_jax.report.paired import paired
 from uncle_jax.report.results import OF_AUDIT, SeedRun, read_run
 
@@ -62,7 +62,17 @@ def show(args: argparse.Namespace) -> int:
     """Print the table, or write it."""
     if args.output is not None:
         require_writable(args.output, "--output")
-    written(compare(args), args.output)
+    if args.format not in FORMATS:
+        raise allowed("--format", args.format, FORMATS)
+    runs = finished_runs(args.workdirs)
+    if not runs:
+        raise UncleError("no run is finished yet")
+    if args.format == "csv":
+        if args.against:
+            raise UncleError("--against has no csv; choose terminal, markdown or latex")
+        written(as_csv(groups(runs), columns(args), args.paper), args.output)
+    else:
+        shown(compared(args, runs), args.format, args.output)
     return 0
 
 
@@ -85,9 +95,14 @@ def written(text: str, output: Path | None) -> None:
     write_whole(output, text)
 
 
-def as_text(table: Table, form: str) -> str:
-    """`table` in one of `FORMATS`, csv apart."""
-    return {"terminal": as_terminal, "markdown": as_markdown, "latex": as_latex}[form](table)
+def shown(tables: Sequence[Table], form: str, output: Path | None = None) -> None:
+    """Print tables in one of `FORMATS` but csv, a terminal's fitted to it; or write them."""
+    if output is None and form == "terminal" and sys.stdout.isatty():
+        for table in tables:
+            print_fitted(table)
+        return
+    render = {"terminal": as_terminal, "markdown": as_markdown, "latex": as_latex}[form]
+    written("\n".join(render(table) for table in tables), output)
 
 
 def columns(args: argparse.Namespace) -> tuple[str, ...]:
@@ -103,23 +118,13 @@ def columns(args: argparse.Namespace) -> tuple[str, ...]:
     return names
 
 
-def compare(args: argparse.Namespace) -> str:
-    """The text that the arguments ask for; tells stderr what is not finished. Raises UncleError."""
-    if args.format not in FORMATS:
-        raise allowed("--format", args.format, FORMATS)
-    runs = finished_runs(args.workdirs)
-    if not runs:
-        raise UncleError("no run is finished yet")
-    metrics = columns(args)
-    if args.format == "csv":
-        if args.against:
-            raise UncleError("--against has no csv; choose terminal, markdown or latex")
-        return as_csv(groups(runs), metrics, args.paper)
-    made, found = [], groups(runs)
+def compared(args: argparse.Namespace, runs: Sequence[SeedRun]) -> list[Table]:
+    """The tables that the arguments ask for. Raises UncleError."""
+    metrics, made, found = columns(args), [], groups(runs)
     for group in found:
         made.append(table_of(group, metrics, args.paper))
         if args.against and (differences := paired(group, metrics, args.against)):
             made.append(differences)
     if args.against and len(made) == len(found):
         raise allowed("--against", args.against, [r.label for group in found for r in group.rows])
-    return "\n".join(as_text(table, args.format) for table in made)
+    return made

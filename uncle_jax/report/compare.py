@@ -235,10 +235,11 @@ def _code(row: Row) -> str:
     return ((row.runs[0].told.get("code") or {}).get("sha256") or "")[:6]
 
 
-def best(group: Group, metrics: Iterable[str]) -> set[tuple[str, str]]:
+def best(group: Group, metrics: Iterable[str], rank: int = 1) -> set[tuple[str, str]]:
     """(label, metric) of each best value among two or more; equal as printed is equally good.
 
-    Of FA the least distance of the unlearned tasks, each from its own chance.
+    `rank` 2: of the second best, where two are not equally the best. Of FA the least distance of
+    the unlearned tasks, each from its own chance.
     """
     able = [r for r in group.rows if r.method not in REFERENCES and r.finite and not r.broken]
     marked = set()
@@ -246,8 +247,9 @@ def best(group: Group, metrics: Iterable[str]) -> set[tuple[str, str]]:
         found = {r.label: r.distance if metric == "FA" else r.mean_std(metric)[0] for r in able}
         sign = -1 if metric == "RA" else 1
         worth = {k: sign * round(value, 2) for k, value in found.items() if value is not None}
-        if len(worth) > 1:
-            marked |= {(k, metric) for k, value in worth.items() if value == min(worth.values())}
+        places = sorted(worth.values())
+        if len(worth) > 1 and (rank == 1 or places[rank - 1] > places[rank - 2]):
+            marked |= {(k, metric) for k, value in worth.items() if value == places[rank - 1]}
     return marked
 
 
@@ -264,19 +266,22 @@ class Table(NamedTuple):
     body: list[list[str]]
     marked: set[tuple[int, int]]  # (line, column) of the best
     notes: list[str]
+    second: frozenset[tuple[int, int]] = frozenset()  # (line, column) of the second best
 
 
 def table_of(group: Group, metrics: Sequence[str], paper_anyway: bool = False) -> Table:
     """The table of a group; the paper's numbers stand by a row in its setting, or `anyway`."""
-    rows, marks = group.rows, best(group, metrics)
+    rows, marks, seconds = group.rows, best(group, metrics), best(group, metrics, 2)
     paper = [row.paper if row.same or paper_anyway else None for row in rows]
     columns = [("method", [r.label for r in rows]), ("reads", [r.reads for r in rows])]
-    marked = set()
+    marked, second = set(), set()
     for name in (*metrics, "seconds"):
         if name == "seconds":
             columns.append(("s/unlearning", [number(r.time("unlearn_seconds")) for r in rows]))
         else:
-            marked |= {(i, len(columns)) for i, r in enumerate(rows) if (r.label, name) in marks}
+            at = len(columns)
+            marked |= {(i, at) for i, r in enumerate(rows) if (r.label, name) in marks}
+            second |= {(i, at) for i, r in enumerate(rows) if (r.label, name) in seconds}
             columns.append((name, [number(*row.mean_std(name)) for row in rows]))
         cells = [number(getattr(p, name, None), getattr(p, f"{name}_std", None)) for p in paper]
         if set(cells) != {"-"}:
@@ -286,7 +291,8 @@ def table_of(group: Group, metrics: Sequence[str], paper_anyway: bool = False) -
     columns.append(("seeds", [row.seeds for row in rows]))
     head = [name for name, _ in columns]
     body = [list(line) for line in zip(*(cells for _, cells in columns), strict=True)]
-    return Table(group.title, head, body, marked, _notes(group, head, marked, paper))
+    notes = _notes(group, head, marked, paper)
+    return Table(group.title, head, body, marked, notes, frozenset(second))
 
 
 def _notes(group: Group, head: list[str], marked: set, paper: list[Numbers | None]) -> list[str]:

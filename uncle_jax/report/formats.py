@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from uncle_jax.report.compare import Group, Table
 
+OVER_SEEDS = r"Mean $\pm$ sample standard deviation over seeds."
+
 
 def as_terminal(table: Table) -> str:
     """Aligned columns, the best followed by *."""
@@ -28,6 +30,48 @@ def as_terminal(table: Table) -> str:
         for line in [head, *body]
     ]
     return "\n".join([table.title, *lines, *(f"  {note}" for note in table.notes), ""])
+
+
+def print_fitted(table: Table, width: int | None = None) -> None:
+    """Print it fitted to the terminal's width, or to `width`; the best bold, and with a *.
+
+    Words stay whole where there is room for that.
+    """
+    from rich.console import Console
+    from rich.table import Table as Fitted
+    from rich.text import Text
+
+    console = Console(width=width, highlight=False)
+    fitted = Fitted(box=None, title=Text(table.title), title_justify="left", pad_edge=False)
+    columns = [*zip(*table.body, strict=True)] or [()] * len(table.head)
+    body = [
+        [text + "*" * ((i, j) in table.marked) for j, text in enumerate(line)]
+        for i, line in enumerate(table.body)
+    ]
+    widths = _widths([*zip(table.head, *body, strict=True)], console.width)
+    for j, (name, cells, wide) in enumerate(zip(table.head, columns, widths, strict=True)):
+        side = "left" if j < 2 or _prose(cells) else "right"
+        fitted.add_column(Text(name), justify=side, overflow="fold", width=wide)
+    for i, line in enumerate(body):
+        style = ["bold" if (i, j) in table.marked else "" for j in range(len(line))]
+        fitted.add_row(*map(Text, line, style))
+    console.print(fitted)
+    for note in table.notes:
+        console.print(Text(f"  {note}", "dim"))
+
+
+def _widths(columns: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Of columns two apart in a terminal of so many letters: words whole first, then cells."""
+    whole = [max(map(len, column)) for column in columns]
+    longest = [max(len(w) for text in column for w in text.split() or [""]) for column in columns]
+    room = max(width - 2 * (len(columns) - 1), len(columns))
+    sizes = range(max(longest), 1, -1)
+    least = next((n for n in sizes if sum(min(n, word) for word in longest) <= room), 1)
+    found = [max(min(least, word), 1) for word in longest]
+    while sum(found) < min(room, sum(whole)):  # to the column that is wrapped most
+        at = max(range(len(found)), key=lambda j: whole[j] / found[j])
+        found[at] += 1
+    return found
 
 
 def as_markdown(table: Table) -> str:
@@ -52,30 +96,42 @@ def _prose(cells: Sequence[str]) -> bool:
 
 
 def as_latex(table: Table) -> str:
-    r"""A tabular that needs no package, the best in \textbf."""
-    body = [
-        [
-            rf"\textbf{{{escaped(cell)}}}" if (i, j) in table.marked else escaped(cell)
-            for j, cell in enumerate(line)
-        ]
-        for i, line in enumerate(table.body)
-    ]
+    r"""A table environment of booktabs: the best in \textbf, the second best underlined."""
+    body = [[_marked(table, i, j) for j in range(len(line))] for i, line in enumerate(table.body)]
     head = [escaped(name) for name in table.head]
-    lines = [" & ".join(line) + r" \\" for line in [head, *body]]
+    lines = ["    " + " & ".join(line) + r" \\" for line in [head, *body]]
+    legend = ["best in bold, second best underlined"] if table.second else []
+    notes = [escaped(note) for note in [*legend, *table.notes]]
     return "\n".join(
         [
-            rf"\noindent {escaped(table.title)}\par",
-            rf"\begin{{tabular}}{{ll{'r' * (len(head) - 2)}}}",
-            r"\hline",
+            r"% \usepackage{booktabs}",
+            r"\begin{table}",
+            r"  \centering",
+            rf"  \caption{{{escaped(table.title)}. {OVER_SEEDS}}}",
+            rf"  \label{{tab:{_slug(table.title)}}}",
+            rf"  \begin{{tabular}}{{ll{'r' * (len(head) - 2)}}}",
+            r"    \toprule",
             lines[0],
-            r"\hline",
+            r"    \midrule",
             *lines[1:],
-            r"\hline",
-            r"\end{tabular}\par",
-            *(rf"{{\footnotesize {escaped(note)}\par}}" for note in table.notes),
+            r"    \bottomrule",
+            r"  \end{tabular}",
+            *(rf"  \par{{\footnotesize {note}}}" for note in notes),
+            r"\end{table}",
             "",
         ]
     )
+
+
+def _marked(table: Table, i: int, j: int) -> str:
+    text = escaped(table.body[i][j])
+    if (i, j) in table.marked:
+        return rf"\textbf{{{text}}}"
+    return rf"\underline{{{text}}}" if (i, j) in table.second else text
+
+
+def _slug(title: str) -> str:
+    return re.sub("[^a-z0-9]+", "-", title.partition(":")[0].lower()).strip("-")
 
 
 def escaped(text: str) -> str:
