@@ -259,3 +259,26 @@ def test_membership_is_measured_where_it_is_asked_for(finished, tmp_path, monkey
 def test_measure_is_of_a_dry_run(capsys):
     assert command.main([*QUICKLY, "--measure"]) == 2
     assert "--measure times the steps of --dry-run" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("small_networks")
+def test_quiet_shows_the_table_alone_and_a_log_is_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert command.main([*QUICKLY, "--log", "jsonl", "--quiet"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("in percentage points")
+    assert "after each request" not in out
+    lines = (only_run(tmp_path) / "seed0" / "log.jsonl").read_text().splitlines()
+    answers = [told for told in map(json.loads, lines) if "accuracy" in told]
+    assert [(told["op"], told["task"]) for told in answers] == [
+        ("learn", 0),
+        ("learn", 1),
+        ("unlearn", 0),
+    ]
+    assert any("loss" in told for told in map(json.loads, lines))
+
+
+@pytest.mark.parametrize("names", ["json", "jsonl,tensorbord"])
+def test_a_logger_that_there_is_not(names, capsys):
+    assert command.main(["--log", names]) == 2
+    assert "unknown logger" in capsys.readouterr().err

@@ -245,6 +245,21 @@ def add_budget(p: argparse.ArgumentParser) -> None:
     )
 
 
+def add_log(p: argparse.ArgumentParser) -> None:
+    """--log."""
+    told = "losses and accuracies as they come: jsonl, tensorboard, wandb"
+    p.add_argument("--log", default="", metavar="NAME,...", help=told)
+
+
+def loggers_asked(args: argparse.Namespace) -> tuple[str, ...]:
+    """The loggers of --log. Raises UncleError for what there is not, or what lacks its library."""
+    from uncle_jax.runs import loggers
+
+    names = tuple(dict.fromkeys(filter(None, (name.strip() for name in args.log.split(",")))))
+    loggers.check(names)
+    return names
+
+
 def budget_seconds(args: argparse.Namespace) -> float | None:
     """What --budget-minutes allows; None: all that it takes. Raises UncleError."""
     if args.budget_minutes is None:

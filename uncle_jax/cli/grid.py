@@ -22,6 +22,7 @@ from uncle_jax.cli.arguments import (
     Parser,
     add_budget,
     add_compile_cache,
+    add_log,
     add_method,
     add_settings,
     add_source,
@@ -31,6 +32,7 @@ from uncle_jax.cli.arguments import (
     completing,
     data_choice,
     exit_code,
+    loggers_asked,
     parsed,
 )
 from uncle_jax.cli.tune import grids_of
@@ -77,6 +79,7 @@ def parser() -> Parser:
     p.add_argument(
         "--mia", action="store_true", help="measure membership inference after each unlearning"
     )
+    add_log(p)
     data = add_sources(p)
     data.add_argument("--classes-per-task", type=int, default=10, help="own data; default 10")
     data.add_argument("--tasks", type=Path, help="own data: JSON lists of classes")
@@ -98,10 +101,10 @@ def grid(args: argparse.Namespace) -> int:
 
     if args.save_every < 1:
         raise UncleError(f"--save-every must be at least 1 epoch, not {args.save_every}")
-    limit = budget_seconds(args)
+    limit, logged = budget_seconds(args), loggers_asked(args)
     specs = read_specs(args) if args.file else specs_of(args)
     cells = pool.cells(specs, args.runs)
-    ended = run_all(cells, args, Keeping(args.save_every, mia=args.mia), limit)
+    ended = run_all(cells, args, Keeping(args.save_every, mia=args.mia, log=logged), limit)
     failed = [one for one in ended if one.failed is not None]
     done = list(dict.fromkeys(one.cell.workdir for one in ended if one.failed is None))
     if done:

@@ -16,6 +16,7 @@ from uncle_jax.cli.arguments import (
     Parser,
     add_compile_cache,
     add_data,
+    add_log,
     add_method,
     add_settings,
     add_source,
@@ -23,6 +24,7 @@ from uncle_jax.cli.arguments import (
     chosen_preset,
     data_choice,
     exit_code,
+    loggers_asked,
     parsed,
 )
 from uncle_jax.config import as_dict
@@ -65,6 +67,8 @@ def parser() -> Parser:
     p.add_argument(
         "--measure", action="store_true", help="with --dry-run: time it by running steps"
     )
+    add_log(p)
+    p.add_argument("--quiet", action="store_true", help="show the table alone")
     add_source(p)
     add_settings(p)
     add_compile_cache(p)
@@ -80,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
 def run(args: argparse.Namespace) -> int:
     """Answer the sequence on every seed, and write and show what came of it."""
     bar = Download()
-    spec = spec_of(args, bar)
+    spec, logged = spec_of(args, bar), loggers_asked(args)
     if args.measure and not args.dry_run:
         raise UncleError("--measure times the steps of --dry-run; give both")
 
@@ -98,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
     if spec.preset == "paper" and jax.default_backend() == "cpu":
         warn_of_time(runs.estimated(asked), len(spec.seeds))
     workdir = args.workdir or Path("runs") / asked.spec.name
-    keep = runs.Keeping(args.save_every, args.keep_history, args.overwrite, args.mia)
+    keep = runs.Keeping(args.save_every, args.keep_history, args.overwrite, args.mia, logged)
     new = keep.overwrite or None in runs.finished(asked, workdir).values()
     if new and args.jobs != 1 and len(spec.seeds) > 1:
         work = work_of(keep, args.compile_cache)
@@ -106,8 +110,8 @@ def run(args: argparse.Namespace) -> int:
         keep = replace(keep, overwrite=False)
     with Screen(asked, args.keep_history) as screen:
         watch = runs.Watch(screen.on_seed, screen.on_step, screen.on_request)
-        summary = runs.execute(asked, workdir, watch, keep)
-    print("\n" + terminal.table(summary, papers(asked.spec)))
+        summary = runs.execute(asked, workdir, runs.SILENT if args.quiet else watch, keep)
+    print("\n" * (not args.quiet) + terminal.table(summary, papers(asked.spec)))
     did = "written to" if new else "nothing was left to do in"
     print(f"{did} {workdir}: summary.json, accuracy.png, seed*/metrics.csv, config.json")
     return 0

@@ -26,8 +26,10 @@ from uncle_jax.methods.protocol import Method
 from uncle_jax.report.figures.contact_sheet import CONTACT_TASKS, examples, plot_contact_sheet
 from uncle_jax.report.results import SeedRun
 from uncle_jax.requests import parse, retained, validate
+from uncle_jax.runs import loggers
 from uncle_jax.runs import workdir as workdirs
 from uncle_jax.runs.environment import environment
+from uncle_jax.runs.loggers import RunLog
 from uncle_jax.runs.spec import RunSpec
 from uncle_jax.runs.usual import chosen_by_trials
 from uncle_jax.store import recovery
@@ -59,6 +61,7 @@ class Keeping:
     history: bool = False  # erase no earlier checkpoint
     overwrite: bool = False  # replace another run in the work directory
     mia: bool = False  # measure membership inference after each unlearning
+    log: tuple[str, ...] = ()  # of runs/loggers.py: who is told of losses and accuracies
 
 
 class Watch(NamedTuple):
@@ -98,6 +101,7 @@ def execute(
     `workdir`: by default runs/<name>; what it holds afterwards is in runs/workdir.py. Raises
     UncleError, before anything is written, if another run is there or the data do not fit.
     """
+    loggers.check(keep.log)
     asked = spec if isinstance(spec, Experiment) else load(spec)
     spec, method = asked.spec, asked.method()
     workdir = workdir or Path("runs") / spec.name
@@ -170,9 +174,17 @@ def _answer(
     def on_request(answer: Answer, state: Any) -> None:
         store.commit(state, resume.facts_of(store, method, answer))
         log.add(answer)
+        told.answer(answer)
         watch.on_request(answer)
 
-    with store:
+    def on_step(step: int, steps: int, loss: jax.Array) -> None:
+        told.step(step, steps, loss)
+        if watch.on_step:
+            watch.on_step(step, steps, loss)
+
+    run = f"{workdir.name}-seed{seed}"
+    told = RunLog(log.folder, keep.log, spec.requests, len(done.answers), run)
+    with store, told:
         record = {**asked.records[seed], **_of_method(asked, method)}
         before = len(done.answers) if begun else None
         workdirs.write_config(workdir, seed, record, origin, before)
@@ -181,7 +193,7 @@ def _answer(
         for answer in done.answers:
             watch.on_request(answer)
         saves = partial(resume.saves, store, keep.save_every)
-        tell = watch.on_step, on_request
+        tell = on_step if keep.log else watch.on_step, on_request
         run_sequence(method, benchmark, spec.requests, key, *tell, done, saves, keep.mia)
 
 

@@ -3,6 +3,7 @@
     WORKDIR/seed<k>/config.json    everything that decided the run, and where it ran
     WORKDIR/seed<k>/metrics.csv    every accuracy, rewritten after each request
     WORKDIR/seed<k>/audit.json     what `uncle audit` found, if it was asked (runs/audit.py)
+    WORKDIR/seed<k>/log.jsonl      losses and accuracies, if they are logged (runs/loggers.py)
     WORKDIR/seed<k>/times.json     seconds of its requests, of compilation, and of all
     WORKDIR/summary.json           RA, FA, spill, relapse over the seeds, and times
     WORKDIR/accuracy.png           the same as a picture
@@ -111,9 +112,9 @@ def answers_of(run: SeedRun) -> Iterator[Answer]:
 
 def clear(workdir: Path, seed: int) -> None:
     """Remove a seed's results and its audit, which a new run of it replaces."""
-    for name in ("metrics.csv", "times.json", "audit.json"):
+    for name in ("metrics.csv", "times.json", "audit.json", "log.jsonl"):
         (workdir / f"seed{seed}" / name).unlink(missing_ok=True)
-    remove(workdir / f"seed{seed}" / "audit")
+    remove(*(workdir / f"seed{seed}" / name for name in ("audit", "tensorboard", "wandb")))
 
 
 class SeedLog:
