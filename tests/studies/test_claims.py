@@ -1,6 +1,7 @@
 """The paper's claims, as tests on rows."""
 
 import json
+import math
 
 import pytest
 from reporting import write_run
@@ -141,3 +142,17 @@ def test_what_remains_is_compared_task_by_task(row):
 )
 def test_several_verdicts_as_one(told, one):
     assert together([Told(verdict, "") for verdict in told]) == one
+
+
+def test_minus_infinity_is_worse_than_any_number(row):
+    rows = {"ours": row(90.0, 91.0), "a": row(90.0, 91.0)}
+    for name, values in (("ours", (99.0, 98.0)), ("a", (-math.inf, 97.0))):
+        for run, uni in zip(rows[name].runs, values, strict=True):
+            run.metrics["UNI"] = uni
+    told = best("ours", "UNI")(rows)
+    assert told.verdict == NOT_RUN, "nobody is left to be tested against"
+    rows["b"] = row(90.0, 91.0)
+    for run, uni in zip(rows["b"].runs, (90.0, 89.1), strict=True):
+        run.metrics["UNI"] = uni
+    told = best("ours", "UNI")(rows)
+    assert (told.verdict, told.words) == (HOLDS, "UNI: better than 2 of 2; minus infinity: a")

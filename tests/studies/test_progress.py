@@ -5,6 +5,7 @@ from reporting import write_run
 from uncle_jax.studies.finished import Finished
 from uncle_jax.studies.items import ITEMS
 from uncle_jax.studies.progress import Asked, parts, to_run, verdict
+from uncle_jax.studies.table import table_of
 
 SEQUENCE = "L1 L0 U1 L5 L8 L9 L7 U0 L2 L3 L4 U8 U3 U5 L6"
 TUNED = {"source": "tuned", "changes": {}}
@@ -45,3 +46,17 @@ def test_a_figure_without_a_claim(tmp_path):
     )
     known = parts([ITEMS["figure 6"]], Asked("laptop", (0,)), Finished([tmp_path]))
     assert verdict(known) == "no claim"
+
+
+def test_without_tuned_runs_the_authors_are_shown_but_held_against_nobody(tmp_path):
+    more = {"dataset": "permuted-digits", "requests": SEQUENCE, "seeds": (0, 1)}
+    write_run(tmp_path / "a", "uncle", told=TUNED, **more)
+    write_run(tmp_path / "b", "only-learning", ra=85.0, **more)
+    asked = Asked("laptop", (0, 1), ("permuted-digits",))
+    (part,) = parts([ITEMS["table 3"]], asked, Finished([tmp_path]))
+    assert [row.source for *_, row in part.lines] == ["authors", "tuned"]
+    assert part.done == (2, 4)
+    ((_, told),) = part.told
+    assert told.verdict == "not run"
+    body = table_of(part.item.study, part.lines, "laptop").body
+    assert [line[1] for line in body] == ["learning only (authors')", "UnCLe"]

@@ -131,6 +131,7 @@ def _best(line: str, metric: str, lowest: bool, less: float, rows: Rows) -> Told
         for name, row in able.items()
     }
     found = {name: values for name, values in found.items() if values}
+    lost = [name for name, row in able.items() if not lowest and _bottomless(row, metric)]
     if not found:
         return Told(NOT_RUN, f"{metric} is not defined, or no seed is in common")
     names = [*found]
@@ -139,7 +140,10 @@ def _best(line: str, metric: str, lowest: bool, less: float, rows: Rows) -> Told
     better = [name for name in names if told[name] > 0 and chances[name] < LEVEL]
     worse = [name for name in names if told[name] < 0 and chances[name] < LEVEL]
     open_ = [name for name in names if name not in (*better, *worse)]
+    better += lost if not _bottomless(ours, metric) else []
+    names += lost
     parts = [f"better than {len(better)} of {len(names)}"]
+    parts += [f"minus infinity: {', '.join(lost)}"] if lost else []
     parts += [f"worse than {', '.join(worse)}"] if worse else []
     parts += [f"not told from {', '.join(open_)}"] if open_ else []
     absent = [name for name, row in rows.items() if row is None]
@@ -147,8 +151,13 @@ def _best(line: str, metric: str, lowest: bool, less: float, rows: Rows) -> Told
     parts += [f"not run: {', '.join(absent)}"] if absent else []
     margin = f" (within {less:g} points)" if less else ""
     verdict = FAILS if worse else HOLDS if len(better) == len(names) else OPEN
-    verdict = ALONE if all(len(found[name]) < 2 for name in names) else verdict
+    verdict = ALONE if all(len(values) < 2 for values in found.values()) else verdict
     return Told(verdict, f"{metric}{margin}: {'; '.join(parts)}")
+
+
+def _bottomless(row: Row, metric: str) -> bool:
+    """Whether its mean is minus infinity, as UNI of networks that are sure can be."""
+    return any(value(run, metric) == -math.inf for run in row.runs)
 
 
 def _near(line: str, metric: str, target: float, within: float, rows: Rows) -> Told:

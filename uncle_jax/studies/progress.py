@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from uncle_jax.report import paper
+from uncle_jax.report.compare import Row
 from uncle_jax.runs.spec import RunSpec
 from uncle_jax.studies.claims import NOT_RUN, Told, together
 from uncle_jax.studies.cost import minutes
@@ -27,7 +28,7 @@ class Part(NamedTuple):
 
     item: Item
     dataset: str
-    lines: Found  # each with every finished seed that there is
+    lines: Found  # each with every finished seed that there is; if none, of its authors' settings
     left: Sequence[RunSpec]  # what is asked for and not finished
 
     @property
@@ -44,7 +45,10 @@ class Part(NamedTuple):
     @property
     def told(self) -> list[tuple[str, Told]]:
         """Each claim of the paper's on this data set, and what came of it."""
-        rows = {line.name: row for line, _, row in self.lines}
+        rows = {
+            line.name: row if row is not None and row.source == spec.source else None
+            for line, spec, row in self.lines  # a tuned row is held against tuned rows alone
+        }
         claims = self.item.claimed(paper.theirs(self.dataset))
         return [(claim.words, claim.test(rows)) for claim in claims]
 
@@ -57,9 +61,19 @@ def parts(items: Iterable[Item], asked: Asked, finished: Finished) -> list[Part]
             if asked.datasets and dataset not in asked.datasets:
                 continue
             lines = item.specs(asked.preset, asked.seeds, (dataset,), asked.data)
-            told = found(lines, finished, only_its_seeds=False)
+            told = [
+                (line, spec, row or _by_its_authors(spec, finished))
+                for line, spec, row in found(lines, finished, only_its_seeds=False)
+            ]
             result.append(Part(item, dataset, told, left(lines, finished)))
     return result
+
+
+def _by_its_authors(spec: RunSpec, finished: Finished) -> Row | None:
+    """The row of a tuned run's method under its authors' settings, to be shown in its place."""
+    if spec.source == "authors":
+        return None
+    return finished.row(replace(spec, config=None, settings=None, source="authors"))
 
 
 def left(lines: Iterable[tuple[Any, RunSpec]], finished: Finished) -> list[RunSpec]:

@@ -1,5 +1,6 @@
 """A study's runs as a table, the paper's numbers beside them. No jax, and nothing is written."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from uncle_jax.report.compare import Row, Table, number
@@ -22,7 +23,7 @@ def table_of(asked: Study, lines: Found, preset: str) -> Table:
     printed = [papers(asked, line, spec.dataset) for line, spec, _ in lines]
     columns: list[tuple[str, list[str]]] = [
         ("data set", [spec.dataset for _, spec, _ in lines]),
-        ("line", [line.name for line, _, _ in lines]),
+        ("line", [_named(line, spec, row) for line, spec, row in lines]),
     ]
     for metric in asked.metrics:
         columns.append((metric, [_ours(row, metric) for *_, row in lines]))
@@ -44,7 +45,7 @@ def _notes(asked: Study, lines: Found, preset: str) -> list[str]:
         )
     if any(spec.dataset == "permuted-digits" for _, spec, _ in lines):
         notes.append("(paper) beside permuted-digits: Permuted-MNIST's")
-    if tuned := sum(spec.source == "tuned" for _, spec, _ in lines):
+    if tuned := sum(row is not None and row.source == "tuned" for *_, row in lines):
         which = "all" if tuned == len(lines) else f"{tuned} of {len(lines)}"
         notes.append(f"settings: {which} lines as trials chose them (tuned), else the authors'")
     if asked.name in ("beta", "gamma"):
@@ -55,9 +56,16 @@ def _notes(asked: Study, lines: Found, preset: str) -> list[str]:
     return notes
 
 
+def _named(line: Line, spec: RunSpec, row: Row | None) -> str:
+    """A line's name, with whose settings it has where that is not what was asked for."""
+    return line.name if row is None or row.source == spec.source else f"{line.name} ({row.source}')"
+
+
 def _ours(row: Row | None, metric: str) -> str:
     if row is None:
         return "-"
+    if metric == "UNI" and any(run.metrics[metric] == -math.inf for run in row.runs):
+        return "-inf"
     if metric == "seconds":
         return number(row.time("unlearn_seconds"))
     return number(*row.mean_std(metric))
