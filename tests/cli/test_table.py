@@ -226,3 +226,11 @@ def test_bad_input_to_against_is_one_line(table, folders, capsys, args, says):
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert says in err
+
+
+def test_the_published_file_is_what_the_command_makes(table, capsys):
+    results = Path(__file__).resolve().parents[2] / "results"
+    folders = [*sorted((results / "tuned").iterdir()), *sorted((results / "studies").iterdir())]
+    words = ["--format", "csv", "--all", "--paper"]
+    assert table.main([*map(str, folders), *words]) == 0
+    assert capsys.readouterr().out == (results / "results.csv").read_text(encoding="utf-8")
