@@ -82,7 +82,7 @@ MODULES = {
     **dict.fromkeys(
         ("layout", "loop", "losses", "network", "objectives", "pieces", "refit", "resnet"), "core."
     ),
-    **dict.fromkeys(("state", "status", "steps"), "core."),
+    **dict.fromkeys(("state", "status", "steps", "vit"), "core."),
     **dict.fromkeys(("accuracy", "answers", "audit", "metrics"), "evaluation."),
     **dict.fromkeys(("protocol", "registry"), "methods."),
 }

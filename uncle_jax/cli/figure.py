@@ -24,7 +24,7 @@ from uncle_jax.report.figures.drawing import WIDTHS
 from uncle_jax.requests import parse
 
 FIGURES = ("task", "tasks", "remaining", "magnitude", "schematic", "erosion")
-NETWORKS = {"resnet18": "ResNet-18", "resnet50": "ResNet-50", "thin": "thin ResNet"}
+NETWORKS = {"resnet18": "ResNet-18", "resnet50": "ResNet-50", "thin": "thin ResNet", "vit": "ViT"}
 
 
 def parser() -> Parser:

@@ -17,6 +17,7 @@ from uncle_jax.config import Config
 from uncle_jax.core import convolution
 from uncle_jax.core.interning import interned
 from uncle_jax.core.layout import Layout, make_layout
+from uncle_jax.core.vit import PATCH, ViT
 
 
 class Block(nn.Module):
@@ -97,8 +98,10 @@ def shortcut(x: Array, y: Array, stride: int, momentum: float, train: bool) -> A
     return norm(momentum, name="proj_norm")(x, use_running_average=not train)
 
 
-def from_config(config: Config, n_classes: int) -> ResNet:
-    """The ResNet that `config.backbone` names, with `n_classes` outputs."""
+def from_config(config: Config, n_classes: int) -> nn.Module:
+    """The network that `config.backbone` names, with `n_classes` outputs."""
+    if config.backbone == "vit":
+        return ViT(n_classes, config.width, PATCH[config.stem])
     blocks, block = {
         "resnet18": ((2, 2, 2, 2), Block),
         "resnet50": ((3, 4, 6, 3), Bottleneck),
