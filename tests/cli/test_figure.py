@@ -1,5 +1,6 @@
 """uncle figure as a user meets it."""
 
+import json
 import subprocess
 import sys
 
@@ -18,7 +19,10 @@ def runs(tmp_path):
     return [str(write_run(tmp_path / "s", "ssd")), str(two)]
 
 
-@pytest.mark.parametrize("name", [name for name in figure.FIGURES if name != "magnitude"])
+OF_RUNS = [name for name in figure.FIGURES if name not in ("magnitude", "cost")]
+
+
+@pytest.mark.parametrize("name", OF_RUNS)
 def test_each_figure_is_a_file(name, runs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert figure.main([name, *runs]) == 0
@@ -38,6 +42,8 @@ def test_each_figure_is_a_file(name, runs, tmp_path, monkeypatch, capsys):
         (["task", "nowhere"], "there is no folder nowhere"),
         (["task", "s", "other"], "these are"),
         (["magnitude", "s"], "no run has measured"),
+        (["cost", "s", "other"], "of one benchmark's file, not of 2"),
+        (["cost", "nowhere.json"], "there is no file nowhere.json"),
         (["schematic", "s"], "none of these runs has one"),
         (["task", "s", "--output", "no/where.png"], "--output"),
         (["task", "s", "--output", "a.docx"], "cannot write a.docx"),
@@ -57,3 +63,11 @@ def test_help_imports_no_jax_and_no_matplotlib():
     code = "import sys, uncle_jax.cli.figure as f; f.parser(); "
     code += "assert not {'jax', 'matplotlib'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_cost_is_of_a_benchmarks_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rows = [{"form": "auto", "T": n, "seconds": 0.1 * n} for n in (1, 5)]
+    (tmp_path / "a.json").write_text(json.dumps({"rows": rows}))
+    assert figure.main(["cost", "a.json"]) == 0
+    assert capsys.readouterr().out == "written to cost.png\n"

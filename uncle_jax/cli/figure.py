@@ -6,6 +6,7 @@ uncle figure remaining runs/A runs/B       what remains, in the end: Figures 5 a
 uncle figure magnitude runs/*              the size of phi after each request: Figure 8
 uncle figure schematic runs/A              the networks: Figure 6
 uncle figure erosion runs/*                how far learned tasks fall as requests go by
+uncle figure cost benchmarks/results/retained_cpu.json    what a step costs by tasks retained
 
 Runs answer the same requests on the same data. FILE's name says the format: .png, .pdf, .svg.
 """
@@ -21,9 +22,10 @@ from uncle_jax.errors import UncleError, allowed
 from uncle_jax.files import require_writable
 from uncle_jax.report.compare import Group, groups
 from uncle_jax.report.figures.drawing import WIDTHS
+from uncle_jax.report.results import read_json
 from uncle_jax.requests import parse
 
-FIGURES = ("task", "tasks", "remaining", "magnitude", "schematic", "erosion")
+FIGURES = ("task", "tasks", "remaining", "magnitude", "schematic", "erosion", "cost")
 NETWORKS = {"resnet18": "ResNet-18", "resnet50": "ResNet-50", "thin": "thin ResNet", "vit": "ViT"}
 
 
@@ -58,10 +60,25 @@ def draw(args: argparse.Namespace) -> int:
         raise UncleError(f"--task is of the figure 'task', not of {args.name!r}")
     output = args.output or Path(f"{args.name}.png")
     require_writable(output, "--output")
-    group = _only(groups(finished_runs(args.workdirs)))
-    draw_group(args.name, output, group, args.task, args.width)
+    if args.name == "cost":
+        _cost(args, output)
+    else:
+        group = _only(groups(finished_runs(args.workdirs)))
+        draw_group(args.name, output, group, args.task, args.width)
     print(f"written to {output}")
     return 0
+
+
+def _cost(args: argparse.Namespace, output: Path) -> None:
+    """Of one benchmark's file, not of runs. Raises UncleError."""
+    from uncle_jax.report.figures.cost import costs, plot_cost
+
+    if len(args.workdirs) > 1:
+        raise UncleError(f"cost is drawn of one benchmark's file, not of {len(args.workdirs)}")
+    read = read_json(args.workdirs[0])
+    if read is None:
+        raise UncleError(f"there is no file {args.workdirs[0]}")
+    plot_cost(output, costs(read), args.width)
 
 
 def _only(found: Sequence[Group]) -> Group:

@@ -39,15 +39,17 @@ OURS = Style("black", "-", "o", 1.6)
 
 
 def styles(rows: Sequence[Row]) -> list[Style]:
-    """A style for each row, UnCLe's first one black and thick; all others differ in markers too.
+    """A style for each row, UnCLe's first one black and thick; all others differ in markers too."""
+    first = next((i for i, row in enumerate(rows) if row.method == "uncle"), None)
+    return styles_of(len(rows), first)
 
-    Up to 28 of them differ as colours and dashes as well.
-    """
+
+def styles_of(count: int, ours: int | None = None) -> list[Style]:
+    """So many styles, that at `ours` black and thick; up to 28 differ as colours and dashes."""
     looks = ((colour, dashes) for dashes in DASHES for colour in COLOURS)
     pairs = zip(itertools.cycle(looks), itertools.cycle(MARKERS), strict=False)
     others = (Style(*look, marker) for look, marker in pairs)
-    first = next((i for i, row in enumerate(rows) if row.method == "uncle"), None)
-    return [OURS if i == first else next(others) for i in range(len(rows))]
+    return [OURS if i == ours else next(others) for i in range(count)]
 
 
 def blank(width: float, height: float) -> Any:
