@@ -122,9 +122,9 @@ class Config(Settings):
 
     # Main network F(x; theta).
     backbone: Literal["resnet18", "resnet50", "thin", "vit"] = "resnet18"
-    # 7x7/2 and max-pool; 3x3/2; 3x3. Of the vit patches of 8, 4, 2 pixels.
-    stem: Literal["imagenet", "strided", "small"] = "imagenet"
-    width: Count = 64  # channels of the first stage; of the vit its width
+    # Of the vit `stem` is patches of 8, 4 and 2 pixels, `width` that of all its layers.
+    stem: Literal["imagenet", "strided", "small"] = "imagenet"  # 7x7/2 + max-pool; 3x3/2; 3x3
+    width: Count = 64  # channels of the first stage
     image_size: Count | None = 64  # images are resized to this on device; None: native
     norm_stats: Literal["running", "batch"] = "running"  # at test: a task's own, or the batch's
     norm_momentum: Annotated[float, Bound(least=0, below=1)] = 0.9  # of the running ones, per step

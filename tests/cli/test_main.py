@@ -48,7 +48,7 @@ def test_a_commands_help_shows_how_it_is_called(name, capsys):
 def test_help_shows_what_a_setting_may_be(capsys):
     out = outcome(["run", "--help"], capsys)[1]
     assert "--noise {gaussian,fixed,norm,norm-root,discard}" in out
-    assert "--backbone {resnet18,resnet50,thin}" in out
+    assert "--backbone {resnet18,resnet50,thin,vit}" in out
 
 
 @pytest.mark.parametrize(
