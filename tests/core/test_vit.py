@@ -41,6 +41,14 @@ def test_a_prediction_does_not_depend_on_its_batch():
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
+@pytest.mark.parametrize("width", [8, 40, 50, 64])
+def test_any_width_has_heads_that_divide_it(width):
+    x = jax.ShapeDtypeStruct((2, 8, 8, 1), jnp.float32)
+    net = ViT(3, width=width)
+    told, _ = jax.eval_shape(lambda x: net.init_with_output(jax.random.key(0), x, train=True), x)
+    assert told.shape == (2, 3)
+
+
 def test_positions_tell_patches_apart():
     told, x = variables(), jax.random.normal(jax.random.key(1), (1, 8, 8, 1))
     turned = jnp.flip(x, 1)

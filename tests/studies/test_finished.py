@@ -13,7 +13,7 @@ def test_a_run_is_found_by_what_it_is(tmp_path):
     write_run(tmp_path / "any" / "noise", requests=SEQUENCE, ra=50.0, config={"noise": "fixed"})
     usual = RunSpec("cifar100", preset="laptop", seeds=(0,))
     finished = Finished([tmp_path / "any", tmp_path / "absent"])
-    assert [run.seed for run in finished.seeds(usual)] == [0, 1]
+    assert [run.seed for run in finished.row(usual).runs] == [0, 1]
     assert finished.row(usual).seeds == "0 1"
     assert finished.row(usual, only_its_seeds=True).seeds == "0"
     assert finished.row(usual.changed("noise=fixed")).mean_std("RA")[0] == 50.0

@@ -245,6 +245,23 @@ def add_budget(p: argparse.ArgumentParser) -> None:
     )
 
 
+def add_many(p: argparse.ArgumentParser) -> None:
+    """--jobs, --runs and --budget-minutes, of what runs many."""
+    p.add_argument("--jobs", type=int, help="processes at once; default: the cores; 1 on a GPU")
+    p.add_argument("--runs", type=Path, default=Path("runs"), help="folder of work directories")
+    add_budget(p)
+
+
+def add_studied(p: argparse.ArgumentParser) -> None:
+    """Which runs of the paper's: --preset, --datasets, --seeds, and those of `add_many`."""
+    preset = p.add_argument("--preset", default="laptop", help="laptop (default) or paper")
+    completing(preset, ("laptop", "paper"))
+    datasets = p.add_argument("--datasets", nargs="+", default=[], metavar="NAME")
+    completing(datasets, PRESETS)
+    p.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    add_many(p)
+
+
 def add_log(p: argparse.ArgumentParser) -> None:
     """--log."""
     told = "losses and accuracies as they come: jsonl, tensorboard, wandb"

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 from uncle_jax.cli import table
 from uncle_jax.cli.arguments import (
     Parser,
-    add_budget,
     add_compile_cache,
     add_log,
+    add_many,
     add_method,
     add_settings,
     add_source,
@@ -72,9 +72,7 @@ def parser() -> Parser:
         metavar="KEY=V1,V2",
         help="values to run; METHOD.KEY for a method's own settings; all combinations",
     )
-    p.add_argument("--jobs", type=int, help="processes at once; default: the cores; 1 on a GPU")
-    p.add_argument("--runs", type=Path, default=Path("runs"), help="folder of work directories")
-    add_budget(p)
+    add_many(p)
     p.add_argument("--save-every", type=int, default=20, metavar="K", help="epochs between saves")
     p.add_argument(
         "--mia", action="store_true", help="measure membership inference after each unlearning"

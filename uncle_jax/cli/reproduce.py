@@ -17,22 +17,20 @@ from typing import Any
 
 from uncle_jax.cli.arguments import (
     Parser,
-    add_budget,
     add_compile_cache,
     add_sources,
+    add_studied,
     budget_seconds,
-    completing,
     data_choice,
     exit_code,
     parsed,
 )
+from uncle_jax.cli.study import run_left
 from uncle_jax.cli.table import shown
 from uncle_jax.errors import UncleError, allowed
 from uncle_jax.files import require_writable, write_whole
-from uncle_jax.presets import PRESETS
 from uncle_jax.report.compare import Group, Table, groups
 from uncle_jax.runs.progress import Download
-from uncle_jax.runs.spec import check_seed
 from uncle_jax.studies.cost import in_words, minutes
 from uncle_jax.studies.finished import Finished
 from uncle_jax.studies.items import ITEMS, chosen
@@ -45,17 +43,10 @@ def parser() -> Parser:
     p = Parser(prog="uncle reproduce", description=__doc__)
     p.add_argument("--list", action="store_true", help="run and write nothing: a line for each")
     p.add_argument("--only", metavar="NAMES", help=f"of {', '.join(ITEMS)}; default: all")
-    preset = p.add_argument("--preset", default="laptop", help="laptop (default) or paper")
-    completing(preset, ("laptop", "paper"))
-    datasets = p.add_argument("--datasets", nargs="+", default=[], metavar="NAME")
-    completing(datasets, PRESETS)
-    p.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    p.add_argument("--jobs", type=int, help="processes at once; default: the cores; 1 on a GPU")
-    p.add_argument("--runs", type=Path, default=Path("runs"), help="folder of work directories")
+    add_studied(p)
     p.add_argument(
         "--also", type=Path, nargs="+", default=[], metavar="FOLDER", help="more finished runs"
     )
-    add_budget(p)
     p.add_argument("--show", action="store_true", help="run nothing, write what there is")
     p.add_argument("--output", type=Path, default=Path("reproduced.md"), metavar="FILE.md")
     add_sources(p)
@@ -74,8 +65,6 @@ def reproduce(args: argparse.Namespace) -> int:
     """List, or run what is not run and write the page; 1 if a run failed."""
     if args.preset not in ("laptop", "paper"):
         raise allowed("--preset", args.preset, ("laptop", "paper"))
-    for seed in args.seeds:
-        check_seed(seed, "--seeds")
     limit, data = budget_seconds(args), data_choice(args, Download())
     asked = Asked(args.preset, tuple(args.seeds), tuple(args.datasets), data)
     items = chosen(args.only)
@@ -90,7 +79,7 @@ def reproduce(args: argparse.Namespace) -> int:
     require_writable(args.output, "--output")
     failed = False
     if not args.show and (left := to_run(known)):
-        failed = _run(args, left, limit)
+        failed = run_left(args, left, limit)
         known = parts(items, asked, Finished(folders))
     drawn = _drawn(known, args.output.with_suffix(""))
     write_whole(args.output, page(known, asked, drawn, args.output))
@@ -123,16 +112,6 @@ def listed(of: Sequence[Part], asked: Asked) -> Table:
         "table 4 (the requests) is `uncle list datasets`; figures 1 and 2 are drawings of the idea",
     ]
     return Table(f"the paper's tables and figures, preset {asked.preset}", head, body, set(), notes)
-
-
-def _run(args: argparse.Namespace, left: Sequence[Any], limit: float | None) -> bool:
-    """Whether a run failed."""
-    from uncle_jax.cli.grid import run_all
-    from uncle_jax.runs import pool
-    from uncle_jax.runs.execute import Keeping
-
-    ended = run_all(pool.cells(left, args.runs), args, Keeping(mia=True), limit)
-    return any(one.failed is not None for one in ended)
 
 
 def _drawn(of: Sequence[Part], folder: Path) -> dict[tuple[str, str], Path | str]:

@@ -8,14 +8,15 @@ uncle study backbone --preset paper             the paper's setting (a GPU)
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from uncle_jax.cli import table as tables
 from uncle_jax.cli.arguments import (
     Parser,
-    add_budget,
     add_compile_cache,
     add_sources,
+    add_studied,
     budget_seconds,
     completing,
     data_choice,
@@ -24,8 +25,8 @@ from uncle_jax.cli.arguments import (
 )
 from uncle_jax.errors import UncleError, allowed
 from uncle_jax.files import require_writable
-from uncle_jax.presets import PRESETS
 from uncle_jax.runs.progress import Download
+from uncle_jax.runs.spec import RunSpec
 from uncle_jax.studies.catalogue import STUDIES, specs, study
 from uncle_jax.studies.finished import Finished
 from uncle_jax.studies.table import found, table_of
@@ -38,13 +39,7 @@ def parser() -> Parser:
     p = Parser(prog="uncle study", description=__doc__)
     name = p.add_argument("name", nargs="?", metavar="NAME", help=", ".join(STUDIES))
     completing(name, STUDIES)
-    p.add_argument("--preset", default="laptop", help="laptop (default) or paper")
-    datasets = p.add_argument("--datasets", nargs="+", default=[], metavar="NAME")
-    completing(datasets, PRESETS)
-    p.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    p.add_argument("--jobs", type=int, help="processes at once; default: the cores; 1 on a GPU")
-    p.add_argument("--runs", type=Path, default=Path("runs"), help="folder of work directories")
-    add_budget(p)
+    add_studied(p)
     p.add_argument("--show", action="store_true", help="run nothing, show what there is")
     form = p.add_argument("--format", default="terminal", help=", ".join(FORMATS))
     completing(form, FORMATS)
@@ -74,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         require_writable(args.output, "--output")
     limit, data = budget_seconds(args), data_choice(args, Download())
     lines = specs(asked, args.preset, tuple(args.seeds), tuple(args.datasets), data)
-    failed = False if args.show else _run(args, [spec for _, spec in lines], limit)
+    failed = False if args.show else run_left(args, [spec for _, spec in lines], limit)
     told = found(lines, Finished([args.runs]))
     if args.show and all(row is None for *_, row in told):
         raise UncleError(f"nothing of it is run in {args.runs}")
@@ -82,11 +77,11 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _run(args: argparse.Namespace, lines: list, limit: float | None) -> bool:
+def run_left(args: argparse.Namespace, specs: Sequence[RunSpec], limit: float | None) -> bool:
     """Whether a run failed. All measure MIA, so that studies share the runs that they share."""
     from uncle_jax.cli.grid import run_all
     from uncle_jax.runs import pool
     from uncle_jax.runs.execute import Keeping
 
-    ended = run_all(pool.cells(lines, args.runs), args, Keeping(mia=True), limit)
+    ended = run_all(pool.cells(specs, args.runs), args, Keeping(mia=True), limit)
     return any(one.failed is not None for one in ended)

@@ -5,13 +5,15 @@ in Beyer et al. 2022, so it has no class token. Kernels are matrices with their 
 that the generated ones have He's variance; norms come first in each block.
 """
 
+import math
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
 PATCH = {"imagenet": 8, "strided": 4, "small": 2}  # pixels a side, by `stem`
 DEPTH = 4
-HEAD = 16  # width of an attention head
+HEAD = 16  # width of an attention head, where it divides the whole
 
 
 class Attention(nn.Module):
@@ -20,7 +22,7 @@ class Attention(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:  # [B, N, E] -> [B, N, E]
         width = x.shape[-1]
-        heads = max(width // HEAD, 1)
+        heads = math.gcd(width, max(width // HEAD, 1))  # all of one width
         q, k, v = (
             nn.Dense(width, name=name)(x).reshape(*x.shape[:2], heads, -1)
             for name in ("query", "key", "value")

@@ -113,12 +113,7 @@ class Row:
 
     def time(self, key: str) -> float | None:
         """Seconds of a seed, the mean over seeds: times.json's `key`, of a list the median."""
-        times = [run.times[key] for run in self.runs]
-        values = [
-            statistics.median(time) if isinstance(time, Sequence) else time
-            for time in times
-            if time not in (None, [])
-        ]
+        values = [time for run in self.runs if (time := run.time(key)) is not None]
         return statistics.fmean(values) if values else None
 
 

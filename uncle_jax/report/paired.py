@@ -73,8 +73,8 @@ def differences(row: Row, base: Row, metric: str) -> list[float]:
 def value(run: SeedRun, metric: str) -> float:
     """A seed's metric; of FA, how far the unlearned tasks are from their own chances."""
     if metric == "seconds":
-        times = run.times["unlearn_seconds"]  # of older runs their median
-        return statistics.median(times or [math.nan]) if isinstance(times, list) else times
+        seconds = run.time("unlearn_seconds")
+        return math.nan if seconds is None else seconds
     if metric != "FA" or not math.isfinite(run.metrics["FA"]):
         return run.metrics[metric]
     gone, chances = forgotten(parse(run.told["requests"])), run.chances

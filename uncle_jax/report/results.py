@@ -49,6 +49,13 @@ class SeedRun(NamedTuple):
         of = {"RA": retained, "FA": forgotten}[metric](parse(self.told["requests"]))
         return statistics.fmean(self.chances[task] for task in of) if self.chances and of else None
 
+    def time(self, key: str) -> float | None:
+        """Seconds: times.json's `key`, of a list the median; None: not known, or none."""
+        told = self.times[key]
+        if told in (None, []):
+            return None
+        return statistics.median(told) if isinstance(told, Sequence) else told
+
     @property
     def finite(self) -> bool:
         """Whether every network answered with finite logits, so that accuracies are known."""

@@ -182,9 +182,8 @@ def _answer(
         if watch.on_step:
             watch.on_step(step, steps, loss)
 
-    run = f"{workdir.name}-seed{seed}"
-    told = RunLog(log.folder, keep.log, spec.requests, len(done.answers), run)
-    with store, told:
+    logged = spec.requests, len(done.answers), f"{workdir.name}-seed{seed}"
+    with store, RunLog(log.folder, keep.log, *logged) as told:
         record = {**asked.records[seed], **_of_method(asked, method)}
         before = len(done.answers) if begun else None
         workdirs.write_config(workdir, seed, record, origin, before)

@@ -16,12 +16,13 @@ from typing import Any, Protocol, Self
 
 from uncle_jax.errors import UncleError, allowed
 from uncle_jax.evaluation.answers import Answer
+from uncle_jax.evaluation.metrics import forget_accuracy, retain_accuracy
 from uncle_jax.files import write_whole
-from uncle_jax.requests import Request, retained
+from uncle_jax.requests import Request, forgotten, retained
+from uncle_jax.runs.workdir import OPS
 
 EVERY = 20  # steps between two that are logged; reading a loss waits for the device
-LIBRARIES = {"jsonl": "", "tensorboard": "tensorboardX", "wandb": "wandb"}
-OPS = {"L": "learn", "U": "unlearn"}
+LIBRARIES = {"jsonl": "json", "tensorboard": "tensorboardX", "wandb": "wandb"}
 
 
 class Sink(Protocol):
@@ -38,7 +39,7 @@ def check(names: Iterable[str]) -> None:
         if name not in LIBRARIES:
             raise allowed("logger", name, LIBRARIES)
         try:
-            importlib.import_module(LIBRARIES[name] or "json")
+            importlib.import_module(LIBRARIES[name])
         except ImportError:
             told = f"--log {name} needs {LIBRARIES[name]}"
             raise UncleError(f"{told} (pip install 'uncle-jax[log]')") from None
@@ -84,25 +85,20 @@ class RunLog:
     def answer(self, answer: Answer) -> None:
         """A request's answer, which ends it."""
         self.total, self.seen = self.total + self.seen, 0
-        kept = retained(self.requests[: self.at + 1])
+        asked = self.requests[: self.at + 1]
         accuracy = {str(task): value for task, value in answer.accuracy.items()}
-        means = {
-            "retained": _mean(value for task, value in answer.accuracy.items() if task in kept),
-            "others": _mean(value for task, value in answer.accuracy.items() if task not in kept),
-        }
         told = {"total": self.total, "seconds": answer.seconds, "accuracy": accuracy}
-        self._add({**told, **{name: value for name, value in means.items() if value is not None}})
+        if retained(asked):
+            told["retained"] = retain_accuracy(asked, [answer.accuracy])
+        if forgotten(asked):
+            told["others"] = forget_accuracy(asked, [answer.accuracy])
+        self._add(told)
         self.at += 1
 
     def _add(self, told: Mapping[str, Any]) -> None:
         op, task = self.requests[self.at]
         for sink in self.sinks:
             sink.add({"request": self.at, "op": OPS[op], "task": task, **told})
-
-
-def _mean(values: Iterable[float]) -> float | None:
-    found = [*values]
-    return sum(found) / len(found) if found else None
 
 
 def _kept(path: Path, done: int) -> list[dict[str, Any]]:

@@ -131,7 +131,7 @@ def _best(line: str, metric: str, lowest: bool, less: float, rows: Rows) -> Told
         for name, row in able.items()
     }
     found = {name: values for name, values in found.items() if values}
-    lost = [name for name, row in able.items() if not lowest and _bottomless(row, metric)]
+    lost = [name for name, row in able.items() if not lowest and bottomless(row, metric)]
     if not found:
         return Told(NOT_RUN, f"{metric} is not defined, or no seed is in common")
     names = [*found]
@@ -140,7 +140,7 @@ def _best(line: str, metric: str, lowest: bool, less: float, rows: Rows) -> Told
     better = [name for name in names if told[name] > 0 and chances[name] < LEVEL]
     worse = [name for name in names if told[name] < 0 and chances[name] < LEVEL]
     open_ = [name for name in names if name not in (*better, *worse)]
-    better += lost if not _bottomless(ours, metric) else []
+    better += lost if not bottomless(ours, metric) else []
     names += lost
     parts = [f"better than {len(better)} of {len(names)}"]
     parts += [f"minus infinity: {', '.join(lost)}"] if lost else []
@@ -155,7 +155,7 @@ def _best(line: str, metric: str, lowest: bool, less: float, rows: Rows) -> Told
     return Told(verdict, f"{metric}{margin}: {'; '.join(parts)}")
 
 
-def _bottomless(row: Row, metric: str) -> bool:
+def bottomless(row: Row, metric: str) -> bool:
     """Whether its mean is minus infinity, as UNI of networks that are sure can be."""
     return any(value(run, metric) == -math.inf for run in row.runs)
 

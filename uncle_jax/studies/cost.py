@@ -1,6 +1,6 @@
 """What a run costs, known before anything is loaded: as `uncle run --dry-run` told once.
 
-Minutes of UnCLe's run of one seed alone, sequence 1, on two cores of an Intel Xeon (no AMX used),
+Minutes of UnCLe's run of one seed alone, sequence 1, on two cores of an Intel Xeon,
 jax 0.10.2, 2026-11-28. Other methods take from a half to eight times as much.
 """
 
@@ -12,7 +12,6 @@ HOUR, DAY = 60.0, 24 * 60.0
 
 MINUTES = {  # (data set, preset, whether a ResNet-18 stands in the preset's network's place)
     ("permuted-digits", "laptop", False): 1.1,
-    ("permuted-mnist", "laptop", False): 8.0,
     ("five-tasks", "laptop", False): 6.0,
     ("cifar100", "laptop", False): 8.0,
     ("tinyimagenet", "laptop", False): 8.0,

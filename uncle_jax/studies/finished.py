@@ -25,14 +25,10 @@ class Finished:
                     for run in read_run(place)[0]:
                         self._runs.setdefault(_of_run(run), {}).setdefault(run.seed, run)
 
-    def seeds(self, spec: RunSpec) -> tuple[SeedRun, ...]:
-        """The finished seeds of what `spec` runs, whichever they are."""
-        found = self._runs.get(_of_spec(spec), {})
-        return tuple(run for _, run in sorted(found.items()))
-
     def row(self, spec: RunSpec, only_its_seeds: bool = False) -> Row | None:
-        """The finished seeds as a row; None: there is none yet."""
-        found = [r for r in self.seeds(spec) if not only_its_seeds or r.seed in spec.seeds]
+        """The finished seeds of what `spec` runs, all or its own, as a row; None: there is none."""
+        every = sorted(self._runs.get(_of_spec(spec), {}).items())
+        found = [run for seed, run in every if not only_its_seeds or seed in spec.seeds]
         return groups(found)[0].rows[0] if found else None
 
 

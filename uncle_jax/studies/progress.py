@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from uncle_jax.report import paper
 from uncle_jax.report.compare import Row
@@ -29,7 +29,16 @@ class Part(NamedTuple):
     item: Item
     dataset: str
     lines: Found  # each with every finished seed that there is; if none, of its authors' settings
-    left: Sequence[RunSpec]  # what is asked for and not finished
+
+    @property
+    def left(self) -> list[RunSpec]:
+        """What is asked for and not finished."""
+        result = []
+        for _, spec, row in self.lines:
+            done = {run.seed for run in row.runs} if _is_of(row, spec) else set()
+            if missing := tuple(seed for seed in spec.seeds if seed not in done):
+                result.append(replace(spec, seeds=missing))
+        return result
 
     @property
     def done(self) -> tuple[int, int]:
@@ -46,7 +55,7 @@ class Part(NamedTuple):
     def told(self) -> list[tuple[str, Told]]:
         """Each claim of the paper's on this data set, and what came of it."""
         rows = {
-            line.name: row if row is not None and row.source == spec.source else None
+            line.name: row if _is_of(row, spec) else None
             for line, spec, row in self.lines  # a tuned row is held against tuned rows alone
         }
         claims = self.item.claimed(paper.theirs(self.dataset))
@@ -65,8 +74,13 @@ def parts(items: Iterable[Item], asked: Asked, finished: Finished) -> list[Part]
                 (line, spec, row or _by_its_authors(spec, finished))
                 for line, spec, row in found(lines, finished, only_its_seeds=False)
             ]
-            result.append(Part(item, dataset, told, left(lines, finished)))
+            result.append(Part(item, dataset, told))
     return result
+
+
+def _is_of(row: Row | None, spec: RunSpec) -> TypeGuard[Row]:
+    """Whether `row` is there, and under the settings that were asked for."""
+    return row is not None and row.source == spec.source
 
 
 def _by_its_authors(spec: RunSpec, finished: Finished) -> Row | None:
@@ -74,16 +88,6 @@ def _by_its_authors(spec: RunSpec, finished: Finished) -> Row | None:
     if spec.source == "authors":
         return None
     return finished.row(replace(spec, config=None, settings=None, source="authors"))
-
-
-def left(lines: Iterable[tuple[Any, RunSpec]], finished: Finished) -> list[RunSpec]:
-    """What of each line is not finished."""
-    result = []
-    for _, spec in lines:
-        done = {run.seed for run in finished.seeds(spec)}
-        if missing := tuple(seed for seed in spec.seeds if seed not in done):
-            result.append(replace(spec, seeds=missing))
-    return result
 
 
 def to_run(of: Iterable[Part]) -> list[RunSpec]:

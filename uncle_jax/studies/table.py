@@ -1,11 +1,11 @@
 """A study's runs as a table, the paper's numbers beside them. No jax, and nothing is written."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from uncle_jax.report.compare import Row, Table, number
 from uncle_jax.runs.spec import RunSpec
 from uncle_jax.studies.catalogue import Line, Study, papers
+from uncle_jax.studies.claims import bottomless
 from uncle_jax.studies.finished import Finished
 
 Found = Sequence[tuple[Line, RunSpec, Row | None]]
@@ -64,10 +64,10 @@ def _named(line: Line, spec: RunSpec, row: Row | None) -> str:
 def _ours(row: Row | None, metric: str) -> str:
     if row is None:
         return "-"
-    if metric == "UNI" and any(run.metrics[metric] == -math.inf for run in row.runs):
-        return "-inf"
     if metric == "seconds":
         return number(row.time("unlearn_seconds"))
+    if bottomless(row, metric):
+        return "-inf"
     return number(*row.mean_std(metric))
 
 

@@ -5,10 +5,9 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from uncle_jax.errors import UncleError
-from uncle_jax.evaluation.metrics import METRICS, OF_MEASURED
 from uncle_jax.report.audit import audited
 from uncle_jax.report.compare import SHOWN, Group, Row, Table, groups, table_of
 from uncle_jax.report.figures import methods, over_time, remaining
@@ -16,7 +15,7 @@ from uncle_jax.report.html.svg import drawn
 from uncle_jax.report.origin import command_of
 from uncle_jax.report.paired import paired
 from uncle_jax.report.paper import MAIN, theirs
-from uncle_jax.report.results import OF_AUDIT, SeedRun
+from uncle_jax.report.results import SeedRun
 from uncle_jax.report.verdicts import tables
 from uncle_jax.requests import TABLE_4, forgotten, parse, retained
 
@@ -130,7 +129,7 @@ def _results(group: Group, anchors: dict[str, str]) -> Grid:
 
 
 def _by_seed(row: Row, column: str) -> str:
-    if column not in (*METRICS, *OF_MEASURED, *OF_AUDIT):
+    if column not in row.runs[0].metrics:
         return ""
     return "; ".join(f"seed {run.seed}: {run.metrics[column]:.2f}" for run in row.runs)
 
@@ -166,15 +165,11 @@ def _figures(group: Group, name: str) -> list[Figure]:
     for short, title, plot in wanted:
         words = html.escape(f"{title}: {group.dataset}, {', '.join(r.label for r in group.rows)}")
         try:
-            svg = drawn(partial(_plotted, plot, group), f"{name}-{short}", words)
+            svg = drawn(partial(plot, group=group), f"{name}-{short}", words)
         except UncleError:
             continue  # nothing of the kind was measured, or no task remains
         made.append(Figure(title, svg))
     return made
-
-
-def _plotted(plot: Callable[..., None], group: Group, path: Any) -> None:
-    plot(path, group)
 
 
 def _stream(row: Row) -> Stream:
