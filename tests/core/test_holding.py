@@ -1,4 +1,4 @@
-"""What holds the retained tasks: as many rows as are retained, and the same pull."""
+"""What holds the retained tasks: as many rows as are retained, and the same gradient."""
 
 import dataclasses
 
@@ -9,8 +9,8 @@ import pytest
 from conftest import HYPER, TINY, Small
 
 from uncle_jax.config import Hypernetwork, part
-from uncle_jax.core import objectives, steps
-from uncle_jax.core.holding import bucket, drift, hold, pull
+from uncle_jax.core import hypernet, objectives, steps
+from uncle_jax.core.holding import backward, bucket, drift, forward, hold
 from uncle_jax.core.network import network
 from uncle_jax.core.status import LEARNED, UNLEARNED
 
@@ -41,6 +41,14 @@ def masked(net, state, phi):
     return objectives.drift(phi, anchor, *where, net.layout, net.drift_gains)
 
 
+def through(net, state, phi, held, weight, own=0.0):
+    """(outputs of task 0, L_reg, gradients): a step whose loss is `own` times the outputs' sum."""
+    at = phi, state.task_emb[0], state.chunk_emb
+    out, reg, force = forward(net, *at, held, np.float32(weight))
+    of_own = jax.tree.map(lambda o: own * jnp.ones_like(o), out)
+    return out, reg, backward(net, *at, held, of_own, force)
+
+
 def test_buckets():
     sizes = [bucket(n, 1000) for n in range(26)]
     assert sizes == [
@@ -61,19 +69,31 @@ def test_buckets():
         ("exact", "benchmark", [1, 2, 3, 5, 7]),
     ],
 )
-def test_the_pull_is_that_of_all_slots_with_a_mask(form, reg_mean, kept):
+def test_it_holds_as_all_slots_with_a_mask_do(form, reg_mean, kept):
     units = {"output_space": "theta", "parametrisation": "gain"}
     net = net_of(drift=form, reg_mean=reg_mean, **units)
     state, phi = moved(net, kept)
     held = hold(net, state)
     assert len(held.task_emb) == bucket(len(kept), N_TASKS)
-    reg, grad = pull(net, phi, held, np.float32(0.3))
+    out, reg, grad = through(net, state, phi, held, weight=0.3, own=0.7)
     np.testing.assert_allclose(reg, drift(net, phi, held), rtol=1e-5)
-    want, want_grad = jax.jit(jax.value_and_grad(lambda phi: masked(net, state, phi)))(phi)
+
+    def loss(phi, emb, chunk_emb):
+        own = hypernet.outputs(phi, emb, chunk_emb)
+        held_back = masked(net, state, phi)
+        return 0.7 * sum(map(jnp.sum, own.values())) + 0.3 * held_back, (own, held_back)
+
+    differentiate = jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True))
+    (_, (want_out, want)), want_grad = differentiate(phi, state.task_emb[0], state.chunk_emb)
     np.testing.assert_allclose(reg, want, rtol=1e-4)
     assert bool(kept) == bool(reg > 0)
-    for one, other in zip(jax.tree.leaves(grad), jax.tree.leaves(want_grad), strict=True):
-        np.testing.assert_allclose(one, 0.3 * other, rtol=1e-3, atol=1e-6)
+    for kind, one in out.items():
+        np.testing.assert_allclose(one, want_out[kind], rtol=1e-5, atol=1e-5)
+    phi_and_emb, phi_and_emb_wanted = (jax.tree.leaves(g[:2]) for g in (grad, want_grad))
+    for one, other in zip(phi_and_emb, phi_and_emb_wanted, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+    if not kept:  # later on chunk embeddings stand still
+        np.testing.assert_allclose(grad[2], want_grad[2], rtol=1e-3, atol=1e-5)
 
 
 def test_unlearning_divides_by_those_retained_whatever_learning_does():
@@ -92,7 +112,7 @@ def test_unlearning_divides_by_those_retained_whatever_learning_does():
 def test_where_phi_has_not_moved_nothing_pulls():
     net = net_of()
     state, _ = moved(net, [1, 2])
-    reg, grad = pull(net, state.phi, hold(net, state), np.float32(1))
+    _, reg, grad = through(net, state, state.phi, hold(net, state), weight=1)
     assert reg == 0
     assert all(not np.any(leaf) for leaf in jax.tree.leaves(grad))
 
@@ -104,15 +124,17 @@ def test_it_costs_what_is_retained_and_not_what_there_is_room_for():
 
 
 def test_it_is_traced_once_for_each_size(monkeypatch):
-    net = net_of(beta=0.0321)  # no other test's
-    traced, original = [], objectives.drift
+    net = net_of(beta=0.0321, drift="direct")  # no other test's
+    moved(net, [])  # init has a trace of its own
+    traced, original = [], hypernet.features
 
-    def counted(phi, anchor, task_emb, *more):
+    def counted(trunk, task_emb, chunk_emb):
         traced.append(len(task_emb))
-        return original(phi, anchor, task_emb, *more)
+        return original(trunk, task_emb, chunk_emb)
 
-    monkeypatch.setattr(objectives, "drift", counted)
+    monkeypatch.setattr(hypernet, "features", counted)
     for kept in ([], [1], [2], [2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6], [7], []):
         state, phi = moved(net, kept)
-        pull(net, phi, hold(net, state), np.float32(1))
-    assert traced == [0, 1, 6]
+        through(net, state, phi, hold(net, state), weight=1)
+    of_hold, of_steps = 1, 2  # each is traced for its own: phi*'s features, then forward and back
+    assert sorted(traced) == sorted([0, 1, 6] * of_hold + [1, 2, 7] * of_steps)

@@ -154,7 +154,7 @@ def test_the_same_key_gives_the_same_bits(method):
 
 
 def test_one_trace_of_each_step_for_a_whole_sequence(spec, blob_benchmark, monkeypatch):
-    traces = {"drift": 0, "task_loss": 0, "noise_alignment": 0}
+    traces = {"drift_of_outputs": 0, "task_loss": 0, "noise_alignment": 0}
     for name in traces:
         original = getattr(objectives, name)
 
@@ -166,7 +166,7 @@ def test_one_trace_of_each_step_for_a_whole_sequence(spec, blob_benchmark, monke
     method = uncle(spec, 4, chunks=6)
     run_sequence(method, blob_benchmark, parse("L0 L1 U0 L2 L3 U1 L0 U2"), jax.random.key(0))
     # drift: once for each number of retained tasks (0, 1, 2), for learning and unlearning together
-    assert traces == {"drift": 3, "task_loss": 1, "noise_alignment": 1}
+    assert traces == {"drift_of_outputs": 3, "task_loss": 1, "noise_alignment": 1}
 
 
 def test_a_main_network_may_have_no_norm_statistics(spec):

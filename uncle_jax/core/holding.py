@@ -1,19 +1,24 @@
-"""What holds the retained tasks in place: L_reg's side of a request, and its pull on phi.
+"""What holds the retained tasks in place: L_reg's side of a request, and a step's way through H.
 
 It costs what is retained, whatever the learner has room for: the retained tasks' embeddings are
 gathered into a bucket, which rows of weight 0 fill up, and traced once for each size of bucket.
-Apart from the rest of a step, so that one more size is one small program more, which learning and
-unlearning share.
+A step goes through H once forward and once back, its own embedding and those held in one product.
+Both are apart from the rest of a step, so that one more size of bucket is two small programs more,
+which learning and unlearning share.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from uncle_jax.core import objectives
 from uncle_jax.core.hypernet import Phi
+from uncle_jax.core.layout import Kind
 from uncle_jax.core.network import Network
 from uncle_jax.core.objectives import Anchor
 from uncle_jax.core.pieces import piece
@@ -77,13 +82,73 @@ def drift(net: Network, phi: Phi, held: Held) -> Array:
     )
 
 
-@piece(static_argnums=0)
-def pull(net: Network, phi: Phi, held: Held, weight: Array | np.float32) -> tuple[Array, Phi]:
-    """(L_reg, the gradient of `weight` L_reg by phi)."""
+class Force(NamedTuple):
+    """The gradient of weighted L_reg, as far as a forward pass knows it."""
 
-    def loss(phi: Phi) -> tuple[Array, Array]:
-        reg = drift(net, phi, held)
+    outputs: dict[Kind, Array]  # {kind: [R, W]} by the held rows' outputs; direct form only
+    phi: Phi | None  # by phi, whole; exact form only, which forms no output
+
+
+@piece(static_argnums=0)
+def forward(
+    net: Network,
+    phi: Phi,
+    emb: Array,
+    chunk_emb: Array,
+    held: Held,
+    weight: Array | np.float32,
+) -> tuple[dict[Kind, Array], Array, Force]:
+    """({kind: [W, C]} H(e; phi) of a step's own embedding [E], L_reg, `weight` L_reg's force)."""
+    out = _rows(net, held, phi, emb, chunk_emb)
+    own = {kind: rows[: len(chunk_emb)].T for kind, rows in out.items()}
+
+    def loss(at: Any) -> tuple[Array, Array]:
+        if held.anchor.targets:
+            reg = objectives.drift_of_outputs(at, held.anchor, net.layout, net.drift_gains)
+        else:
+            reg = drift(net, at, held)
         return weight * reg, reg
 
-    (_, reg), grad = jax.value_and_grad(loss, has_aux=True)(phi)
-    return reg, grad
+    differentiate = jax.value_and_grad(loss, has_aux=True)
+    if held.anchor.targets:
+        rest = {kind: rows[len(chunk_emb) :] for kind, rows in out.items()}
+        (_, reg), force = differentiate(rest)
+        return own, reg, Force(force, None)
+    (_, reg), force = differentiate(phi)
+    return own, reg, Force({}, force)
+
+
+@piece(static_argnums=0)
+def backward(
+    net: Network,
+    phi: Phi,
+    emb: Array,
+    chunk_emb: Array,
+    held: Held,
+    own: Mapping[Kind, Array],
+    force: Force,
+) -> tuple[Phi, Array, Array]:
+    """The gradients by phi, emb [E] and chunk_emb [C, E] of a step's loss.
+
+    `own` {kind: [W, C]}: the gradient by what `forward` returned of the step's own embedding.
+    """
+    rows = {kind: matrix.T for kind, matrix in own.items()}
+    if force.outputs:
+        rows = {kind: jnp.concatenate([rows[kind], force.outputs[kind]]) for kind in rows}
+    _, back = jax.vjp(partial(_rows, net, held), phi, emb, chunk_emb)
+    phi_grad, emb_grad, chunk_grad = back(rows)
+    if force.phi is not None:
+        phi_grad = jax.tree.map(jnp.add, phi_grad, force.phi)
+    return phi_grad, emb_grad, chunk_grad
+
+
+def _rows(net: Network, held: Held, phi: Phi, emb: Array, chunk_emb: Array) -> dict[Kind, Array]:
+    """{kind: [C + R, W]} outputs of the embedding [E], then of those held if they are needed.
+
+    One product of all of them: on a CPU half of a product's time goes into reading the heads.
+    """
+    emb_TxE = emb[None]
+    if held.anchor.targets:
+        emb_TxE = jnp.concatenate([emb_TxE, held.task_emb])
+    u = objectives.features_of_rows(phi, emb_TxE, chunk_emb)
+    return {kind: u @ head for kind, head in phi.heads.items()}

@@ -96,22 +96,18 @@ def drift(
     """
     u = features_of_rows(phi, task_emb, chunk_emb)
     chex.assert_equal_shape((u, anchor.features))
-    heads = scaled(phi.heads, gains)
+    if anchor.targets:
+        out = {kind: u @ head for kind, head in phi.heads.items()}
+        return drift_of_outputs(out, anchor, layout, gains)
     total = jnp.zeros(())
     whole, whole_star = [], []
-    for kind, head in heads.items():
+    for kind, head in scaled(phi.heads, gains).items():
         cut = layout.whole_width(kind)
-        mask_RxW = jnp.tile(layout.mask(kind), (task_emb.shape[0], 1))  # of the ragged columns
-        if anchor.targets:  # no column is cut off: a slice of a head would be copied every step
-            square = (u @ head - anchor.targets[kind]) ** 2
-            total += anchor.weight @ jnp.sum(square[:, :cut], axis=1)
-            total += anchor.weight @ jnp.sum(mask_RxW * square[:, cut:], axis=1)
-            continue
         star = anchor.heads[kind]
         whole.append(head[:, :cut])
         whole_star.append(star[:, :cut])
         change = u @ (head - star)[:, cut:] + (u - anchor.features) @ star[:, cut:]
-        total += anchor.weight @ jnp.sum(mask_RxW * change**2, axis=1)
+        total += anchor.weight @ jnp.sum(_ragged(layout, kind, len(u)) * change**2, axis=1)
     if whole:
         total += _exact(
             u,
@@ -125,17 +121,40 @@ def drift(
     return total
 
 
+def drift_of_outputs(
+    out: Mapping[Kind, Array],
+    anchor: Anchor,
+    layout: Layout,
+    gains: Mapping[Kind, Any] | None = None,
+) -> Array:
+    """L_reg, direct form, from the outputs {kind: [R, W]} of the anchor's rows at phi."""
+    total = jnp.zeros(())
+    for kind, out_RxW in scaled(out, gains).items():
+        cut = layout.whole_width(kind)  # of outputs: a slice of a head would be copied every step
+        square = (out_RxW - anchor.targets[kind]) ** 2
+        total += anchor.weight @ jnp.sum(square[:, :cut], axis=1)
+        total += anchor.weight @ jnp.sum(
+            _ragged(layout, kind, len(square)) * square[:, cut:], axis=1
+        )
+    return total
+
+
+def _ragged(layout: Layout, kind: Kind, rows: int) -> Array:
+    """[R, ragged] 1 where a row of a ragged column is used; rows are chunks, tasks outermost."""
+    return jnp.tile(layout.mask(kind), (rows // layout.chunks, 1))
+
+
 def features_of_rows(phi: Phi, task_emb: Array, chunk_emb: Array) -> Array:
     """[R, U] trunk features of every task and chunk, tasks outermost."""
     u = hypernet.features(phi.trunk, task_emb, chunk_emb)
     return u.reshape(-1, u.shape[-1])
 
 
-def scaled(heads: Mapping[Kind, Array], gains: Mapping[Kind, Any] | None) -> dict[Kind, Array]:
-    """Heads whose outputs are in theta's units: each column times its gain."""
+def scaled(columns: Mapping[Kind, Array], gains: Mapping[Kind, Any] | None) -> dict[Kind, Array]:
+    """Heads {kind: [U, W]}, or outputs [R, W], in theta's units: each column times its gain."""
     if gains is None:
-        return dict(heads)
-    return {kind: head * gains[kind] for kind, head in heads.items()}
+        return dict(columns)
+    return {kind: matrix * gains[kind] for kind, matrix in columns.items()}
 
 
 @jax.custom_vjp

@@ -7,7 +7,6 @@ since a convolution inside `lax.scan` is many times slower on a CPU than the sam
 Python.
 """
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -21,7 +20,7 @@ from uncle_jax.core.adversary import Adversaries
 from uncle_jax.core.holding import Held
 from uncle_jax.core.hypernet import Phi
 from uncle_jax.core.inputs import TaskInput, mask_logits, normalise
-from uncle_jax.core.layout import Kind
+from uncle_jax.core.layout import Kind, unpack
 from uncle_jax.core.loop import descend
 from uncle_jax.core.network import Network
 from uncle_jax.core.pieces import piece
@@ -79,9 +78,13 @@ def generate(net: Network, phi: Phi, emb: Array, chunk_emb: Array) -> dict[str, 
 
 def outputs(net: Network, phi: Phi, emb: Array, chunk_emb: Array) -> dict[Kind, Array]:
     """{kind: [W, C]} H(e; phi) of the embedding [E], as drift and noise measure it; traced."""
-    out = hypernet.outputs(phi, emb, chunk_emb)
+    return _measured(net, hypernet.outputs(phi, emb, chunk_emb))
+
+
+def _measured(net: Network, out: dict[Kind, Array]) -> dict[Kind, Array]:
+    """Raw outputs {kind: [W, C]} as drift and noise measure them."""
     if net.hyper.output_space == "theta":
-        out = hypernet.scale(net.layout, net.hyper.parametrisation, out)
+        return hypernet.scale(net.layout, net.hyper.parametrisation, out)
     return out
 
 
@@ -134,10 +137,11 @@ def learn(
 
     `held`: the retained tasks; `lr`: a scalar. `carry` is given away.
     """
-    fit, fit_grad, stats = _fit(net, carry[:4], task, batch)
-    reg, reg_grad = holding.pull(net, carry.phi, held, np.float32(net.hyper.beta))
+    out, reg, force = holding.forward(net, *carry[:3], held, np.float32(net.hyper.beta))
+    fit, out_grad, stats = _fit(net, out, carry.stats, task.input, batch)
+    grads = holding.backward(net, *carry[:3], held, out_grad, force)
     params, optimisers, total = _step_learning(
-        net, carry[:3], carry.optimiser, fit_grad, reg_grad, (fit, reg), lr
+        net, carry[:3], carry.optimiser, grads, task.train_chunks, (fit, reg), lr
     )
     phi, emb, chunk_emb = params
     return Learning(phi, emb, chunk_emb, stats, optimisers), Losses(total, fit, reg)
@@ -145,24 +149,18 @@ def learn(
 
 @piece(static_argnums=0)
 def _fit(
-    net: Network,
-    carry: tuple[Phi, Array, Array, Any],
-    task: TaskToLearn,
-    batch: Data,
-) -> tuple[Array, tuple[Phi, Array, Array], Any]:
-    """(L_task, its gradient by phi, the task's embedding and the chunks', norm statistics)."""
-    *params, before = carry
-    x = normalise(batch.images, task.input)
+    net: Network, out: dict[Kind, Array], before: Any, task: TaskInput, batch: Data
+) -> tuple[Array, dict[Kind, Array], Any]:
+    """(L_task, its gradient by the hypernetwork's outputs {kind: [W, C]}, norm statistics)."""
+    x = normalise(batch.images, task)
 
-    def loss(params: Any) -> tuple[Array, Any]:
-        phi, emb, chunk_emb = params
-        theta = generate(net, phi, emb, chunk_emb)
+    def loss(out: dict[Kind, Array]) -> tuple[Array, Any]:
+        theta = unpack(net.layout, hypernet.scale(net.layout, net.hyper.parametrisation, out))
         logits, stats = resnet.apply(net.module, theta, before, x, train=True)
-        return objectives.task_loss(mask_logits(logits, task.input), batch.labels), stats
+        return objectives.task_loss(mask_logits(logits, task), batch.labels), stats
 
-    (fit, stats), grad = jax.value_and_grad(loss, has_aux=True)(tuple(params))
-    phi_grad, emb_grad, chunk_grad = grad
-    return fit, (phi_grad, emb_grad, chunk_grad * task.train_chunks), stats
+    (fit, stats), grad = jax.value_and_grad(loss, has_aux=True)(out)
+    return fit, grad, stats
 
 
 @piece(static_argnums=0, donate_argnums=(1, 2))
@@ -170,17 +168,17 @@ def _step_learning(
     net: Network,
     params: tuple[Phi, Array, Array],
     optimisers: tuple[Any, Any],
-    fit_grad: tuple[Phi, Array, Array],
-    reg_grad: Phi,
+    grads: tuple[Phi, Array, Array],
+    train_chunks: Array,
     losses: tuple[Array, Array],
     lr: Array | np.float32,
 ) -> tuple[tuple[Phi, Array, Array], tuple[Any, Any], Array]:
-    """(params, optimisers) after a step along both gradients, and Equation 2's value before."""
+    """(params, optimisers) after a step along `grads`, and Equation 2's value before."""
     phi, emb, chunk_emb = params
-    phi_grad, emb_grad, chunk_grad = fit_grad
-    phi_grad = jax.tree.map(jnp.add, phi_grad, reg_grad)
+    phi_grad, emb_grad, chunk_grad = grads
     shared, own = net.shared_optimiser, net.own_optimiser
-    shared_update, shared_state = shared.update((phi_grad, chunk_grad), optimisers[0])
+    shared_grad = phi_grad, chunk_grad * train_chunks
+    shared_update, shared_state = shared.update(shared_grad, optimisers[0])
     own_update, own_state = own.update(emb_grad, optimisers[1])
     phi, chunk_emb = descend((phi, chunk_emb), shared_update, lr)
     fit, reg = losses
@@ -219,17 +217,41 @@ def unlearn(
     retained tasks; `key` draws the iteration's noise and fresh embeddings; `lr`: a scalar. `carry`
     is given away.
     """
+    phi, optimiser, adversaries = carry
+    at = forgotten.emb, forgotten.chunk_emb
     weight = objectives.unlearn_weights(settings.gamma, settings.noise)[1]
-    reg, reg_grad = holding.pull(net, carry.phi, held, np.float32(weight))
-    forget, grad, adversaries = _align(net, settings, carry.phi, carry.adversaries, forgotten, key)
+    out, reg, force = holding.forward(net, phi, *at, held, np.float32(weight))
+    forget, out_grad = _align(net, settings, out, forgotten.noise_key, key)
+    elsewhere = None
+    # Without these settings it is the paper's step.
+    if settings.fresh_noise or settings.adversary_noise:
+        more, elsewhere, adversaries = _align_elsewhere(
+            net, settings, phi, adversaries, forgotten, key
+        )
+        forget += more
+    grad, _, _ = holding.backward(net, phi, *at, held, out_grad, force)
     phi, optimiser, total = _step_unlearning(
-        net, settings, carry.phi, carry.optimiser, grad, reg_grad, (forget, reg), lr
+        net, settings, phi, optimiser, grad, elsewhere, (forget, reg), lr
     )
     return Unlearning(phi, optimiser, adversaries), Losses(total, forget, reg)
 
 
 @piece(static_argnums=(0, 1))
 def _align(
+    net: Network, settings: Uncle, out: dict[Kind, Array], noise_key: Array, key: Array
+) -> tuple[Array, dict[Kind, Array]]:
+    """(L_fgt, its weighted value's gradient by the forgotten task's outputs {kind: [W, C]})."""
+
+    def loss(out: dict[Kind, Array]) -> tuple[Array, Array]:
+        forget = _alignment(net, settings, _measured(net, out), noise_key, key)
+        return _weighted(settings, forget), forget
+
+    (_, forget), grad = jax.value_and_grad(loss, has_aux=True)(out)
+    return forget, grad
+
+
+@piece(static_argnums=(0, 1))
+def _align_elsewhere(
     net: Network,
     settings: Uncle,
     phi: Phi,
@@ -237,9 +259,8 @@ def _align(
     forgotten: TaskToForget,
     key: Array,
 ) -> tuple[Array, Phi, Adversaries]:
-    """(L_fgt, the gradient of its weighted value by phi, adversaries that have gone on)."""
+    """The same at fresh and at adversaries' embeddings, by phi, and adversaries gone on."""
     layout, chunk_emb = net.layout, forgotten.chunk_emb
-    # Branches while tracing: without these settings it is the paper's step, to the bit.
     if settings.adversary_noise:
 
         def distance(emb: Array) -> Array:
@@ -247,23 +268,15 @@ def _align(
 
         adversaries = adversary.pursue(adversaries, distance, settings.adversary_lr)
 
-    def alignment(phi: Phi, emb: Array, key: Array) -> Array:
-        return objectives.noise_alignment(
-            forgotten.noise_key if settings.noise == "fixed" else key,
-            outputs(net, phi, emb, chunk_emb),
-            layout,
-            settings.noise,
-            settings.noise_samples,
-            settings.noise_form,
-        )
-
     def mean_alignment(phi: Phi, emb_NxE: Array, key: Array) -> Array:
-        return jax.vmap(partial(alignment, phi))(
-            emb_NxE, jax.random.split(key, len(emb_NxE))
-        ).mean()
+        def alignment(emb: Array, key: Array) -> Array:
+            out = outputs(net, phi, emb, chunk_emb)
+            return _alignment(net, settings, out, forgotten.noise_key, key)
+
+        return jax.vmap(alignment)(emb_NxE, jax.random.split(key, len(emb_NxE))).mean()
 
     def loss(phi: Phi) -> tuple[Array, Array]:
-        forget = alignment(phi, forgotten.emb, key)
+        forget = jnp.zeros(())
         if settings.fresh_noise:
             k_emb, k_noise = jax.random.split(jax.random.fold_in(key, 1))
             emb_FxE = objectives.fresh_embeddings(
@@ -273,11 +286,23 @@ def _align(
         if settings.adversary_noise:
             k_noise = jax.random.fold_in(key, 2)
             forget += settings.adversary_noise * mean_alignment(phi, adversaries.emb, k_noise)
-        weight = objectives.unlearn_weights(settings.gamma, settings.noise)[0]
-        return weight * forget, forget
+        return _weighted(settings, forget), forget
 
     (_, forget), grad = jax.value_and_grad(loss, has_aux=True)(phi)
     return forget, grad, adversaries
+
+
+def _alignment(
+    net: Network, settings: Uncle, out: dict[Kind, Array], noise_key: Array, key: Array
+) -> Array:
+    """L_fgt at outputs as noise measures them; `key` draws the iteration's noise."""
+    key = noise_key if settings.noise == "fixed" else key
+    drawn = settings.noise, settings.noise_samples, settings.noise_form
+    return objectives.noise_alignment(key, out, net.layout, *drawn)
+
+
+def _weighted(settings: Uncle, forget: Array) -> Array:
+    return objectives.unlearn_weights(settings.gamma, settings.noise)[0] * forget
 
 
 @piece(static_argnums=(0, 1), donate_argnums=(2, 3))
@@ -286,13 +311,14 @@ def _step_unlearning(
     settings: Uncle,
     phi: Phi,
     optimiser: Any,
-    forget_grad: Phi,
-    reg_grad: Phi,
+    grad: Phi,
+    elsewhere: Phi | None,
     losses: tuple[Array, Array],
     lr: Array | np.float32,
 ) -> tuple[Phi, Any, Array]:
-    """(phi, optimiser) after a step along both gradients, and Equation 3's value before."""
-    grad = jax.tree.map(jnp.add, forget_grad, reg_grad)
+    """(phi, optimiser) after a step along the gradients, and Equation 3's value before."""
+    if elsewhere is not None:
+        grad = jax.tree.map(jnp.add, grad, elsewhere)
     update, optimiser = net.shared_optimiser.update(grad, optimiser)
     of_forget, of_reg = objectives.unlearn_weights(settings.gamma, settings.noise)
     total = of_forget * losses[0] + of_reg * losses[1]
