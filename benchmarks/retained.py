@@ -4,7 +4,8 @@
 
 `laptop` preset, permuted digits' or another's: CPU milliseconds a step, median, compilation apart,
 beside the plain step of the same network (a network of its own, `clpu`'s: the floor), and peak
-memory of the process. Each case is a process of its own, in turns. Pin it to quiet cores.
+memory of the process. Steps of all three are taken in turns, so that their ratio stands on a busy
+machine too; each case is a process of its own, in turns. Pin it to quiet cores.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +41,18 @@ CASES = ((2, 1), (1000, 1), (10, 1), (10, 4), (10, 9), (51, 50))  # slots, retai
 ROUNDS, STEPS = 3, 40
 
 
-def median_ms(step: Callable[[Any], Any], carry: Any) -> float:
-    """CPU milliseconds of `step`, which takes and returns the carry."""
-    times = []
+def in_turns(todo: dict[str, Callable[[], Any]]) -> dict[str, float]:
+    """CPU milliseconds of each, called in turns so that a busy moment strikes all, and ratios."""
+    times: dict[str, list[float]] = {name: [] for name in todo}
     for _ in range(STEPS):
-        begun = time.process_time()
-        carry = jax.block_until_ready(step(carry))
-        times.append(1e3 * (time.process_time() - begun))
-    return statistics.median(times[2:])  # the first compile
+        for name, step in todo.items():
+            begun = time.process_time()
+            jax.block_until_ready(step())
+            times[name].append(1e3 * (time.process_time() - begun))
+    warm = {name: took[2:] for name, took in times.items()}  # the first compile
+    told = {f"{name}_ms": statistics.median(took) for name, took in warm.items()}
+    pairs = zip(warm["learn"], warm["plain"], strict=True)
+    return told | {"learn_over_plain": statistics.median(a / b for a, b in pairs)}
 
 
 def case(dataset: str, slots: int, retained: int) -> dict[str, float]:
@@ -64,15 +70,20 @@ def case(dataset: str, slots: int, retained: int) -> dict[str, float]:
     unlearning, forgotten = steps.start_unlearning(net, chosen.uncle, state, 0, jax.random.key(1))
     key = jax.random.key(2)
     alone = clpu.networks(spec, 1, chosen.config, None)
-    plain = clpu.start(alone, jax.random.key(3))
-    return {
-        "plain_ms": median_ms(lambda c: clpu.step(alone, c, task.input, *batch, lr)[0], plain),
-        "learn_ms": median_ms(lambda c: steps.learn(net, c, task, held, batch, lr)[0], learning),
-        "unlearn_ms": median_ms(
-            lambda c: steps.unlearn(net, chosen.uncle, c, forgotten, held, key, lr)[0], unlearning
-        ),
-        "peak_mb": peak_memory() / 1e6,
+    carry = {"plain": clpu.start(alone, jax.random.key(3)), "learn": learning}
+    carry["unlearn"] = unlearning
+    step = {
+        "plain": lambda c: clpu.step(alone, c, task.input, *batch, lr)[0],
+        "learn": lambda c: steps.learn(net, c, task, held, batch, lr)[0],
+        "unlearn": lambda c: steps.unlearn(net, chosen.uncle, c, forgotten, held, key, lr)[0],
     }
+
+    def go_on(name: str) -> Any:
+        carry[name] = step[name](carry[name])
+        return carry[name]
+
+    found = in_turns({name: partial(go_on, name) for name in step})
+    return found | {"peak_mb": peak_memory() / 1e6}
 
 
 def main() -> None:
@@ -97,7 +108,7 @@ def main() -> None:
             rounds.append(json.loads(done.stdout))
     rows = [
         {"slots": slots, "retained": retained}
-        | {k: round(statistics.median(r[k] for r in rounds), 1) for k in rounds[0]}
+        | {k: round(statistics.median(r[k] for r in rounds), 2) for k in rounds[0]}
         for (slots, retained), rounds in found.items()
     ]
     told = {"dataset": args.dataset, "memory": args.memory, "rows": rows, "rounds": ROUNDS}
