@@ -18,7 +18,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from uncle_jax.core import convolution, objectives, resnet
+from uncle_jax.core import backbones, convolution, objectives
 from uncle_jax.presets import preset
 from uncle_jax.runs.environment import environment
 
@@ -40,7 +40,7 @@ def gradient(module: nn.Module, within: Callable[[], Any] | None) -> Callable[..
 def measure(dataset: str, repeats: int) -> dict[str, Any]:
     """CPU milliseconds a call and CPU seconds of compilation, of each form."""
     config = preset(dataset, "laptop").config
-    module = resnet.from_config(config, 10)
+    module = backbones.from_config(config, 10)
     x = jax.random.normal(jax.random.key(0), (config.batch_size, *SHAPES[dataset]))
     labels = jnp.arange(config.batch_size) % 10
     variables = jax.jit(lambda k: module.init(k, x[:1], train=False))(jax.random.key(1))

@@ -28,8 +28,8 @@ import numpy as np
 
 from benchmarks import hypnettorch_reference
 from uncle_jax.config import Config, Hypernetwork, Uncle
+from uncle_jax.core import backbones, steps
 from uncle_jax.core import layout as layouts
-from uncle_jax.core import resnet, steps
 from uncle_jax.core.holding import hold
 from uncle_jax.core.inputs import input_shape
 from uncle_jax.core.network import Network, network
@@ -46,7 +46,7 @@ FORMS = ("exact", "direct", "auto", "hypnettorch", "hypnettorch-flat")
 def network_of(form: str) -> Network:
     """The paper's ResNet-18 under a 200-chunk hypernetwork, with one form of the drift."""
     settings = dataclasses.replace(SETTINGS, drift=form)  # pyright: ignore[reportArgumentType]
-    module = resnet.from_config(CONFIG, SPEC.n_classes)
+    module = backbones.from_config(CONFIG, SPEC.n_classes)
     return network(module, input_shape(SPEC, CONFIG.image_size), CONFIG, settings)
 
 

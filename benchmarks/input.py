@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from uncle_jax.config import Hypernetwork, part
-from uncle_jax.core import resnet, steps
+from uncle_jax.core import backbones, steps
 from uncle_jax.core.holding import hold
 from uncle_jax.core.inputs import batches_of, fit_images, input_shape, task_input
 from uncle_jax.core.loop import epoch_order
@@ -45,7 +45,9 @@ def measure(dataset: str, epochs: int) -> dict[str, float | str]:
     config = chosen.config
     spec = InputSpec(shape, 10, (0.5,) * shape[-1], (0.25,) * shape[-1])
     fitted = input_shape(spec, config.image_size)
-    net = network(resnet.from_config(config, 10), fitted, config, part(Hypernetwork, chosen.uncle))
+    net = network(
+        backbones.from_config(config, 10), fitted, config, part(Hypernetwork, chosen.uncle)
+    )
     state = uncle(spec, 10, config, settings=chosen.uncle).init(jax.random.key(0))
     rng = np.random.RandomState(0)
     host = rng.randint(0, 256, (n, *shape), np.uint8)

@@ -30,8 +30,8 @@ import numpy as np
 import pytest
 
 from uncle_jax.config import Config, Uncle
+from uncle_jax.core import backbones
 from uncle_jax.core import layout as layouts
-from uncle_jax.core import resnet
 from uncle_jax.data.benchmark import Benchmark
 from uncle_jax.tasks import Data, InputSpec
 
@@ -109,7 +109,7 @@ class Small(nn.Module):
 @pytest.fixture
 def small_networks(monkeypatch):
     """Commands, which take no main network, have `Small` for a ResNet."""
-    monkeypatch.setattr(resnet, "from_config", lambda config, n_classes: Small(n_classes))
+    monkeypatch.setattr(backbones, "from_config", lambda config, n_classes: Small(n_classes))
 
 
 class Heads(nn.Module):

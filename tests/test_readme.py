@@ -13,7 +13,7 @@ import uncle_jax
 from uncle_jax.cli import arguments, tune
 from uncle_jax.cli.main import COMMANDS, module_of
 from uncle_jax.cli.settings import described
-from uncle_jax.core import resnet
+from uncle_jax.core import backbones
 from uncle_jax.methods import registry
 from uncle_jax.presets import PRESETS, Preset
 from uncle_jax.runs.spec import set_changes
@@ -54,7 +54,7 @@ COMMAND_LINES = {shlex.join(words): words for page in PAGES for words in command
 def small(monkeypatch, tmp_path):
     """The preset that all examples name, made small, and for the ResNet a network that compiles in
     a moment: examples train, and what they share is compiled once for all of them."""
-    monkeypatch.setattr(resnet, "from_config", lambda config, n_classes: Small(n_classes))
+    monkeypatch.setattr(backbones, "from_config", lambda config, n_classes: Small(n_classes))
     preset = PRESETS["permuted-digits"]["laptop"]
     config = dataclasses.replace(preset.config, epochs=1)
     hyper = dataclasses.replace(preset.uncle, trunk=(8, 16), embedding=4, chunks=8, burn_in=3)

@@ -74,14 +74,13 @@ MODULES = {
     **dict.fromkeys(
         ("cli", "core", "data", "engine", "evaluation", "methods", "report", "runs", "store"), ""
     ),
-    **dict.fromkeys(("config", "errors", "files", "presets", "requests", "tasks"), ""),
+    **dict.fromkeys(("config", "errors", "files", "own", "presets", "requests", "tasks"), ""),
     **dict.fromkeys(
-        ("adversary", "checks", "convolution", "holding", "hypernet", "inputs", "interning"),
+        ("adversary", "backbones", "checks", "convolution", "holding", "hypernet", "inputs"),
         "core.",
     ),
-    **dict.fromkeys(
-        ("layout", "loop", "losses", "network", "objectives", "pieces", "refit", "resnet"), "core."
-    ),
+    **dict.fromkeys(("interning", "layout", "loop", "losses", "network", "objectives"), "core."),
+    **dict.fromkeys(("pieces", "refit", "resnet"), "core."),
     **dict.fromkeys(("state", "status", "steps", "vit"), "core."),
     **dict.fromkeys(("accuracy", "answers", "audit", "metrics"), "evaluation."),
     **dict.fromkeys(("protocol", "registry"), "methods."),

@@ -24,6 +24,7 @@ from typing import (
     get_type_hints,
 )
 
+from uncle_jax import own
 from uncle_jax.errors import UncleError, allowed
 
 
@@ -51,6 +52,18 @@ class Bound:
         return "be " + " and ".join(f"{w} {v:g}" for w, v in parts.items() if math.isfinite(v))
 
 
+@dataclass(frozen=True)
+class Names:
+    """The words that a setting may be, beside the name of one's own code, FILE.py:NAME."""
+
+    words: tuple[str, ...]
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise UncleError unless the setting `name` may be `value`."""
+        if value not in self.words and not (isinstance(value, str) and own.named(value)):
+            raise allowed(name, value, (*self.words, "FILE.py:NAME"))
+
+
 Count = Annotated[int, Bound(least=1)]
 NonNegativeInt = Annotated[int, Bound(least=0)]
 Positive = Annotated[float, Bound(above=0)]
@@ -60,7 +73,7 @@ Share = Annotated[float, Bound(above=0, most=1)]
 
 @dataclass(frozen=True)
 class Settings:
-    """The base of all settings: holds each field to its Literal or `Bound`. Raises UncleError."""
+    """The base of all settings: holds a field to its Literal, `Bound` or `Names`, or UncleError."""
 
     def __new__(cls, *_: Any, **given: Any) -> Self:
         """Raises UncleError, with the nearest field, for one that there is not."""
@@ -84,12 +97,12 @@ class Settings:
 
 
 def kinds_of(cls: type) -> dict[str, Any]:
-    """The type of each field of a settings dataclass, `Bound`s included."""
+    """The type of each field of a settings dataclass, `Bound`s and `Names` included."""
     return get_type_hints(cls, include_extras=True)
 
 
 def plain(kind: Any) -> Any:
-    """`kind` without its `Bound`."""
+    """`kind` without its `Bound` or `Names`."""
     return get_args(kind)[0] if get_origin(kind) is Annotated else kind
 
 
@@ -101,7 +114,9 @@ def _hold(name: str, value: Any, kind: Any, otherwise: str) -> None:
     if get_origin(kind) is Literal and value not in get_args(kind):
         raise allowed(name, value, get_args(kind))
     for bound in get_args(kind)[1:] if get_origin(kind) is Annotated else ():
-        if not all(bound.holds(one) for one in _numbers(value)):
+        if isinstance(bound, Names):
+            bound.check(name, value)
+        elif not all(bound.holds(one) for one in _numbers(value)):
             raise UncleError(f"{name} must {bound}{otherwise}, not {value}")
 
 
@@ -121,7 +136,7 @@ class Config(Settings):
     """
 
     # Main network F(x; theta).
-    backbone: Literal["resnet18", "resnet50", "thin", "vit"] = "resnet18"
+    backbone: Annotated[str, Names(("resnet18", "resnet50", "thin", "vit"))] = "resnet18"
     # Of the vit `stem` is patches of 8, 4 and 2 pixels, `width` that of all its layers.
     stem: Literal["imagenet", "strided", "small"] = "imagenet"  # 7x7/2 + max-pool; 3x3/2; 3x3
     width: Count = 64  # channels of the first stage
@@ -271,9 +286,11 @@ def restored(kind: type[S], told: Mapping[str, Any]) -> S:
 
 
 def text_of(value: Any) -> str:
-    """A setting's value as labels have it."""
+    """A setting's value as labels have it; of one's own code its name alone."""
     if isinstance(value, list | tuple):
         return ",".join(map(text_of, value))
+    if isinstance(value, str) and own.named(value):
+        return value.rpartition(":")[2]
     return f"{value:g}" if isinstance(value, float) else str(value).lower()
 
 

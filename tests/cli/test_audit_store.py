@@ -9,7 +9,7 @@ import pytest
 from conftest import Small, blobs
 
 from uncle_jax.cli import audit, request
-from uncle_jax.core import resnet
+from uncle_jax.core import backbones
 from uncle_jax.engine import audit as audits
 from uncle_jax.evaluation.audit.embedding_search import EmbeddingSearch
 from uncle_jax.evaluation.audit.relearning import Relearning
@@ -27,7 +27,7 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("audited")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(resnet, "from_config", lambda config, n_classes: Small(n_classes))
+        patch.setattr(backbones, "from_config", lambda config, n_classes: Small(n_classes))
         for task in (0, 1, 2):
             for split, seed in (("train", 2 * task), ("test", 2 * task + 1)):
                 data = blobs(seed, 48)
@@ -44,7 +44,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def call(made, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(resnet, "from_config", lambda config, n_classes: Small(n_classes))
+    monkeypatch.setattr(backbones, "from_config", lambda config, n_classes: Small(n_classes))
     search = EmbeddingSearch(starts=2, steps=3)
     relearning = Relearning(epochs=(0.5,), examples=(4,), steps=(2, 3))
     monkeypatch.setattr(

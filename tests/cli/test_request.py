@@ -287,3 +287,37 @@ def test_50_hostile_requests(call, made, tmp_path, capsys):
     counts = hostile(partial(call, where), where, 50, interrupted)
     with capsys.disabled():
         print(f"\n50 hostile requests: {counts}, the state unchanged after each refusal")
+
+
+OWN_NET = """
+import flax.linen as nn
+
+class Net(nn.Module):
+    n_classes: int
+
+    @nn.compact
+    def __call__(self, x, train):
+        return nn.Dense(self.n_classes)(x.reshape(len(x), -1))
+"""
+
+
+def test_a_store_runs_no_code_by_itself_and_its_main_network_only_unchanged(call, tmp_path):
+    data_in(tmp_path)
+    (tmp_path / "net.py").write_text(OWN_NET)
+    (tmp_path / "moved.py").write_text(OWN_NET)
+    learn = "learn", "1", "--data", "train1.npz"
+    assert call(tmp_path, "--main-net", "net.py:Net", *INIT)[0] == 0
+    assert call(tmp_path, "--main-net", "net.py:Net", *learn)[0] == 0
+    status, _, told = call(tmp_path, "predict", "1", "test1.npz")
+    assert status == 2
+    assert "made with --main-net net.py:Net, and a store runs no code by itself" in told
+    asked = "predict", "1", "test1.npz"
+    first, moved = (call(tmp_path, "--main-net", f"{f}.py:Net", *asked) for f in ("net", "moved"))
+    assert first == moved
+    assert first[0] == 0
+    (tmp_path / "net.py").write_text(OWN_NET + "# another\n")
+    status, _, told = call(tmp_path, "--main-net", "net.py:Net", *asked)
+    assert status == 2
+    assert "sha256" in told
+    for wrong in ("thin", "none.py:Net"):
+        assert call(tmp_path, "--main-net", wrong, *asked)[0] == 2

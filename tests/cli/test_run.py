@@ -14,7 +14,7 @@ from conftest import Small
 
 from uncle_jax.cli import run as command
 from uncle_jax.cli import table
-from uncle_jax.core import resnet
+from uncle_jax.core import backbones
 from uncle_jax.runs.progress import Download
 
 RUN = Path(__file__).resolve().parents[2] / "experiments" / "run.py"
@@ -29,8 +29,8 @@ QUICKLY += [word for setting in QUICK for word in ("--set", setting)]
 SMALL = """
 import runpy, sys
 from conftest import Small
-from uncle_jax.core import resnet
-resnet.from_config = lambda config, n_classes: Small(n_classes)
+from uncle_jax.core import backbones
+backbones.from_config = lambda config, n_classes: Small(n_classes)
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
@@ -57,7 +57,7 @@ def finished(tmp_path_factory):
     where, told = tmp_path_factory.mktemp("finished"), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(told):
         patch.chdir(where)
-        patch.setattr(resnet, "from_config", lambda config, n_classes: Small(n_classes))
+        patch.setattr(backbones, "from_config", lambda config, n_classes: Small(n_classes))
         assert command.main([*QUICKLY, "--seeds", "0", "3"]) == 0
     return only_run(where), told.getvalue()
 
@@ -245,7 +245,7 @@ def test_a_methods_own_setting_is_told_apart_from_the_presets_of_the_same_name()
 
 def test_membership_is_measured_where_it_is_asked_for(finished, tmp_path, monkeypatch, capsys):
     workdir, _ = finished
-    monkeypatch.setattr(resnet, "from_config", lambda config, n_classes: Small(n_classes))
+    monkeypatch.setattr(backbones, "from_config", lambda config, n_classes: Small(n_classes))
     words = [*QUICKLY, "--seeds", "0", "--workdir"]
     assert command.main([*words, str(workdir), "--mia"]) == 2
     assert "has seed 0 without --mia" in capsys.readouterr().err

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from conftest import TINY
 
+from uncle_jax.core import backbones, resnet
 from uncle_jax.core import layout as layouts
-from uncle_jax.core import resnet
 
 
 @pytest.mark.parametrize("chunks", [1, 5, 7, 64])
@@ -46,7 +46,7 @@ def test_every_value_has_exactly_one_slot_and_surplus_is_masked(tiny_layout):
 
 
 def test_kinds_follow_names():
-    module = resnet.from_config(TINY, 3)
+    module = backbones.from_config(TINY, 3)
     layout = resnet.plan(module, (6, 6, 1), 5)[0]
     kind = {"/".join(leaf.path): leaf.kind for leaf in layout.leaves}
     assert kind["Conv_0/kernel"] == "weight"

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from conftest import HYPER, TINY, Small
 
-from uncle_jax.core import resnet
+from uncle_jax.core import backbones
 from uncle_jax.core.network import network, optimiser
 
 
@@ -17,8 +17,8 @@ def test_equal_arguments_share_a_network():
 
     assert of(Small()) is of(Small())
     assert of(Small()) is not of(Small(normed=False))
-    assert of(resnet.from_config(TINY, 3)) is of(resnet.from_config(TINY, 3))
-    assert of(resnet.from_config(TINY, 3)) is not of(resnet.from_config(TINY, 4))
+    assert of(backbones.from_config(TINY, 3)) is of(backbones.from_config(TINY, 3))
+    assert of(backbones.from_config(TINY, 3)) is not of(backbones.from_config(TINY, 4))
 
 
 def test_gradients_are_clipped_by_their_norm_where_they_are():

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from uncle_jax.config import Config
-from uncle_jax.core import resnet
+from uncle_jax.core import backbones, resnet
 
 RNG = np.random.RandomState(0)
 
 
 def drawn(config: Config, shape: tuple[int, ...]):
     """A ResNet with three classes, He weights from NumPy (its `init` compiles long), statistics."""
-    module = resnet.from_config(config, 3)
+    module = backbones.from_config(config, 3)
     layout, stats = resnet.plan(module, shape, 5)
     theta: dict = {}
     for leaf in layout.leaves:
@@ -25,7 +25,7 @@ def drawn(config: Config, shape: tuple[int, ...]):
 
 
 def _parameters(config: Config, shape: tuple[int, ...]) -> int:
-    return resnet.plan(resnet.from_config(config, 10), shape, 200)[0].size
+    return resnet.plan(backbones.from_config(config, 10), shape, 200)[0].size
 
 
 def test_sizes_are_the_published_ones():

@@ -7,7 +7,7 @@ import pytest
 from conftest import HYPER, TINY
 
 from uncle_jax.config import replace
-from uncle_jax.core import resnet
+from uncle_jax.core import backbones, resnet
 from uncle_jax.core.vit import DEPTH, PATCH, ViT
 from uncle_jax.methods.uncle import uncle
 from uncle_jax.tasks import Data, InputSpec
@@ -23,7 +23,7 @@ def variables():
 
 @pytest.mark.parametrize(("stem", "patch"), PATCH.items())
 def test_its_patches_are_the_stems(stem, patch):
-    net = resnet.from_config(replace(TINY, {"backbone": "vit", "stem": stem, "width": "16"}), 3)
+    net = backbones.from_config(replace(TINY, {"backbone": "vit", "stem": stem, "width": "16"}), 3)
     x = jax.ShapeDtypeStruct((5, 16, 16, 3), jnp.float32)
     told = jax.eval_shape(lambda x: net.init(jax.random.key(0), x, train=False), x)
     assert set(told) == {"params"}, "no batch statistics"

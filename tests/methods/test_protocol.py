@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 from conftest import HYPER, SPEC, TINY, Small
 
-from uncle_jax.core import resnet
+from uncle_jax.core import backbones
 from uncle_jax.methods import protocol, registry
 from uncle_jax.methods.hypernetwork.refit import Refit, refit
 from uncle_jax.methods.uncle import uncle
@@ -29,13 +29,13 @@ def test_a_method_that_says_nothing_reads_nothing_and_promises_nothing():
 
 def test_a_method_is_pickled_by_what_made_it():
     """As process pools need it; the copy has the same network, so it compiles nothing new."""
-    main_net = resnet.from_config(TINY, 3)  # of a module that every process has
+    main_net = backbones.from_config(TINY, 3)  # of a module that every process has
     for make, settings in ((uncle, HYPER), (refit, Refit(trunk=(8, 16), chunks=7))):
         method = make(SPEC, 3, TINY, main_net, settings)
         copy = pickle.loads(pickle.dumps(method))
         assert copy.generator is method.generator
         assert (copy.name, copy.settings, copy.reads) == (method.name, settings, "none")
-    derpp = registry.build("scrub", SPEC, 3, TINY, main_net=resnet.from_config(TINY, 9))
+    derpp = registry.build("scrub", SPEC, 3, TINY, main_net=backbones.from_config(TINY, 9))
     assert pickle.loads(pickle.dumps(derpp)).name == "scrub"
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 from conftest import HYPER, SPEC, TINY
 
-from uncle_jax.core import resnet
+from uncle_jax.core import backbones, resnet
 from uncle_jax.core.inputs import input_shape
 from uncle_jax.core.state import CLState
 from uncle_jax.errors import UncleError
@@ -41,7 +41,7 @@ def test_every_method_has_its_name_and_declares_what_it_reads(name):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_no_methods_network_is_smaller_than_uncles(name):
-    net = resnet.from_config(TINY, SPEC.n_classes)
+    net = backbones.from_config(TINY, SPEC.n_classes)
     main = resnet.plan(net, input_shape(SPEC, TINY.image_size), HYPER.chunks)[0].size
     state, uncle = (jax.eval_shape(tiny(n).init, jax.random.key(0)) for n in (name, "uncle"))
     if isinstance(state, CLState):  # its networks are generated as UnCLe's, from as large a phi
@@ -71,7 +71,7 @@ def test_a_function_in_a_file_is_a_method(tmp_path):
         ("nowhere.py:mine", "there is no file nowhere.py"),
         ("nowhere.at_all:mine", "cannot import nowhere.at_all"),
         ("json:nothing", "json has no function nothing"),
-        ("json:1x", "is not FILE.py:FUNCTION"),
+        ("json:1x", "is not FILE.py:NAME"),
     ],
 )
 def test_what_is_no_method_is_refused_in_one_line(name, message):
@@ -101,7 +101,7 @@ def test_every_method_hands_out_a_network_that_is_ready_to_apply(name):
     outputs = theta["Dense_0"]["kernel"].shape[-1]
     assert outputs in (SPEC.n_classes, 4 * SPEC.n_classes)  # or with a head per task
     module, shape = method.main
-    assert module == resnet.from_config(TINY, outputs)
+    assert module == backbones.from_config(TINY, outputs)
     x = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
     apply = resnet.apply
     logits, _ = jax.eval_shape(lambda t, s, x: apply(module, t, s, x, False), theta, stats, x)

@@ -11,11 +11,11 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, cast, get_type_hints
+from typing import Any, NoReturn, cast
 
 from uncle_jax.cli.interrupts import stopping
 from uncle_jax.cli.settings import choices, values
-from uncle_jax.config import Config, Uncle
+from uncle_jax.config import Config, Uncle, kinds_of
 from uncle_jax.errors import UncleError, allowed, out_of_memory
 from uncle_jax.methods import registry
 from uncle_jax.presets import PRESETS, Preset, preset, presets
@@ -36,7 +36,7 @@ SHORTCUTS = (
 )
 """Settings with an option of their own; `--set` takes these and all others."""
 
-KINDS = get_type_hints(Config) | get_type_hints(Uncle)
+KINDS = kinds_of(Config) | kinds_of(Uncle)
 """The types of the settings that every learner shares, and of UnCLe's."""
 
 
@@ -204,7 +204,8 @@ def add_settings(p: argparse.ArgumentParser) -> None:
     """--epochs, --lr, ... and --set for every other setting."""
     settings = p.add_argument_group("settings (default: the preset's)")
     for name in SHORTCUTS:
-        option = settings.add_argument("--" + name.replace("_", "-"), metavar=values(KINDS[name]))
+        flags = ["--" + name.replace("_", "-"), *(["--main-net"] if name == "backbone" else [])]
+        option = settings.add_argument(*flags, metavar=values(KINDS[name]))
         completing(option, choices(KINDS[name]))
     names = list(KINDS)
     any_ = settings.add_argument(
@@ -226,6 +227,16 @@ def add_source(p: argparse.ArgumentParser) -> None:
         default="authors",
         help="whose settings: the preset's and the methods' authors', or what trials on validation "
         "data chose (uncle tune --all); default %(default)s",
+    )
+
+
+def add_main_net(p: Any) -> None:
+    """--main-net, of a store."""
+    p.add_argument(
+        "--main-net",
+        metavar="FILE.py:NET",
+        help="the store's main network, if it is your own: init fixes it by its content, and as a "
+        "store runs no code by itself every other command is told where it lies",
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from uncle_jax.cli import look
+from uncle_jax.cli.arguments import add_main_net
 from uncle_jax.cli.look import tell
 from uncle_jax.errors import UncleError
 from uncle_jax.runs.process import begin
@@ -32,6 +33,7 @@ def add_options(group: Any) -> None:
         metavar="TASK=FILE.npz",
         help="for the power; default: the test images that the store has kept",
     )
+    add_main_net(group)
     group.add_argument("--draws", type=int, default=5, help="of an attack; default 5")
     group.add_argument("--json", action="store_true", help="one object, for a program")
 
@@ -75,7 +77,7 @@ def audit(args: argparse.Namespace) -> int:
             retained,
         )
         begin(args.compile_cache, args.store)
-        method = learner(store)
+        method = learner(store, args.main_net)
         state = store.load(template(method))
         tell(store.notes)
         with Steps(f"task {args.task}") as bar:

@@ -31,7 +31,7 @@ def predict(args: argparse.Namespace) -> int:
         if args.task not in store.tasks["learned"]:
             raise UncleError(f"task {args.task} is not learned (learned: {store.tasks['learned']})")
         begin(args.compile_cache, args.store)
-        method = learner(store)
+        method = learner(store, args.main_net)
         state = store.load(template(method))
         tell(store.notes)
     logits = np.asarray(method.logits(state, args.task, images))
@@ -117,7 +117,7 @@ def verify(args: argparse.Namespace) -> int:
             task, file = task_file(item, "--test")
             tests[task] = read_npz(file, spec)[0]
         begin(args.compile_cache, args.store)
-        method = learner(store)
+        method = learner(store, args.main_net)
         report = checks.verify(store, method, template(method), tests)
         audits = [certificate.attest(entry) for entry in store.audits]
         tell(store.notes)

@@ -18,7 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from uncle_jax.cli import look
-from uncle_jax.cli.arguments import Parser, add_compile_cache, completing, exit_code, parsed
+from uncle_jax.cli.arguments import (
+    Parser,
+    add_compile_cache,
+    add_main_net,
+    completing,
+    exit_code,
+    parsed,
+)
 from uncle_jax.cli.look import tell
 from uncle_jax.errors import UncleError, allowed
 from uncle_jax.methods import registry
@@ -37,6 +44,7 @@ def parser() -> Parser:
     """The options of `uncle request`."""
     p = Parser(prog="uncle request", description=__doc__)
     p.add_argument("--store", type=Path, required=True, help="the store's folder")
+    add_main_net(p)
     add_compile_cache(p)
     commands = p.add_subparsers(dest="command", required=True, parser_class=Parser)
     make = commands.add_parser("init", help="make a store; its settings are fixed from then on")
@@ -107,6 +115,8 @@ def init(args: argparse.Namespace) -> int:
     if name not in registry.METHODS:  # a store names no code to run
         raise allowed("method", name, registry.METHODS)
     config, own = set_changes(args.set, usual.config, [name])
+    if args.main_net is not None:
+        config = replace(config, backbone=args.main_net)
     check_shapes(args)
     if (args.store / "store.json").exists() or (args.store / "LOCK").exists():
         raise UncleError(f"{args.store} already holds a store; choose another folder")
@@ -187,7 +197,7 @@ def ask(args: argparse.Namespace) -> int:
         if every < 1:
             raise UncleError(f"--save-every must be at least 1 epoch, not {every}")
         with Steps(f"{name}: restore") as bar:
-            method = learner(store)
+            method = learner(store, args.main_net)
             clock.lap("open")
             state = store.load(template(method))
             clock.lap("restore")

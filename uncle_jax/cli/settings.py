@@ -4,7 +4,9 @@ import dataclasses
 import inspect
 import re
 from types import NoneType, UnionType
-from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
+
+from uncle_jax.config import Names, kinds_of, plain
 
 
 class Setting(NamedTuple):
@@ -18,7 +20,7 @@ class Setting(NamedTuple):
 
 def described(settings: Any) -> list[Setting]:
     """Each field of a settings dataclass (an instance: its values are the defaults)."""
-    kinds, told = get_type_hints(type(settings)), comments(type(settings))
+    kinds, told = kinds_of(type(settings)), comments(type(settings))
     return [
         Setting(
             field.name,
@@ -32,6 +34,9 @@ def described(settings: Any) -> list[Setting]:
 
 def values(kind: Any) -> str:
     """What a setting of the type `kind` may be."""
+    if names := _names(kind):
+        return "{" + ",".join(names) + "}|FILE.py:NAME"
+    kind = plain(kind)
     if get_origin(kind) is Literal:
         return "{" + ",".join(map(str, get_args(kind))) + "}"
     if get_origin(kind) in (Union, UnionType):
@@ -43,9 +48,17 @@ def values(kind: Any) -> str:
 
 def choices(kind: Any) -> tuple[str, ...]:
     """The words that a setting of the type `kind` may be; () if they cannot be listed."""
+    if names := _names(kind):
+        return names
     if kind is bool:
         return ("true", "false")
     return tuple(map(str, get_args(kind))) if get_origin(kind) is Literal else ()
+
+
+def _names(kind: Any) -> tuple[str, ...]:
+    """The words of a setting that may be one's own code too."""
+    found = (one.words for one in getattr(kind, "__metadata__", ()) if isinstance(one, Names))
+    return next(found, ())
 
 
 def text(value: Any) -> str:

@@ -13,11 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from uncle_jax.config import Config
 from uncle_jax.core import convolution
 from uncle_jax.core.interning import interned
 from uncle_jax.core.layout import Layout, make_layout
-from uncle_jax.core.vit import PATCH, ViT
 
 
 class Block(nn.Module):
@@ -96,18 +94,6 @@ def shortcut(x: Array, y: Array, stride: int, momentum: float, train: bool) -> A
         return x
     x = conv(y.shape[-1], 1, stride, name="proj_conv")(x)
     return norm(momentum, name="proj_norm")(x, use_running_average=not train)
-
-
-def from_config(config: Config, n_classes: int) -> nn.Module:
-    """The network that `config.backbone` names, with `n_classes` outputs."""
-    if config.backbone == "vit":
-        return ViT(n_classes, config.width, PATCH[config.stem])
-    blocks, block = {
-        "resnet18": ((2, 2, 2, 2), Block),
-        "resnet50": ((3, 4, 6, 3), Bottleneck),
-        "thin": ((1, 1, 1), Block),
-    }[config.backbone]
-    return ResNet(blocks, block, n_classes, config.width, config.stem, config.norm_momentum)
 
 
 def plan(module: nn.Module, image_shape: tuple[int, ...], chunks: int) -> tuple[Layout, Any]:

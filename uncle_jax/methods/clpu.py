@@ -16,7 +16,7 @@ import optax
 from jax import Array
 
 from uncle_jax.config import Config
-from uncle_jax.core import checks, resnet
+from uncle_jax.core import backbones, resnet
 from uncle_jax.core.inputs import (
     TaskInput,
     batches_of,
@@ -65,11 +65,8 @@ class Networks:
 @interned
 def networks(spec: InputSpec, n_tasks: int, config: Config, main_net: nn.Module | None) -> Networks:
     """The networks of `n_tasks` tasks; `main_net` None: UnCLe's main network for `config`."""
-    module, shape = main_net, input_shape(spec, config.image_size)
-    if module is None:
-        module = resnet.from_config(config, spec.n_classes)
-    else:
-        checks.main_network(module, shape, spec.n_classes)
+    shape = input_shape(spec, config.image_size)
+    module = backbones.main_network(main_net, config, shape, spec.n_classes)
     return Networks(module, shape, n_tasks, config)
 
 

@@ -6,17 +6,14 @@ package gives its factory as an entry point of the group "uncle_jax.methods".
 
 import dataclasses
 import importlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points, packages_distributions, version
-from pathlib import Path
+from importlib.metadata import entry_points
 from typing import Any
 
+from uncle_jax import own
 from uncle_jax.config import Config, filled, read_into
 from uncle_jax.errors import UncleError, allowed
-from uncle_jax.files import digest
 
 Factory = Callable[..., Any]
 """(spec, n_tasks, config, main_net=None[, settings=Settings()]) -> Method."""
@@ -70,13 +67,9 @@ def check(name: str) -> None:
     """Raise UncleError unless `name` is a method of this package or has the form of one's own."""
     if name in METHODS or name in entry_points(group=GROUP).names:
         return
-    home, colon, function = name.rpartition(":")
-    if not colon:
+    if ":" not in name:
         raise allowed("method", name, (*METHODS, "FILE.py:FUNCTION"))
-    if not function.isidentifier():
-        raise UncleError(f"method {name!r} is not FILE.py:FUNCTION or MODULE:FUNCTION")
-    if home.endswith(".py") and not Path(home).is_file():
-        raise UncleError(f"method {name!r}: there is no file {home}")
+    own.check(name, "method")
 
 
 def short(name: str) -> str:
@@ -106,45 +99,12 @@ def find(name: str) -> Factory:
     for entry in entry_points(group=GROUP):
         if entry.name == name:
             return entry.load()
-    home, _, function = name.rpartition(":")
-    try:
-        module = _from_file(Path(home)) if home.endswith(".py") else importlib.import_module(home)
-    except Exception as error:
-        raise UncleError(f"method {name!r}: cannot import {home} ({error})") from error
-    found = getattr(module, function, None)
-    if not callable(found):
-        raise UncleError(f"method {name!r}: {home} has no function {function}")
-    return found
-
-
-def _from_file(path: Path) -> Any:
-    name = f"_uncle_jax_own_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return own.load(name, "method")
 
 
 def source(name: str) -> dict[str, Any] | None:
-    """The code of a method of one's own, by content: its file, and its package's version if any.
-
-    None for this package's. What that file imports is not looked at. Raises UncleError.
-    """
-    if name in METHODS:
-        return None
-    factory = find(name)
-    top = factory.__module__.partition(".")[0]
-    packages = packages_distributions().get(top, [])
-    try:
-        path = inspect.getsourcefile(inspect.unwrap(factory))
-        sha = None if path is None else digest(Path(path))
-    except (OSError, TypeError):  # built in, or gone
-        path, sha = None, None
-    told = {"file": path and Path(path).name, "sha256": sha}
-    return told | ({"version": version(packages[0])} if packages else {})
+    """The code of a method of one's own, by content; None for this package's. Raises UncleError."""
+    return None if name in METHODS else own.source(find(name))
 
 
 def settings_of(name: str, factory: Factory, changes: Mapping[str, str], preset: Any = None) -> Any:

@@ -28,7 +28,7 @@ def uncle(
     """UnCLe for up to `n_tasks` tasks of images like `spec`.
 
     `main_net`: any Linen module called as module(x, train=...) with spec.n_classes outputs; by
-    default the ResNet that `config.backbone` names. Weights are generated, so it needs none.
+    default the one that `config.backbone` names. Weights are generated, so it needs none.
     """
     learner = hypernetwork(spec, n_tasks, config, main_net, settings)
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 
 from uncle_jax.config import as_dict, fingerprint
-from uncle_jax.core import resnet
+from uncle_jax.core import backbones, resnet
 from uncle_jax.core.inputs import input_shape
 from uncle_jax.core.loop import OnStep
 from uncle_jax.data.benchmark import Benchmark
@@ -85,7 +85,7 @@ def load(spec: RunSpec) -> Experiment:
     requests = spec.requests or parse(" ".join(f"L{t}" for t in range(n_tasks)) + " U0")
     validate(requests, n_tasks)
     spec = dataclasses.replace(spec, requests=requests)
-    code = registry.source(spec.method)
+    code = {"code": registry.source(spec.method), "network": backbones.source(spec.config)}
     records = {seed: _record(spec, seed, one, code) for seed, one in benchmarks.items()}
     return Experiment(spec, benchmarks, records)
 
@@ -209,7 +209,7 @@ def _show_data(benchmark: Benchmark, path: Path, overwrite: bool) -> None:
 
 
 def _record(
-    spec: RunSpec, seed: int, benchmark: Benchmark, code: Mapping[str, Any] | None
+    spec: RunSpec, seed: int, benchmark: Benchmark, code: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What config.json says of a run, its environment apart; `fingerprint` covers `decided`."""
     decided = {
@@ -220,7 +220,7 @@ def _record(
         "config": as_dict(spec.config),
         "data": dict(benchmark.provenance),
         **({} if spec.settings is None else {"settings": as_dict(spec.settings)}),
-        **({} if code is None else {"code": code}),
+        **{name: one for name, one in code.items() if one is not None},
     }
     told = {"preset": spec.preset, "seq": spec.seq, "source": spec.source}
     told |= {"remarks": list(benchmark.remarks), "changes": spec.changes}
@@ -251,7 +251,7 @@ def estimated(asked: Experiment, measure: bool = False) -> dict[str, Any]:
 def sizes(asked: Experiment) -> dict[str, int]:
     """Parameters of UnCLe's main network, and of what the method learns (phi, or params)."""
     spec, config = asked.first.spec, asked.spec.config
-    net = resnet.from_config(config, spec.n_classes)
+    net = backbones.from_config(config, spec.n_classes)
     layout, _ = resnet.plan(net, input_shape(spec, config.image_size), chunks=1)
     state = jax.eval_shape(asked.method().init, jax.random.key(0))
     counts = {"main_network_parameters": layout.size}

@@ -12,7 +12,7 @@ import numpy as np
 from jax import Array
 
 from uncle_jax.config import Config, Hypernetwork, part
-from uncle_jax.core import checks, resnet, steps
+from uncle_jax.core import backbones, steps
 from uncle_jax.core.holding import hold
 from uncle_jax.core.inputs import (
     TaskInput,
@@ -47,14 +47,11 @@ def hypernetwork(
     """A learner for up to `n_tasks` tasks of images like `spec`; `settings` may be a subclass's.
 
     `main_net`: any Linen module called as module(x, train=...) with spec.n_classes outputs; by
-    default the ResNet that `config.backbone` names. Weights are generated, so it needs none.
+    default the one that `config.backbone` names. Weights are generated, so it needs none.
     """
     config = config or Config()
     shape = input_shape(spec, config.image_size)
-    if main_net is None:
-        main_net = resnet.from_config(config, spec.n_classes)
-    else:
-        checks.main_network(main_net, shape, spec.n_classes)
+    main_net = backbones.main_network(main_net, config, shape, spec.n_classes)
     net = network(main_net, shape, config, part(Hypernetwork, settings))
 
     def learn(

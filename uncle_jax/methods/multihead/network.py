@@ -15,7 +15,7 @@ import numpy as np
 from jax import Array
 
 from uncle_jax.config import Config
-from uncle_jax.core import checks, resnet
+from uncle_jax.core import backbones, resnet
 from uncle_jax.core.inputs import (
     batches_of,
     fit_images,
@@ -81,11 +81,8 @@ def multihead(
 
     None: UnCLe's main network for the same `config`, with a head a task.
     """
-    module, shape = main_net, input_shape(spec, config.image_size)
-    if module is None:
-        module = resnet.from_config(config, n_tasks * spec.n_classes)
-    else:
-        checks.main_network(module, shape, n_tasks * spec.n_classes)
+    shape = input_shape(spec, config.image_size)
+    module = backbones.main_network(main_net, config, shape, n_tasks * spec.n_classes)
     tasks = [spec.task(task) for task in range(n_tasks)]
     mean, std = (
         np.stack([np.broadcast_to(np.asarray(v, np.float32), shape[-1:]) for v in column])
