@@ -1,4 +1,4 @@
-"""Code of one's own, by name: FILE.py:NAME, or MODULE:NAME of what is installed.
+"""Code and data of one's own, by name: FILE.py:NAME, or MODULE:NAME of what is installed.
 
 It is run once for what it holds, so that what it defines stays the same object. Importing this
 module imports no jax.
@@ -15,6 +15,20 @@ from typing import Any
 
 from uncle_jax.errors import UncleError
 from uncle_jax.files import digest
+
+DATA = ("folder:ROOT", "csv:FILE", "npz:ROOT", "hf:NAME", "tfds:NAME", "FILE.py:FUNCTION")
+"""One's own data, as `--dataset` takes them."""
+
+
+def data_function(dataset: str) -> bool:
+    """Whether a data set's name is that of a function: of a file, or of a module in a package."""
+    home = dataset.rpartition(":")[0]
+    return named(dataset) and (home.endswith(".py") or "." in home)
+
+
+def data_place(dataset: str) -> str:
+    """What folders call a data set: one's own by its kind, or by its function's name."""
+    return dataset.rpartition(":")[2] if data_function(dataset) else dataset.partition(":")[0]
 
 
 def named(name: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from uncle_jax.config import Config, Uncle
 from uncle_jax.errors import allowed
+from uncle_jax.own import DATA
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
 }
 
 
-# For one's own data (folder:, npz:, tfds:), whatever its size.
+# For one's own data (own.DATA), whatever its size.
 OWN_PRESETS: dict[str, Preset] = {
     "laptop": _laptop(
         "uncle run --dataset folder:ROOT", stem="strided", epochs=12, train_images=10_000
@@ -100,12 +101,12 @@ OWN_PRESETS: dict[str, Preset] = {
 def presets(dataset: str) -> Mapping[str, Preset]:
     """The presets of `dataset` by name, its default first: the paper's, if the paper has it.
 
-    `dataset` "folder:...", "npz:..." and "tfds:..." are one's own. Raises UncleError.
+    A `dataset` with a colon is one's own. Raises UncleError.
     """
     if ":" in dataset:
         return OWN_PRESETS
     if dataset not in PRESETS:
-        raise allowed("dataset", dataset, (*PRESETS, "folder:ROOT", "npz:ROOT", "tfds:NAME"))
+        raise allowed("dataset", dataset, (*PRESETS, *DATA))
     return PRESETS[dataset]
 
 

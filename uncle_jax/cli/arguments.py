@@ -18,6 +18,7 @@ from uncle_jax.cli.settings import choices, values
 from uncle_jax.config import Config, Uncle, kinds_of
 from uncle_jax.errors import UncleError, allowed, out_of_memory
 from uncle_jax.methods import registry
+from uncle_jax.own import DATA
 from uncle_jax.presets import PRESETS, Preset, preset, presets
 from uncle_jax.runs.compiled import THEIRS
 from uncle_jax.runs.usual import SOURCES
@@ -159,11 +160,12 @@ def encodable(stream: Any) -> None:
 
 def add_data(p: argparse.ArgumentParser) -> None:
     """--dataset, --preset, and where data come from."""
-    own = "folder:ROOT, npz:ROOT, tfds:NAME"
     dataset = p.add_argument(
-        "--dataset", default="permuted-digits", help=f"{', '.join(PRESETS)}; {own}"
+        "--dataset",
+        default="permuted-digits",
+        help=f"{', '.join(PRESETS)}; your own: {', '.join(DATA)}",
     )
-    completing(dataset, [*PRESETS, "folder:", "npz:", "tfds:"])
+    completing(dataset, [*PRESETS, *(f"{one.partition(':')[0]}:" for one in DATA[:-1])])
     name = p.add_argument(
         "--preset", help="paper (a GPU; the default where there is one) or laptop"
     )

@@ -53,8 +53,11 @@ DATASETS = {
 }
 OWN_DATA = {
     "folder:ROOT": "your own: a folder of images a class",
+    "csv:FILE": "your own: a list of image files with label and split",
     "npz:ROOT": "your own: .npz files of arrays, a task each",
+    "hf:NAME": "your own: a set of Hugging Face's datasets, by name or a folder",
     "tfds:NAME": "your own: a data set of TensorFlow Datasets",
+    "FILE.py:FUNCTION": "your own: what a function returns",
 }
 
 

@@ -1,18 +1,23 @@
-"""One's own data as a benchmark: a tree of images, or an .npz a task."""
+"""One's own data as a benchmark: a tree or a list of images, or an .npz a task."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
 from uncle_jax.data import pictures
 from uncle_jax.data.benchmark import Benchmark
 from uncle_jax.data.content import content
+from uncle_jax.data.lists import read_lists
 from uncle_jax.data.npz import read_arrays
 from uncle_jax.data.plans import Tasks, task_plan, unused
 from uncle_jax.data.trees import expanded, left_out, leftovers, listed, scan
 from uncle_jax.data.understood import SPLITS, Known
 from uncle_jax.errors import UncleError
 
+F = TypeVar("F")
 NPZ_KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 
@@ -32,16 +37,62 @@ def image_folder(
     """
     root = expanded(root)
     tree = scan(root)
-    plan = task_plan(list(tree.files["train"]), classes_per_task, tasks)
-    used = [
-        {
-            s: [(path, label) for label, c in enumerate(names) for path in tree.files[s][c]]
-            for s in SPLITS
-        }
-        for names in plan
+    names = list(tree.files["train"])
+    plan = task_plan(names, classes_per_task, tasks)
+    parts = [
+        {s: [(path, y) for y, c in enumerate(classes) for path in tree.files[s][c]] for s in SPLITS}
+        for classes in plan
     ]
-    paths = list(dict.fromkeys(path for task in used for s in SPLITS for path, _ in task[s]))
-    rules, lines, remarks = pictures.survey(paths, image_size)
+    known = Known((), plan, tree.lines, tree.remarks + unused(names, plan))
+    told = {"sha256": content(root, _files(parts)), "root": str(root)}
+    return pictured("folder", parts, known, image_size, told)
+
+
+def image_list(
+    where: Path,
+    classes_per_task: int = 10,
+    tasks: Tasks | None = None,
+    image_size: int | None = None,
+) -> Benchmark:
+    """Tasks from a CSV of image files with their labels and splits (data/lists.py).
+
+    Where a column says the task, those are the tasks, and two of them may have classes of one name;
+    else as of `image_folder`. Raises UncleError.
+    """
+    where = expanded(where)
+    lists, files, remarks = read_lists(where)
+    if "" in lists:
+        names = lists[""].classes()
+        plan = task_plan(names, classes_per_task, tasks)
+        given, remarks = [lists[""]] * len(plan), remarks + unused(names, plan)
+    elif tasks is not None:
+        raise UncleError(f"--tasks, and {where} says each image's task: leave one of them out")
+    else:
+        plan, given = [one.classes() for one in lists.values()], list(lists.values())
+    parts = [
+        {s: [(path, y) for y, c in enumerate(classes) for path in one.files[c][s]] for s in SPLITS}
+        for classes, one in zip(plan, given, strict=True)
+    ]
+    root = where if where.is_dir() else where.parent
+    told = {"sha256": content(root, [*files, *_files(parts)]), "list": str(where)}
+    return pictured("csv", parts, Known((), plan, (), remarks), image_size, told)
+
+
+Labelled = Sequence[tuple[Path | pictures.Encoded, int]]
+
+
+def pictured(
+    name: str,
+    parts: Sequence[Mapping[str, Labelled]],
+    known: Known,
+    image_size: int | None,
+    told: Mapping[str, Any],
+) -> Benchmark:
+    """A benchmark of image files, {"train": (file, label)s, "test": ...} of each task.
+
+    `known`: what is known of them, with the plan of classes; `told`: their provenance.
+    """
+    rules, lines, remarks = pictures.survey(_files(parts), image_size)
     given = [
         {
             split: (
@@ -50,17 +101,17 @@ def image_folder(
             )
             for split, pairs in task.items()
         }
-        for task in used
+        for task in parts
     ]
-    known = Known(
-        (),
-        plan,
-        tree.lines + lines,
-        tree.remarks + remarks + unused(list(tree.files["train"]), plan),
-    )
-    told = {"sha256": content(root, paths), "root": str(root)}
-    told |= {"tasks": [list(names) for names in plan], "image_size": list(rules.size)}
-    return Benchmark.from_arrays(given, "folder", provenance=told, known=known)
+    known = replace(known, lines=known.lines + lines, remarks=known.remarks + remarks)
+    plan = [list(classes) for classes in known.classes]
+    told = {**told, "tasks": plan, "image_size": list(rules.size)}
+    return Benchmark.from_arrays(given, name, provenance=told, known=known)
+
+
+def _files(parts: Sequence[Mapping[str, Sequence[tuple[F, int]]]]) -> list[F]:
+    """Each file of all tasks, once."""
+    return list(dict.fromkeys(path for task in parts for s in SPLITS for path, _ in task[s]))
 
 
 def npz_folder(root: Path) -> Benchmark:

@@ -4,17 +4,18 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
+from uncle_jax import own
 from uncle_jax.config import Config
 from uncle_jax.data import custom, plans
 from uncle_jax.data import five_tasks as five
 from uncle_jax.data.benchmark import Benchmark
+from uncle_jax.data.functions import function_benchmark
 from uncle_jax.data.permuted import permuted_digits, permuted_mnist
 from uncle_jax.data.publishers.catalogue import CIFAR100, MNIST, TINY_IMAGENET, source
 from uncle_jax.data.publishers.prepared import Options, Prepared, prepare
 from uncle_jax.data.split import split_benchmark
 from uncle_jax.errors import UncleError, allowed
 
-OWN = ("folder", "npz", "tfds")  # --dataset folder:ROOT, npz:ROOT, tfds:NAME
 PUBLISHED = ("permuted-digits", "permuted-mnist", "five-tasks", "cifar100", "tinyimagenet")
 
 
@@ -39,6 +40,8 @@ def load_benchmark(name: str, seed: int, choice: Choice) -> Benchmark:
     """The benchmark `name`, its data made ready. Raises UncleError."""
     if choice.substitute and name != "five-tasks":
         raise UncleError(f"--substitute is for five-tasks, not {name}")
+    if own.data_function(name):
+        return function_benchmark(name, seed)
     kind, _, where = name.partition(":")
     if where:
         return _own(kind, where, choice)
@@ -53,7 +56,7 @@ def load_benchmark(name: str, seed: int, choice: Choice) -> Benchmark:
         return split_benchmark(name, prepare(TINY_IMAGENET, options), seed, n)
     if name == "five-tasks":
         return five.five_tasks(_five(choice), seed, n)
-    raise allowed("dataset", name, (*PUBLISHED, *(f"{kind}:..." for kind in OWN)))
+    raise allowed("dataset", name, (*PUBLISHED, *own.DATA))
 
 
 def _five(choice: Choice) -> list[Prepared]:
@@ -75,11 +78,25 @@ def _own(kind: str, where: str, choice: Choice) -> Benchmark:
         )
     if kind == "npz":
         if choice.tasks is not None:
-            raise UncleError("--tasks is for folder: and tfds:; with npz: a file is a task")
+            raise UncleError("--tasks is not for npz:, where a file is a task")
         return custom.npz_folder(Path(where))
     if kind == "tfds":
         data_dir = choice.options.data_dir
         from uncle_jax.data.tfds_sets import tfds_benchmark
 
         return tfds_benchmark(where, data_dir, choice.classes_per_task, choice.tasks)
-    raise allowed("kind of own data", kind, OWN)
+    if kind == "csv":
+        return custom.image_list(
+            Path(where), choice.classes_per_task, choice.tasks, choice.image_size
+        )
+    if kind == "hf":
+        from uncle_jax.data.hf_sets import hf_benchmark
+
+        return hf_benchmark(
+            where,
+            choice.classes_per_task,
+            choice.tasks,
+            choice.image_size,
+            choice.options.download,
+        )
+    raise allowed("kind of own data", f"{kind}:", own.DATA)

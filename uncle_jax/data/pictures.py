@@ -52,10 +52,25 @@ SUFFIXES = (
 
 
 @dataclass(frozen=True)
+class Encoded:
+    """An image file's content that lies in no file of its own; `name` is what messages call it."""
+
+    name: str
+    content: bytes
+
+    def __str__(self) -> str:
+        return self.name
+
+    def read_bytes(self) -> bytes:
+        """Its content, as a Path gives it."""
+        return self.content
+
+
+@dataclass(frozen=True)
 class Look:
     """What one file holds."""
 
-    path: Path
+    path: Path | Encoded
     size: tuple[int, int]  # height, width, upright
     grey: bool
     kind: str  # "plain", "alpha", "deep" (grey), "deep colour" or "float"
@@ -85,7 +100,7 @@ def suffixes() -> tuple[str, ...]:
 
 
 def survey(
-    paths: Iterable[Path], image_size: int | None = None
+    paths: Iterable[Path | Encoded], image_size: int | None = None
 ) -> tuple[Rules, tuple[str, ...], tuple[str, ...]]:
     """(the rules for a set, lines on what they do to it, remarks that belong to any result).
 
@@ -100,7 +115,7 @@ def survey(
     return rules, _lines(looks, rules, sizes), _remarks(looks, rules)
 
 
-def look(path: Path) -> Look:
+def look(path: Path | Encoded) -> Look:
     """What the file `path` holds. Raises UncleError that names it."""
     try:
         with _quiet(), _opened(path) as image:
@@ -111,7 +126,7 @@ def look(path: Path) -> Look:
         raise _no_image(path, error) from None
 
 
-def read(path: Path, rules: Rules) -> np.ndarray:
+def read(path: Path | Encoded, rules: Rules) -> np.ndarray:
     """[H, W, 1 or 3] uint8. Raises UncleError that names the file."""
     from PIL import Image
 
@@ -135,16 +150,18 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _opened(path: Path) -> "Image":
+def _opened(path: Path | Encoded) -> "Image":
     from PIL import Image
 
+    if isinstance(path, Encoded):
+        return Image.open(io.BytesIO(path.content))
     if path.suffix.lower() in (".tif", ".tiff"):
         # Pillow 13.0 maps a plain TIFF into memory by the wrong way round if it is sideways
         return Image.open(io.BytesIO(path.read_bytes()))
     return Image.open(path)
 
 
-def _no_image(path: Path, error: Exception) -> UncleError:
+def _no_image(path: Path | Encoded, error: Exception) -> UncleError:
     return UncleError(f"{path} is no readable image ({first_line(error)})")
 
 
@@ -152,7 +169,7 @@ def _no_image(path: Path, error: Exception) -> UncleError:
 # One file
 
 
-def _look(path: Path, image: "Image") -> Look:
+def _look(path: Path | Encoded, image: "Image") -> Look:
     mode, (width, height) = image.mode, image.size
     many = image.format != "MPO" and getattr(image, "is_animated", False)  # MPO: a second view
     kind, high, vanishes, blank = "plain", 0.0, (), False
@@ -187,7 +204,7 @@ def _sees_through(image: "Image") -> bool:
     return image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info
 
 
-def _orientation(path: Path, image: "Image") -> int:
+def _orientation(path: Path | Encoded, image: "Image") -> int:
     """The orientation of EXIF (or XMP), 0 where there is none.
 
     A PNG that does not have it before its pixels is decoded for it, so only if it has it at all.
@@ -202,7 +219,7 @@ def _orientation(path: Path, image: "Image") -> int:
         return 0
 
 
-def _highest(path: Path, values: np.ndarray) -> float:
+def _highest(path: Path | Encoded, values: np.ndarray) -> float:
     """The largest value of an image of integers or floats. Raises UncleError for odd ones."""
     low, high = float(values.min()), float(values.max())
     if values.dtype.kind == "f":
@@ -330,5 +347,8 @@ def _remarks(looks: Sequence[Look], rules: Rules) -> tuple[str, ...]:
 
 
 def _some(looks: Sequence[Look]) -> str:
-    names = [f"{one.path.parent.name}/{one.path.name}" for one in looks[:3]]
+    names = [
+        f"{path.parent.name}/{path.name}" if isinstance(path, Path) else path.name
+        for path in (one.path for one in looks[:3])
+    ]
     return ", ".join(names) + (", ..." if len(looks) > 3 else "")

@@ -13,7 +13,7 @@ from uncle_jax.requests import TABLE_4
 
 SETTING = ("dataset", "requests", "method", "config", "settings", "remarks", "code")
 """What all seeds of a run have alike in config.json, beside their data."""
-ELSEWHERE = ("archives", "verified", "root", "class_order")
+ELSEWHERE = ("archives", "verified", "root", "list", "class_order")
 """What config.json says of data beside their content: how they came, and what a seed draws."""
 
 

@@ -116,7 +116,7 @@ class RunSpec:
     @property
     def name(self) -> str:
         """The usual work directory's: data, sequence, method and whatever is not the preset's."""
-        place = [self.dataset.partition(":")[0], f"seq{self.seq}" if self.seq else "own"]
+        place = [own.data_place(self.dataset), f"seq{self.seq}" if self.seq else "own"]
         changes = self.changes
         told = [f"{key}={_shown(value)}" for key, value in changes.items()]
         told = [UNSAFE.sub("", text.replace("/", "_")) for text in told]
