@@ -12,7 +12,6 @@ from uncle_jax.data.load import Choice, load_benchmark
 from uncle_jax.data.publishers.prepared import Options
 from uncle_jax.errors import UncleError
 
-
 pytestmark = pytest.mark.filterwarnings("ignore")  # dill's and others' below the library
 
 
