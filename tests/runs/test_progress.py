@@ -36,14 +36,18 @@ def test_a_step_shows_the_request_its_loss_and_the_time_left(clock):
         bar.bar.disable = False
         bar.bar.display = lambda *_, **__: None
         bar.begin(bar.place)
-        clock[0] += 1
+        assert bar.bar.postfix == "compiling"
+        clock[0] += 30
         bar.on_step(1, 4, 0.1234)
         assert (bar.bar.n, bar.bar.total) == (1, 4)
         assert bar.bar.desc.startswith("[1/2] L0")
-        assert bar.bar.postfix == "loss 0.123, 3 s left"
+        assert bar.bar.postfix == "loss 0.123"  # what a step takes is not known yet
+        clock[0] += 1
+        bar.on_step(2, 4, 0.1)
+        assert bar.bar.postfix == "loss 0.1, 2 s left"  # whatever came before the first
         clock[0] += 0.1
-        bar.on_step(2, 4, 9.0)
-        assert bar.bar.n == 1  # not drawn again within a fifth of a second
+        bar.on_step(3, 4, 9.0)
+        assert bar.bar.n == 2  # not drawn again within a fifth of a second
         bar.on_step(4, 4, 9.0)
         assert bar.bar.n == 4  # but the last step always is
         bar.bar.disable = True
@@ -62,12 +66,14 @@ def test_where_nobody_watches_losses_are_not_read():
 
 def test_without_a_terminal_a_line_now_and_then_says_where_it_is(clock, capsys):
     bar = Steps("L3", every=1e-4)
-    assert bar.line() == "L3: 0 s so far"  # it compiles
-    clock[0] += 6
+    assert bar.line() == "L3: 0 s so far, compiling"
+    clock[0] += 20
+    bar.on_step(1, 8, 0.5)
+    clock[0] += 3
     bar.on_step(2, 8, 0.5)
     assert bar.line() == "L3: step 2 of 8, loss 0.5, 18 s left"
     bar.on_step(4, 8, math.nan)
-    assert bar.line() == "L3: step 4 of 8, 6 s left"  # what has no loss tells of none
+    assert bar.line() == "L3: step 4 of 8, 4 s left"  # what has no loss tells of none
     told = threading.Event()
     bar.line = lambda: told.set() or "a line"
     with bar:
@@ -79,13 +85,31 @@ def test_without_a_terminal_a_line_now_and_then_says_where_it_is(clock, capsys):
     assert "a line\n" in err
 
 
+def test_runs_and_trials_are_counted_from_the_beginning(clock):
+    bar = Steps("two runs", unit="run")
+    assert bar.line() == "two runs: 0 s so far"
+    clock[0] += 6
+    bar.on_step(1, 3, math.nan)
+    assert bar.line() == "two runs: run 1 of 3, 12 s left"
+
+
+def test_what_was_compiled_counts_for_no_request_to_come(clock):
+    with Progress(parse("L0 L1")) as bar:
+        clock[0] += 50
+        bar.on_step(1, 2, 0.1)
+        clock[0] += 2
+        assert bar.later() == 0
+        bar.next_request()
+        assert bar.seconds["L"] == [2]
+
+
 def test_what_begins_has_no_steps_yet(clock):
     bar = Steps("first")
     bar.on_step(2, 8, 0.5)
     clock[0] += 5
     bar.begin("second")
     clock[0] += 2
-    assert bar.line() == "second: 2 s so far"
+    assert bar.line() == "second: 2 s so far, compiling"
 
 
 def test_each_download_has_a_bar_of_its_own(capsys):

@@ -42,8 +42,9 @@ class Download:
 class Steps:
     """What is under way, its steps, its loss and the time left; its `on_step` is the library's.
 
-    `every`: seconds between two lines where stderr is no terminal. They are written by a thread of
-    their own, so that what compiles, or has no steps, is told of too.
+    What passes before the first optimiser step, mostly compiling, says nothing of the others, so
+    the time left is counted from there. `every`: seconds between two lines where stderr is no
+    terminal. They are written by a thread of their own, so that what compiles is told of too.
     """
 
     def __init__(self, place: str = "", every: float = EVERY, unit: str = "step") -> None:
@@ -68,15 +69,17 @@ class Steps:
 
     def begin(self, place: str) -> None:
         """What is under way from here on."""
-        self.place, self.known = place, None
+        self.place, self.known, self.first = place, None, None
         self.begun = self.shown = time.perf_counter()
         if not self.bar.disable:
             self.bar.total, self.bar.n = 1, 0
-            self.bar.set_postfix_str("", refresh=False)
+            self.bar.set_postfix_str(self._before(), refresh=False)
             self.bar.set_description_str(place)
 
     def on_step(self, step: int, steps: int, loss: Any) -> None:
         self.known, now = (step, steps, loss), time.perf_counter()
+        if self.first is None:  # of a request that goes on it may be a later one
+            self.first = (step, now) if self.unit == "step" else (0, self.begun)
         if self.bar.disable or (now - self.shown < 0.2 and step < steps):
             return
         self.shown = now
@@ -91,20 +94,34 @@ class Steps:
     def line(self) -> str:
         """What a log is told now."""
         if self.known is None:
-            return f"{self.place}: {time.perf_counter() - self.begun:.0f} s so far"
+            so_far = f"{time.perf_counter() - self.begun:.0f} s so far"
+            return ", ".join(filter(None, [f"{self.place}: {so_far}", self._before()]))
         step, steps, loss = self.known
         return ", ".join(
             [f"{self.place}: {self.unit} {step} of {steps}", *self._numbers(step, steps, loss)]
         )
+
+    def _before(self) -> str:
+        """What comes before the first step."""
+        return "compiling" if self.unit == "step" else ""
+
+    def taken(self) -> float:
+        """Seconds of what is under way, without what came before its first step."""
+        return time.perf_counter() - (self.begun if self.first is None else self.first[1])
 
     def later(self) -> float:
         """Seconds of what comes after what is under way."""
         return 0.0
 
     def _numbers(self, step: int, steps: int, loss: Any) -> list[str]:
-        left = (time.perf_counter() - self.begun) * (steps - step) / step + self.later()
+        assert self.first is not None
+        before, since = self.first
         loss = float(loss)
-        return [*([] if math.isnan(loss) else [f"loss {loss:.3g}"]), f"{left:.0f} s left"]
+        told = [] if math.isnan(loss) else [f"loss {loss:.3g}"]
+        if step > before:  # else no step's time is known yet
+            left = (time.perf_counter() - since) * (steps - step) / (step - before) + self.later()
+            told.append(f"{left:.0f} s left")
+        return told
 
     def _tell(self, every: float) -> None:
         while not self.ended.wait(every):
@@ -120,8 +137,7 @@ class Progress(Steps):
         super().__init__(self._named())
 
     def next_request(self) -> None:
-        taken = time.perf_counter() - self.begun
-        self.seconds[self.requests[self.index].op].append(taken)
+        self.seconds[self.requests[self.index].op].append(self.taken())
         self.index += 1
         self.begin(self._named())
 
