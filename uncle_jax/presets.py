@@ -44,6 +44,7 @@ def _command(dataset: str, name: str) -> str:
 PRESETS: dict[str, dict[str, Preset]] = {
     "permuted-digits": {
         "laptop": _laptop("uncle run", "permuted-digits-laptop.json", epochs=15),
+        "vit": _laptop("uncle run --preset vit", backbone="vit", width=32, lr=2.5e-4, epochs=30),
     },
     "permuted-mnist": {
         "paper": Preset(

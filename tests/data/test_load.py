@@ -69,7 +69,7 @@ def test_a_stand_in_takes_a_tasks_place(tmp_path, prepares):
         ("cifar-100", {}, "unknown dataset 'cifar-100'; did you mean 'cifar100'"),
         ("cifar100:", {}, "unknown dataset 'cifar100:'"),
         ("folder:", {}, "unknown dataset 'folder:'"),
-        ("zip:x", {}, "unknown kind of own data 'zip:'.*folder:ROOT, csv:FILE, npz:ROOT"),
+        ("zip:x", {}, "unknown kind of own data 'zip'.*folder:ROOT, csv:FILE, npz:ROOT"),
     ],
 )
 def test_a_wrong_name_costs_a_line_and_prepares_nothing(

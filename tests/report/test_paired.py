@@ -5,7 +5,8 @@ import pytest
 from reporting import write_run
 from scipy import stats
 
-from uncle_jax.report.compare import groups
+from uncle_jax.report.compare import groups, table_of
+from uncle_jax.report.formats import as_latex
 from uncle_jax.report.paired import paired, two_sided
 from uncle_jax.report.results import read_run
 
@@ -65,3 +66,15 @@ def test_sizes_are_not_tested(tmp_path):
 
 def test_without_the_row_there_is_no_table(tmp_path):
     assert paired(read(write_run(tmp_path / "ssd", method="ssd")), ("RA",), "uncle") is None
+
+
+def test_a_papers_table_states_the_test_and_has_a_label_of_its_own(tmp_path):
+    ours = write_run(tmp_path / "uncle", seeds=(0, 1, 2), ra=90)
+    group = read(ours, write_run(tmp_path / "ssd", method="ssd", seeds=(0, 1, 2), ra=80))
+    table = paired(group, ("RA",), "uncle")
+    assert table is not None
+    mine, text = as_latex(table_of(group, ["RA"])), as_latex(table)
+    assert "p of a two-sided paired t-test, corrected (Holm).}" in text
+    assert "sample standard deviation over seeds.}" in mine
+    labels = [line for one in (mine, text) for line in one.splitlines() if "label{" in line]
+    assert labels[1] == labels[0].replace("}", "-against-uncle}")

@@ -99,4 +99,4 @@ def _own(kind: str, where: str, choice: Choice) -> Benchmark:
             choice.image_size,
             choice.options.download,
         )
-    raise allowed("kind of own data", f"{kind}:", own.DATA)
+    raise allowed("kind of own data", kind, own.DATA)

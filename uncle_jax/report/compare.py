@@ -262,6 +262,13 @@ class Table(NamedTuple):
     marked: set[tuple[int, int]]  # (line, column) of the best
     notes: list[str]
     second: frozenset[tuple[int, int]] = frozenset()  # (line, column) of the second best
+    numbers: str = "Mean ± sample standard deviation over seeds"  # what a cell's are
+    label: str = ""  # by which a paper refers to it; "": the title's own
+
+
+def label_of(title: str) -> str:
+    """A title up to its requests, by which a paper can refer to its table."""
+    return title.partition(":")[0]
 
 
 def table_of(group: Group, metrics: Sequence[str], paper_anyway: bool = False) -> Table:

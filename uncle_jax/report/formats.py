@@ -5,9 +5,7 @@ import io
 import re
 from collections.abc import Sequence
 
-from uncle_jax.report.compare import Group, Table
-
-OVER_SEEDS = r"Mean $\pm$ sample standard deviation over seeds."
+from uncle_jax.report.compare import Group, Table, label_of
 
 
 def as_terminal(table: Table) -> str:
@@ -107,8 +105,8 @@ def as_latex(table: Table) -> str:
             r"% \usepackage{booktabs}",
             r"\begin{table}",
             r"  \centering",
-            rf"  \caption{{{escaped(table.title)}. {OVER_SEEDS}}}",
-            rf"  \label{{tab:{_slug(table.title)}}}",
+            rf"  \caption{{{escaped(table.title)}. {escaped(table.numbers)}.}}",
+            rf"  \label{{tab:{_slug(table.label or label_of(table.title))}}}",
             rf"  \begin{{tabular}}{{ll{'r' * (len(head) - 2)}}}",
             r"    \toprule",
             lines[0],
@@ -131,7 +129,7 @@ def _marked(table: Table, i: int, j: int) -> str:
 
 
 def _slug(title: str) -> str:
-    return re.sub("[^a-z0-9]+", "-", title.partition(":")[0].lower()).strip("-")
+    return re.sub("[^a-z0-9]+", "-", title.lower()).strip("-")
 
 
 def escaped(text: str) -> str:

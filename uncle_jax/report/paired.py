@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Sequence
 
 from uncle_jax.evaluation.audit.verdict import chance_of, holm, interval
-from uncle_jax.report.compare import Group, Row, Table
+from uncle_jax.report.compare import Group, Row, Table, label_of
 from uncle_jax.report.results import SeedRun
 from uncle_jax.requests import forgotten, parse
 
@@ -43,7 +43,19 @@ def paired(group: Group, metrics: Sequence[str], against: str) -> Table | None:
         f"less {against} on the same seeds: mean [95 % interval] p (two-sided paired t-test)",
         f"p corrected for {len(known)} differences (Holm); marked: below {LEVEL}, either way",
     ]
-    return Table(f"{group.title}: less {against}", head, body, marked, notes)
+    numbers = (
+        f"Each method less {against} on the same seeds: mean, 95 % interval, and p of a two-sided "
+        "paired t-test, corrected (Holm)"
+    )
+    return Table(
+        f"{group.title}: less {against}",
+        head,
+        body,
+        marked,
+        notes,
+        numbers=numbers,
+        label=f"{label_of(group.title)} against {against}",
+    )
 
 
 def two_sided(values: Sequence[float]) -> float:
