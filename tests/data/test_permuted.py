@@ -1,8 +1,11 @@
 """Permuted benchmarks."""
 
 import numpy as np
+import pytest
 from publishing import made
+from sklearn.datasets import load_digits
 
+from uncle_jax.data import permuted
 from uncle_jax.data.permuted import N_TASKS, permuted_digits, permuted_mnist
 from uncle_jax.data.publishers.catalogue import MNIST
 
@@ -64,3 +67,10 @@ def test_permuted_images_keep_their_labels():
     images, labels = benchmark.load(4, "train")
     found = [of_pixels[tuple(sorted(image.reshape(-1)))] for image in np.asarray(images)]
     assert found == labels.tolist()
+
+
+@pytest.mark.parametrize("place", [permuted.PLACE, "elsewhere.csv.gz"])
+def test_the_digits_are_scikit_learns_wherever_its_file_lies(monkeypatch, place):
+    monkeypatch.setattr(permuted, "PLACE", place)
+    for one, other in zip(permuted._digits(), load_digits(return_X_y=True), strict=True):
+        np.testing.assert_array_equal(one, other)

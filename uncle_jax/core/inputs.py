@@ -12,6 +12,8 @@ from jax import Array
 
 from uncle_jax.tasks import InputSpec, check_images
 
+FEW = 128  # images: what a batch of fewer than asked is a multiple of, so that sizes are few
+
 
 class TaskInput(NamedTuple):
     """One task's normalisation and number of classes, as arrays: no trace depends on them."""
@@ -57,11 +59,12 @@ def logits_of(
     size: int,
     mixed: bool = False,
 ) -> Array:
-    """Logits [N, Y] by `function` ([size, *shape] -> [size, Y]) of any images that fit `spec`.
+    """Logits [N, Y] by `function` ([B, *shape] -> [B, Y]) of any images that fit `spec`.
 
-    `mixed`: batches are made in an order drawn once for so many images, for a function whose answer
-    to an image depends on its batch: test images come sorted by class. Raises UncleError for images
-    that do not fit.
+    Batches have `size` images, or where there are fewer a multiple of FEW that holds all. `mixed`:
+    batches of `size` are made in an order drawn once for so many images, for a function whose
+    answer to an image depends on its batch: test images come sorted by class. Raises UncleError for
+    images that do not fit.
     """
     if not isinstance(images, jax.Array):
         images = np.asarray(images)
@@ -71,6 +74,8 @@ def logits_of(
         return jnp.zeros((0, spec.n_classes))
     images = fit_images(images, shape)
     order = np.random.RandomState(0).permutation(n) if mixed else np.arange(n)
+    if not mixed:  # whose batches decide the answer
+        size = min(size, FEW * math.ceil(n / FEW))
     # The last batch is filled up with the first images again: one shape, one trace.
     batches = np.resize(order, (math.ceil(n / size), size))
     found = jnp.concatenate([function(images[index]) for index in batches])[:n]

@@ -11,6 +11,7 @@ from typing import Any
 
 import flax.struct
 import jax
+import jax.numpy as jnp
 from jax import Array
 
 from uncle_jax.core.hypernet import Phi
@@ -44,15 +45,27 @@ def snapshot(state: CLState) -> CLState:
     return dataclasses.replace(state, phi_star=state.phi)
 
 
+@jax.jit
+def row_of(tree: Any, task: int | Array) -> Any:
+    """The row `task` of a tree of [T, ...]: one program for all leaves and tasks."""
+    return jax.tree.map(lambda a: a[task], tree)
+
+
+@jax.jit
+def with_row(tree: Any, task: int | Array, row: Any) -> Any:
+    """A tree of [T, ...] with `row` in the place of its row `task`."""
+    return jax.tree.map(lambda all_, one: all_.at[task].set(one), tree, row)
+
+
 def stats_of(state: CLState, task: int | Array) -> Any:
     """The norm statistics of one task."""
-    return jax.tree.map(lambda a: a[task], state.norm_stats)
+    return row_of(state.norm_stats, task)
 
 
 def erase_task(state: CLState, task: int | Array, fresh: Any) -> CLState:
     """`state` with `task` UNLEARNED and its norm statistics back at `fresh` (0 and 1)."""
-    stats = jax.tree.map(lambda all_, one: all_.at[task].set(one), state.norm_stats, fresh)
-    status = state.status.at[task].set(UNLEARNED)
+    rows = (state.norm_stats, state.status)
+    stats, status = with_row(rows, task, (fresh, jnp.asarray(UNLEARNED)))
     return dataclasses.replace(state, norm_stats=stats, status=status)
 
 

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any, TypeVar
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from uncle_jax.errors import UncleError
@@ -35,7 +36,7 @@ def in_range(state: Any, task: int) -> int:
 def checked(state: Any, task: int, learned: bool) -> int:
     """`task` as an int, if it may be learned (or, with `learned`, unlearned). Raises UncleError."""
     task = in_range(state, task)
-    if (int(state.status[task]) == LEARNED) == learned:
+    if (int(np.asarray(state.status)[task]) == LEARNED) == learned:
         return task
     have = describe(state)["learned"]
     raise UncleError(

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
@@ -12,6 +14,7 @@ from uncle_jax.data.publishers.prepared import Prepared, describe
 from uncle_jax.tasks import Data, InputSpec, holdout
 
 N_TASKS = 10
+PLACE = Path("datasets", "data", "digits.csv.gz")  # in scikit-learn's package
 
 
 def permuted_digits(seed: int) -> Benchmark:
@@ -19,13 +22,27 @@ def permuted_digits(seed: int) -> Benchmark:
 
     The split and the ten permutations follow from `seed`.
     """
-    from sklearn.datasets import load_digits  # here: it costs a second that MNIST need not pay
-
-    digits: Any = load_digits()
-    images = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., None]
-    train, test = holdout(Data(images, digits.target.astype(np.int32)), seed, fraction=0.2)
+    grey, labels = _digits()
+    images = np.round(grey * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
+    train, test = holdout(Data(images, labels.astype(np.int32)), seed, fraction=0.2)
     spec = InputSpec((8, 8, 1), 10, (0.3053,), (0.3760,))
     return _permuted("permuted-digits", spec, {"train": train, "test": test}, seed)
+
+
+def _digits() -> tuple[np.ndarray, np.ndarray]:
+    """scikit-learn's digits [N, 64] from 0 to 16 and their labels [N].
+
+    From its file where that lies as it always has: importing the package takes a second.
+    """
+    package = find_spec("sklearn")
+    place = Path(package.origin).parent / PLACE if package and package.origin else None
+    if place is not None and place.is_file():
+        table = np.loadtxt(place, delimiter=",")
+        return table[:, :-1], table[:, -1]
+    from sklearn.datasets import load_digits
+
+    found: Any = load_digits(return_X_y=True)
+    return found
 
 
 def permuted_mnist(mnist: Prepared, seed: int, train_images: int | None = None) -> Benchmark:

@@ -24,7 +24,7 @@ from uncle_jax.core.inputs import (
 )
 from uncle_jax.core.loop import Inflight, OnStep, Progress, run_epochs
 from uncle_jax.core.network import Network, network
-from uncle_jax.core.state import CLState, snapshot, stats_of, with_arrays
+from uncle_jax.core.state import CLState, row_of, snapshot, with_arrays, with_row
 from uncle_jax.core.status import checked, in_range, learned, unlearned
 from uncle_jax.methods.protocol import MainNetwork, Method, TaskNetwork, remembering
 from uncle_jax.tasks import Data, InputSpec, as_data
@@ -126,8 +126,8 @@ def _unlearn(state: CLState, task: int, /, *, on_step: OnStep | None = None) -> 
 def _task_network(net: Network, state: CLState, task: int) -> TaskNetwork:
     """theta, generated for `task`, and the task's norm statistics. Raises UncleError."""
     task = in_range(state, task)
-    theta = steps.theta(net, state.phi, state.task_emb[task], state.chunk_emb)
-    return TaskNetwork(theta, stats_of(state, task))
+    emb, stats = row_of((state.task_emb, state.norm_stats), task)
+    return TaskNetwork(steps.theta(net, state.phi, emb, state.chunk_emb), stats)
 
 
 def _logits(net: Network, spec: InputSpec, state: CLState, task: int, images: Any) -> Array:
@@ -173,14 +173,14 @@ def _learn(
         for batch in order:
             own = steps.calibrate(net, theta, own, inputs, batch_of(batch)[0])
 
-    stats = jax.tree.map(lambda a, one: a.at[task].set(one), state.norm_stats, own)
+    rows = with_row((state.task_emb, state.norm_stats), task, (carry.emb, own))
     after = learned(
         state,
         task,
         key,
         phi=carry.phi,
-        task_emb=state.task_emb.at[task].set(carry.emb),
+        task_emb=rows[0],
         chunk_emb=carry.chunk_emb,
-        norm_stats=stats,
+        norm_stats=rows[1],
     )
     return snapshot(after)

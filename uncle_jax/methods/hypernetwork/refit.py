@@ -24,7 +24,7 @@ from uncle_jax.core import steps
 from uncle_jax.core.layout import Kind
 from uncle_jax.core.loop import Inflight, OnStep, cosine, part_of, steps_per_epoch
 from uncle_jax.core.network import Network
-from uncle_jax.core.state import CLState, erase_task, snapshot, stats_of
+from uncle_jax.core.state import CLState, erase_task, snapshot, stats_of, with_row
 from uncle_jax.core.status import checked, describe, learned, unlearned
 from uncle_jax.methods.hypernetwork.learner import hypernetwork
 from uncle_jax.methods.protocol import Method, remembering
@@ -93,7 +93,7 @@ def refit(
         out = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), theirs, its)
         tell = part_of(on_step, first, total)
         new = _refitted(net, settings, n_tasks, [*kept, task], out, k_fit, tell)
-        stats = jax.tree.map(lambda a, b: a.at[task].set(b), state.norm_stats, stats_of(own, task))
+        stats = with_row(state.norm_stats, task, stats_of(own, task))
         return snapshot(learned(state, task, key, norm_stats=stats, **new))
 
     return learner.method._replace(

@@ -143,10 +143,9 @@ def predict(net: MultiHead, model: Model, images: Array, tasks: Array) -> Array:
 def task_logits(net: MultiHead, model: Model, task: int, images: Any) -> Array:
     """Logits [N, Y] of `task`'s head of any images that fit the spec. Raises UncleError."""
     size, mixed = net.config.eval_batch_size, not net.config.batch_independent
-    tasks = np.full(size, task, np.int32)
 
     def answer(x: Array) -> Array:
-        return predict(net, model, x, tasks)
+        return predict(net, model, x, np.full(len(x), task, np.int32))
 
     return logits_of(answer, images, net.spec, net.shape, size, mixed)
 
