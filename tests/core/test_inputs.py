@@ -137,3 +137,19 @@ def test_where_an_answer_depends_on_its_batch_sorted_images_are_mixed():
         np.testing.assert_array_equal(found[:, 0], images[:, 0, 0, 0])  # each its own answer
     assert [len(classes) for classes in seen[:4]] == [1, 1, 1, 1]
     assert min(len(classes) for classes in seen[4:]) >= 3
+
+
+@pytest.mark.parametrize(
+    ("n", "size", "mixed", "seen"),
+    [(5, 512, False, [128]), (300, 512, False, [384]), (300, 256, False, [256, 256])]
+    + [(5, 512, True, [512]), (300, 100, False, [100, 100, 100])],
+)
+def test_a_batch_is_as_large_as_asked_or_as_is_needed(n, size, mixed, seen):
+    images, sizes = np.zeros((n, 6, 6, 1), np.uint8), []
+
+    def function(x):
+        sizes.append(len(x))
+        return jnp.zeros((len(x), 3))
+
+    assert len(logits_of(function, images, SPEC, (6, 6, 1), size, mixed)) == n
+    assert sizes == seen

@@ -60,3 +60,17 @@ def test_an_erased_task_has_fresh_statistics_and_the_others_theirs(state):
 def test_arrays_by_their_paths_take_the_places_of_leaves():
     tree = {"a": (1, 2), "b": 3}
     assert states.with_arrays(tree, {"['a'][1]": 7, "['nobody']": 8}) == {"a": (1, 7), "b": 3}
+
+
+def test_a_tasks_row_is_read_and_written_whatever_the_task_by_one_program(state):
+    tree = {"a": np.arange(8.0).reshape(4, 2), "b": np.arange(4)}
+    programs = states.row_of, states.with_row
+    before = [one._cache_size() for one in programs]
+    for task in (0, 3):
+        row = states.row_of(tree, task)
+        np.testing.assert_array_equal(row["a"], tree["a"][task])
+        np.testing.assert_array_equal(row["b"], tree["b"][task])
+        changed = states.with_row(tree, task, {"a": np.array([-1.0, -2.0]), "b": np.array(-3)})
+        np.testing.assert_array_equal(changed["a"][task], [-1, -2])
+        assert changed["b"].tolist() == [-3 if t == task else t for t in range(4)]
+    assert [one._cache_size() - n for one, n in zip(programs, before, strict=True)] == [1, 1]
