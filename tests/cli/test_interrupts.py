@@ -17,7 +17,8 @@ BUSY = {
     "where an exception is caught": "[caught() for _ in range(10**9)]",
 }
 CODE_OF = """
-import gc, sys, threading, time
+import gc, signal, sys, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 from uncle_jax.cli.arguments import exit_code
 
 def caught():
@@ -42,7 +43,10 @@ def test_one_line_and_130(busy):
     with subprocess.Popen(command, **pipes) as child:
         assert child.stdout.readline() == "ready\n"
         child.send_signal(signal.SIGINT)
-        _, err = child.communicate(timeout=30)
+        try:
+            _, err = child.communicate(timeout=30)
+        finally:
+            child.kill()
     assert (child.returncode, err) == (CODE, "interrupted: go on\n")
 
 

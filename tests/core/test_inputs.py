@@ -141,8 +141,13 @@ def test_where_an_answer_depends_on_its_batch_sorted_images_are_mixed():
 
 @pytest.mark.parametrize(
     ("n", "size", "mixed", "seen"),
-    [(5, 512, False, [128]), (300, 512, False, [384]), (300, 256, False, [256, 256])]
-    + [(5, 512, True, [512]), (300, 100, False, [100, 100, 100])],
+    [
+        (5, 512, False, [128]),
+        (300, 512, False, [384]),
+        (300, 256, False, [256, 256]),
+        (5, 512, True, [512]),
+        (300, 100, False, [100, 100, 100]),
+    ],
 )
 def test_a_batch_is_as_large_as_asked_or_as_is_needed(n, size, mixed, seen):
     images, sizes = np.zeros((n, 6, 6, 1), np.uint8), []
