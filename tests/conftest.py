@@ -35,6 +35,7 @@ from uncle_jax.core import layout as layouts
 from uncle_jax.data.benchmark import Benchmark
 from uncle_jax.tasks import Data, InputSpec
 
+MOST_MAPPINGS = 30_000
 TINY = Config(
     backbone="thin",
     stem="small",
@@ -78,6 +79,19 @@ def command_of(script: Path) -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_programs():
+    """Forgets compiled programs in time: a process may have 65,530 mappings (vm.max_map_count).
+
+    The whole suite in one process would have more, and then end in a segmentation fault.
+    """
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > MOST_MAPPINGS:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture(scope="session")
