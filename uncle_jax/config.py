@@ -289,8 +289,8 @@ def text_of(value: Any) -> str:
     """A setting's value as labels have it; of one's own code its name alone."""
     if isinstance(value, list | tuple):
         return ",".join(map(text_of, value))
-    if isinstance(value, str) and own.named(value):
-        return value.rpartition(":")[2]
+    if (name := own.shown(value)) != value:
+        return name
     return f"{value:g}" if isinstance(value, float) else str(value).lower()
 
 

@@ -33,6 +33,11 @@ def allowed(what: str, given: object, options: Iterable[object]) -> UncleError:
     return UncleError(f"unknown {what} {str(given)!r}{hint} (allowed: {', '.join(names)})")
 
 
+def raised(error: Exception) -> str:
+    """What somebody's own code raised: its kind, and the first line of what it says."""
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]}"
+
+
 def out_of_memory(error: Exception) -> str | None:
     """One line on memory that is not there; None if `error` is of another kind."""
     text = " ".join(str(error).split())

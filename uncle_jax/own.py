@@ -28,7 +28,17 @@ def data_function(dataset: str) -> bool:
 
 def data_place(dataset: str) -> str:
     """What folders call a data set: one's own by its kind, or by its function's name."""
-    return dataset.rpartition(":")[2] if data_function(dataset) else dataset.partition(":")[0]
+    return short(dataset) if data_function(dataset) else dataset.partition(":")[0]
+
+
+def short(name: str) -> str:
+    """`name` without where it lies."""
+    return name.rpartition(":")[2]
+
+
+def shown(value: Any) -> Any:
+    """A setting's value as labels and folders have it: of one's own code its name alone."""
+    return short(value) if isinstance(value, str) and named(value) else value
 
 
 def named(name: str) -> bool:

@@ -124,3 +124,11 @@ def test_each_download_has_a_bar_of_its_own(capsys):
     assert capsys.readouterr() == ("", "")
     with Download():
         pass  # nothing was downloaded
+
+
+def test_what_has_no_steps_compiles_nothing(clock):
+    assert Steps("restore", compiles=False).line() == "restore: 0 s so far"
+    bar = Progress(parse("L0"))
+    assert bar.line() == "[1/1] L0: 0 s so far, compiling"
+    bar.next_request()
+    assert bar.line() == "measuring: 0 s so far"

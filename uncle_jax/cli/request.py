@@ -196,7 +196,7 @@ def ask(args: argparse.Namespace) -> int:
         every = args.save_every if args.command == "learn" else 1
         if every < 1:
             raise UncleError(f"--save-every must be at least 1 epoch, not {every}")
-        with Steps(f"{name}: restore") as bar:
+        with Steps(f"{name}: restore", compiles=False) as bar:
             method = learner(store, args.main_net)
             clock.lap("open")
             state = store.load(template(method))

@@ -9,7 +9,7 @@ from uncle_jax.config import Config
 from uncle_jax.core import checks
 from uncle_jax.core.resnet import Block, Bottleneck, ResNet
 from uncle_jax.core.vit import PATCH, ViT
-from uncle_jax.errors import UncleError
+from uncle_jax.errors import UncleError, raised
 
 RESNETS = {
     "resnet18": ((2, 2, 2, 2), Block),
@@ -56,8 +56,7 @@ def _called(name: str, n_classes: int) -> nn.Module:
     try:
         return make(n_classes=n_classes)
     except Exception as error:
-        first = str(error).strip().partition("\n")[0][:200]
+        call = f"{own.short(name)}(n_classes={n_classes})"
         raise UncleError(
-            f"main network {name!r} cannot be made as {name.rpartition(':')[2]}(n_classes="
-            f"{n_classes}) ({type(error).__name__}: {first})"
+            f"main network {name!r} cannot be made as {call} ({raised(error)})"
         ) from error

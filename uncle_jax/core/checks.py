@@ -15,7 +15,7 @@ import numpy as np
 from jax import Array
 
 from uncle_jax.core.inputs import on_host
-from uncle_jax.errors import UncleError
+from uncle_jax.errors import UncleError, raised
 
 KEPT = ("params", "batch_stats")  # the collections that methods keep
 
@@ -80,9 +80,8 @@ def _tried(name: str, shape: tuple[int, ...], function: Any, *args: Any) -> Any:
             "theta is generated, and must be all that decides a prediction; leave them out"
         ) from None
     except Exception as error:
-        first = str(error).strip().partition("\n")[0][:200]
         raise UncleError(
-            f"main_net {name} cannot take images {list(shape)} ({type(error).__name__}: {first})"
+            f"main_net {name} cannot take images {list(shape)} ({raised(error)})"
         ) from error
 
 

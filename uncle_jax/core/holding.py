@@ -7,9 +7,9 @@ Both are apart from the rest of a step, so that one more size of bucket is two s
 which learning and unlearning share.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,8 @@ from uncle_jax.core.network import Network
 from uncle_jax.core.objectives import Anchor
 from uncle_jax.core.pieces import piece
 from uncle_jax.core.state import CLState
+
+T = TypeVar("T")
 
 
 class Held(NamedTuple):
@@ -102,20 +104,25 @@ def forward(
     out = _rows(net, held, phi, emb, chunk_emb)
     own = {kind: rows[: len(chunk_emb)].T for kind, rows in out.items()}
 
-    def loss(at: Any) -> tuple[Array, Array]:
-        if held.anchor.targets:
-            reg = objectives.drift_of_outputs(at, held.anchor, net.layout, net.drift_gains)
-        else:
-            reg = drift(net, at, held)
-        return weight * reg, reg
+    def pull(measure: Callable[[T], Array], at: T) -> tuple[Array, T]:
+        """(L_reg, the gradient of `weight` L_reg) where it is measured."""
 
-    differentiate = jax.value_and_grad(loss, has_aux=True)
-    if held.anchor.targets:
-        rest = {kind: rows[len(chunk_emb) :] for kind, rows in out.items()}
-        (_, reg), force = differentiate(rest)
-        return own, reg, Force(force, None)
-    (_, reg), force = differentiate(phi)
-    return own, reg, Force({}, force)
+        def loss(at: T) -> tuple[Array, Array]:
+            reg = measure(at)
+            return weight * reg, reg
+
+        (_, reg), grad = jax.value_and_grad(loss, has_aux=True)(at)
+        return reg, grad
+
+    if not held.anchor.targets:
+        reg, by_phi = pull(lambda phi: drift(net, phi, held), phi)
+        return own, reg, Force({}, by_phi)
+
+    def direct(out: dict[Kind, Array]) -> Array:
+        return objectives.drift_of_outputs(out, held.anchor, net.layout, net.drift_gains)
+
+    reg, by_outputs = pull(direct, {kind: rows[len(chunk_emb) :] for kind, rows in out.items()})
+    return own, reg, Force(by_outputs, None)
 
 
 @piece(static_argnums=0)

@@ -9,7 +9,7 @@ import numpy as np
 
 from uncle_jax import own
 from uncle_jax.data.benchmark import Benchmark
-from uncle_jax.errors import UncleError
+from uncle_jax.errors import UncleError, raised
 
 
 def function_benchmark(name: str, seed: int) -> Benchmark:
@@ -25,8 +25,7 @@ def function_benchmark(name: str, seed: int) -> Benchmark:
     except UncleError:
         raise
     except Exception as error:
-        first = str(error).strip().partition("\n")[0][:200]
-        raise UncleError(f"data set {name!r} failed ({type(error).__name__}: {first})") from error
+        raise UncleError(f"data set {name!r} failed ({raised(error)})") from error
     code = {"code": own.source(make)}
     if isinstance(made, Benchmark):
         return replace(made, provenance={**made.provenance, **code})
@@ -35,8 +34,7 @@ def function_benchmark(name: str, seed: int) -> Benchmark:
             f"data set {name!r} returned a {type(made).__name__} (allowed: a Benchmark, or a list "
             'of {"train": (images, labels), "test": (images, labels)})'
         )
-    short = name.rpartition(":")[2]
-    found = Benchmark.from_arrays(made, short)
+    found = Benchmark.from_arrays(made, own.short(name))
     return replace(found, provenance={**found.provenance, **code, "sha256": _content(found)})
 
 

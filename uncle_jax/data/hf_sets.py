@@ -108,8 +108,13 @@ def _columns(where: str, rows: Any) -> tuple[str, str]:
 
 
 def _classes(rows: Any, column: str) -> list[str]:
-    names = getattr(rows.features[column], "names", None)
+    names = _names(rows, column)
     return list(names) if names else sorted(map(str, rows.unique(column)), key=natural)
+
+
+def _names(rows: Any, column: str) -> Any:
+    """The names of a ClassLabel, a list; None where labels have none."""
+    return getattr(rows.features[column], "names", None)
 
 
 def _rows(
@@ -118,7 +123,7 @@ def _rows(
     """(an image as its file has it, its class's name) of each row."""
     datasets = _library()
     image, label = columns
-    names = getattr(rows.features[label], "names", None)
+    names = _names(rows, label)
     rows = rows.select_columns(list(columns)).cast_column(image, datasets.Image(decode=False))
     for index, row in enumerate(rows):
         held, value = row[image], row[label]

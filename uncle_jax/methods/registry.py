@@ -74,7 +74,7 @@ def check(name: str) -> None:
 
 def short(name: str) -> str:
     """`name` as tables, folders and `--set NAME.KEY=VALUE` have it: of one's own, the function."""
-    return name.rpartition(":")[2]
+    return own.short(name)
 
 
 def changed(name: str, settings: Any, changes: Mapping[str, str]) -> Any:

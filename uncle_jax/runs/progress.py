@@ -47,7 +47,9 @@ class Steps:
     terminal. They are written by a thread of their own, so that what compiles is told of too.
     """
 
-    def __init__(self, place: str = "", every: float = EVERY, unit: str = "step") -> None:
+    def __init__(
+        self, place: str = "", every: float = EVERY, unit: str = "step", compiles: bool = True
+    ) -> None:
         from tqdm import tqdm
 
         self.unit = unit
@@ -56,7 +58,7 @@ class Steps:
         self.bar = tqdm(bar_format=form, leave=False, disable=None, total=1)
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self._tell, args=(every,), daemon=True)
-        self.begin(place)
+        self.begin(place, compiles)
 
     def __enter__(self) -> Self:
         if self.bar.disable:
@@ -67,13 +69,14 @@ class Steps:
         self.ended.set()
         self.bar.close()
 
-    def begin(self, place: str) -> None:
-        """What is under way from here on."""
+    def begin(self, place: str, compiles: bool = True) -> None:
+        """What is under way from here on, and whether it compiles before its first step."""
         self.place, self.known, self.first = place, None, None
+        self.before = "compiling" if compiles and self.unit == "step" else ""
         self.begun = self.shown = time.perf_counter()
         if not self.bar.disable:
             self.bar.total, self.bar.n = 1, 0
-            self.bar.set_postfix_str(self._before(), refresh=False)
+            self.bar.set_postfix_str(self.before, refresh=False)
             self.bar.set_description_str(place)
 
     def on_step(self, step: int, steps: int, loss: Any) -> None:
@@ -95,15 +98,11 @@ class Steps:
         """What a log is told now."""
         if self.known is None:
             so_far = f"{time.perf_counter() - self.begun:.0f} s so far"
-            return ", ".join(filter(None, [f"{self.place}: {so_far}", self._before()]))
+            return ", ".join(filter(None, [f"{self.place}: {so_far}", self.before]))
         step, steps, loss = self.known
         return ", ".join(
             [f"{self.place}: {self.unit} {step} of {steps}", *self._numbers(step, steps, loss)]
         )
-
-    def _before(self) -> str:
-        """What comes before the first step."""
-        return "compiling" if self.unit == "step" else ""
 
     def taken(self) -> float:
         """Seconds of what is under way, without what came before its first step."""
@@ -139,7 +138,7 @@ class Progress(Steps):
     def next_request(self) -> None:
         self.seconds[self.requests[self.index].op].append(self.taken())
         self.index += 1
-        self.begin(self._named())
+        self.begin(self._named(), compiles=self.index < len(self.requests))
 
     def later(self) -> float:
         """Seconds for the requests after this one, by what those like them took."""

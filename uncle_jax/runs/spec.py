@@ -99,7 +99,7 @@ class RunSpec:
     @property
     def label(self) -> str:
         """The method, whose settings it has if not its authors', and what is changed."""
-        told = (f"{key}={_shown(value)}" for key, value in self.changes.items())
+        told = (f"{key}={own.shown(value)}" for key, value in self.changes.items())
         return " ".join([registry.short(self.method), *self._tuned, *told])
 
     @property
@@ -118,16 +118,11 @@ class RunSpec:
         """The usual work directory's: data, sequence, method and whatever is not the preset's."""
         place = [own.data_place(self.dataset), f"seq{self.seq}" if self.seq else "own"]
         changes = self.changes
-        told = [f"{key}={_shown(value)}" for key, value in changes.items()]
+        told = [f"{key}={own.shown(value)}" for key, value in changes.items()]
         told = [UNSAFE.sub("", text.replace("/", "_")) for text in told]
         if len(told) > 3:
             told = [f"changed-{fingerprint(changes)[:6]}"]
         return "-".join([*place, registry.short(self.method), *self._tuned, *told])
-
-
-def _shown(value: Any) -> Any:
-    """A setting's value; of one's own code its name alone."""
-    return value.rpartition(":")[2] if isinstance(value, str) and own.named(value) else value
 
 
 def spec_of(told: Mapping[str, Any]) -> RunSpec:
