@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 # Most of the suite's time is compilation: no optimisations, here and in the processes that tests
 # start; results are compared with tolerances either way.
@@ -47,6 +47,13 @@ TINY = Config(
 )
 HYPER = Uncle(trunk=(8, 16), embedding=4, chunks=7, burn_in=10, burn_in_floor=2, norm_calibration=3)
 SPEC = InputSpec((6, 6, 1), 3, (0.5,), (0.25,))
+
+
+class Given(NamedTuple):
+    """A main network with its settings."""
+
+    module: nn.Module
+    config: Config
 
 
 class Linear(nn.Module):

@@ -143,6 +143,7 @@ class Config(Settings):
     image_size: Count | None = 64  # images are resized to this on device; None: native
     norm_stats: Literal["running", "batch"] = "running"  # at test: a task's own, or the batch's
     norm_momentum: Annotated[float, Bound(least=0, below=1)] = 0.9  # of the running ones, per step
+    precision: Literal["float32", "bfloat16"] = "float32"  # of its layers; phi is always float32
 
     # Learning a task.
     epochs: Count = 10
@@ -202,6 +203,7 @@ class Uncle(Hypernetwork):
 
 
 LATER: dict[str, Any] = {
+    "precision": "float32",
     "fresh_noise": 0.0,
     "fresh_draws": 1,
     "fresh_radius": None,

@@ -7,8 +7,9 @@ import flax.linen as nn
 import jax
 import numpy as np
 import pytest
-from conftest import assert_trees_close
+from conftest import Given, assert_trees_close
 
+from uncle_jax.config import Config
 from uncle_jax.core import convolution, resnet
 from uncle_jax.core.resnet import ResNet
 
@@ -103,6 +104,7 @@ def test_in_loops_all_are_products_whatever_is_suited():
 
 def test_a_resnet_of_products_has_no_convolution_left():
     module = ResNet((1, 1), resnet.Block, 3, 4, "small")
+    net = Given(module, Config())
     _, stats = resnet.plan(module, (6, 6, 1), 1)
     theta = jax.eval_shape(
         lambda: module.init(jax.random.key(0), np.zeros((1, 6, 6, 1)), train=False)
@@ -110,7 +112,7 @@ def test_a_resnet_of_products_has_no_convolution_left():
     x = jax.ShapeDtypeStruct((2, 6, 6, 1), np.float32)
 
     def program():
-        apply = jax.jit(lambda *given: resnet.apply(module, given[0], stats, given[1], train=True))
+        apply = jax.jit(lambda *given: resnet.apply(net, given[0], stats, given[1], train=True))
         return str(apply.trace(theta, x).jaxpr)
 
     assert "conv_general_dilated" in program()

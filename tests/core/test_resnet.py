@@ -3,6 +3,7 @@ from functools import partial
 import jax
 import numpy as np
 import pytest
+from conftest import Given
 
 from uncle_jax.config import Config
 from uncle_jax.core import backbones, resnet
@@ -39,7 +40,8 @@ def test_a_prediction_does_not_depend_on_the_rest_of_its_batch(stem):
     config = Config(backbone="thin", width=4, stem=stem)
     module, theta, stats = drawn(config, (12, 12, 1))
     x = RNG.normal(size=(8, 12, 12, 1)).astype(np.float32)
-    apply = jax.jit(partial(resnet.apply, module), static_argnames=("train", "batch_stats"))
+    net = Given(module, config)
+    apply = jax.jit(partial(resnet.apply, net), static_argnames=("train", "batch_stats"))
     _, stats = apply(theta, stats, x, train=True)  # statistics of its own
     alone = apply(theta, stats, x[:1], train=False)[0]
     together = apply(theta, stats, x, train=False)[0]
@@ -51,13 +53,15 @@ def test_a_prediction_does_not_depend_on_the_rest_of_its_batch(stem):
 
 
 def test_training_moves_the_statistics_and_evaluation_keeps_them():
-    module, theta, fresh = drawn(Config(backbone="thin", width=4, stem="small"), (12, 12, 1))
+    config = Config(backbone="thin", width=4, stem="small")
+    module, theta, fresh = drawn(config, (12, 12, 1))
+    net = Given(module, config)
     x = 3 + RNG.normal(size=(8, 12, 12, 1)).astype(np.float32)
     mean = np.asarray(fresh["BatchNorm_0"]["mean"])
     assert np.all(mean == 0)
     assert np.all(np.asarray(fresh["BatchNorm_0"]["var"]) == 1)
-    train = jax.jit(partial(resnet.apply, module, train=True, batch_stats=False))
+    train = jax.jit(partial(resnet.apply, net, train=True))
     _, trained = train(theta, fresh, x)
-    _, evaluated = resnet.apply(module, theta, trained, x, train=False)
+    _, evaluated = resnet.apply(net, theta, trained, x, train=False)
     assert not np.allclose(trained["BatchNorm_0"]["mean"], mean)
     assert evaluated is trained

@@ -1,6 +1,5 @@
 """The method that a store's settings name."""
 
-import dataclasses
 import json
 from types import SimpleNamespace
 
@@ -61,8 +60,13 @@ def test_the_identity_of_a_network_that_is_not_generated_has_no_chunks():
     assert identity("uncle", SPEC, 4, TINY, HYPER)["layout"] != plain["layout"]
 
 
-def test_a_store_of_before_fresh_noise_had_none(tmp_path):
+def test_a_store_from_before_some_settings_had_what_they_are_by_default(tmp_path):
     store = stored(tmp_path)
+    told = store.identity
     for name in LATER:
-        del store.identity["settings"][name]
-    assert learner(store).settings == dataclasses.replace(HYPER, **LATER)
+        of = "config" if name in told["config"] else "settings"
+        del told[of][name]
+    assert learner(store).settings == HYPER
+    assert modern(told, HYPER)["config"] == as_dict(TINY)
+    known = as_dict(HYPER) | as_dict(TINY)
+    assert {name: known[name] for name in LATER} == LATER  # HYPER and TINY have the defaults

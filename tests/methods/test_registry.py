@@ -3,7 +3,7 @@ import sys
 import jax
 import jax.numpy as jnp
 import pytest
-from conftest import HYPER, SPEC, TINY
+from conftest import HYPER, SPEC, TINY, Given
 
 from uncle_jax.core import backbones, resnet
 from uncle_jax.core.inputs import input_shape
@@ -103,8 +103,8 @@ def test_every_method_hands_out_a_network_that_is_ready_to_apply(name):
     module, shape = method.main
     assert module == backbones.from_config(TINY, outputs)
     x = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
-    apply = resnet.apply
-    logits, _ = jax.eval_shape(lambda t, s, x: apply(module, t, s, x, False), theta, stats, x)
+    net = Given(module, TINY)
+    logits, _ = jax.eval_shape(lambda t, s, x: resnet.apply(net, t, s, x, False), theta, stats, x)
     assert logits.shape == (2, outputs)
     with pytest.raises(UncleError, match="unknown task 4"):
         method.network(state, 4)

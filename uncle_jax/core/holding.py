@@ -22,6 +22,7 @@ from uncle_jax.core.layout import Kind
 from uncle_jax.core.network import Network
 from uncle_jax.core.objectives import Anchor
 from uncle_jax.core.pieces import piece
+from uncle_jax.core.precision import matmul
 from uncle_jax.core.state import CLState
 
 T = TypeVar("T")
@@ -158,4 +159,4 @@ def _rows(net: Network, held: Held, phi: Phi, emb: Array, chunk_emb: Array) -> d
     if held.anchor.targets:
         emb_TxE = jnp.concatenate([emb_TxE, held.task_emb])
     u = objectives.features_of_rows(phi, emb_TxE, chunk_emb)
-    return {kind: u @ head for kind, head in phi.heads.items()}
+    return {kind: matmul(u, head) for kind, head in phi.heads.items()}

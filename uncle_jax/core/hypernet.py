@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from uncle_jax.core import layout as layouts
+from uncle_jax.core import precision
 from uncle_jax.core.layout import Kind, Layout
 
 Array = jax.Array
@@ -40,14 +41,14 @@ def features(trunk: tuple[Dense, ...], task_emb: Array, chunk_emb: Array) -> Arr
     chunk = jnp.broadcast_to(chunk_emb, shape)
     h = jnp.concatenate([task, chunk], axis=-1)
     for layer in trunk:
-        h = jax.nn.relu(h @ layer.w + layer.b)
+        h = jax.nn.relu(precision.matmul(h, layer.w) + layer.b)
     return jnp.concatenate([h, jnp.ones_like(h[..., :1])], axis=-1)
 
 
 def outputs(phi: Phi, task_emb: Array, chunk_emb: Array) -> dict[Kind, Array]:
     """H(e; phi): every head's outputs {kind: [W, C]} for one task embedding [E]."""
     u_CxU = features(phi.trunk, task_emb, chunk_emb)
-    return {kind: jnp.einsum("uw,cu->wc", head, u_CxU) for kind, head in phi.heads.items()}
+    return {kind: precision.einsum("uw,cu->wc", head, u_CxU) for kind, head in phi.heads.items()}
 
 
 def gains(layout: Layout, parametrisation: str) -> dict[Kind, np.ndarray] | None:

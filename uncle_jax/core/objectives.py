@@ -16,6 +16,7 @@ from jax import Array
 from uncle_jax.core import hypernet
 from uncle_jax.core.hypernet import Phi
 from uncle_jax.core.layout import KINDS, Kind, Layout
+from uncle_jax.core.precision import matmul, vdot
 
 
 def task_loss(logits: Array, labels: Array) -> Array:
@@ -73,11 +74,11 @@ def drift_anchor(
     empty = jnp.zeros((0, 0), u.dtype)
     targets, moment, gram = {}, empty, empty
     if form == "direct":
-        targets = {kind: u @ head for kind, head in heads.items()}
+        targets = {kind: matmul(u, head) for kind, head in heads.items()}
     else:
         whole = {kind: heads[kind][:, : layout.whole_width(kind)] for kind in heads}
-        moment = (u * weight_R[:, None]).T @ u
-        gram = sum((head @ head.T for head in whole.values()), start=jnp.zeros_like(moment))
+        moment = matmul((u * weight_R[:, None]).T, u)
+        gram = sum((matmul(head, head.T) for head in whole.values()), start=jnp.zeros_like(moment))
     return Anchor(weight_R, u, heads, targets, moment, gram)
 
 
@@ -97,7 +98,7 @@ def drift(
     u = features_of_rows(phi, task_emb, chunk_emb)
     chex.assert_equal_shape((u, anchor.features))
     if anchor.targets:
-        out = {kind: u @ head for kind, head in phi.heads.items()}
+        out = {kind: matmul(u, head) for kind, head in phi.heads.items()}
         return drift_of_outputs(out, anchor, layout, gains)
     total = jnp.zeros(())
     whole, whole_star = [], []
@@ -106,8 +107,10 @@ def drift(
         star = anchor.heads[kind]
         whole.append(head[:, :cut])
         whole_star.append(star[:, :cut])
-        change = u @ (head - star)[:, cut:] + (u - anchor.features) @ star[:, cut:]
-        total += anchor.weight @ jnp.sum(_ragged(layout, kind, len(u)) * change**2, axis=1)
+        change = matmul(u, (head - star)[:, cut:])
+        change += matmul(u - anchor.features, star[:, cut:])
+        square = _ragged(layout, kind, len(u)) * change**2
+        total += vdot(anchor.weight, jnp.sum(square, axis=1))
     if whole:
         total += _exact(
             u,
@@ -132,10 +135,9 @@ def drift_of_outputs(
     for kind, out_RxW in scaled(out, gains).items():
         cut = layout.whole_width(kind)  # of outputs: a slice of a head would be copied every step
         square = (out_RxW - anchor.targets[kind]) ** 2
-        total += anchor.weight @ jnp.sum(square[:, :cut], axis=1)
-        total += anchor.weight @ jnp.sum(
-            _ragged(layout, kind, len(square)) * square[:, cut:], axis=1
-        )
+        total += vdot(anchor.weight, jnp.sum(square[:, :cut], axis=1))
+        ragged = _ragged(layout, kind, len(square)) * square[:, cut:]
+        total += vdot(anchor.weight, jnp.sum(ragged, axis=1))
     return total
 
 
@@ -171,24 +173,25 @@ def _exact(u, heads, weight, u_star, heads_star, moment, gram):
 def _exact_forward(u, heads, weight, u_star, heads_star, moment, gram):
     du = u - u_star
     dheads = tuple(head - star for head, star in zip(heads, heads_star, strict=True))
-    g1 = sum(d @ d.T for d in dheads)
-    g2 = sum(d @ star.T for d, star in zip(dheads, heads_star, strict=True))
+    g1 = sum(matmul(d, d.T) for d in dheads)
+    g2 = sum(matmul(d, star.T) for d, star in zip(dheads, heads_star, strict=True))
     weighted = du * weight[:, None]
-    s_sd = u_star.T @ weighted
-    s_dd = du.T @ weighted
+    s_sd = matmul(u_star.T, weighted)
+    s_dd = matmul(du.T, weighted)
     s_ud = s_sd + s_dd
     s_uu = moment + s_sd + s_sd.T + s_dd
-    value = jnp.vdot(g1, s_uu) + 2 * jnp.vdot(g2, s_ud) + jnp.vdot(gram, s_dd)
+    value = vdot(g1, s_uu) + 2 * vdot(g2, s_ud) + vdot(gram, s_dd)
     return value, (du, dheads, weight, u_star, heads_star, gram, g1, g2, s_uu, s_ud)
 
 
 def _exact_backward(saved, cotangent):
     # By hand, because autodiff takes one [U, U] x [U, W] and four [R, U] x [U, U] products more.
     du, dheads, weight, u_star, heads_star, gram, g1, g2, s_uu, s_ud = saved
-    to_u = u_star @ (g1 + g2) + du @ (g1 + g2 + g2.T + gram)
+    to_u = matmul(u_star, g1 + g2) + matmul(du, g1 + g2 + g2.T + gram)
     u_bar = 2 * cotangent * weight[:, None] * to_u
     heads_bar = tuple(
-        2 * cotangent * (s_uu @ d + s_ud @ star) for d, star in zip(dheads, heads_star, strict=True)
+        2 * cotangent * (matmul(s_uu, d) + matmul(s_ud, star))
+        for d, star in zip(dheads, heads_star, strict=True)
     )
     return u_bar, heads_bar, None, None, None, None, None
 

@@ -5,7 +5,7 @@ statistics from CLState; `apply` puts both under any Linen module.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import flax.linen as nn
 import jax
@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from uncle_jax.core import convolution
+from uncle_jax.config import Config
+from uncle_jax.core import convolution, precision
 from uncle_jax.core.interning import interned
 from uncle_jax.core.layout import Layout, make_layout
 
@@ -118,24 +119,38 @@ def _shapes(module: nn.Module, image_shape: tuple[int, ...]) -> Any:
     return jax.eval_shape(lambda x: module.init(jax.random.key(0), x, train=False), x)
 
 
+class Main(Protocol):
+    """A main network with its settings, as whoever trains one has it."""
+
+    @property
+    def module(self) -> nn.Module: ...
+
+    @property
+    def config(self) -> Config: ...
+
+
 def apply(
-    module: nn.Module,
+    net: Main,
     theta: Mapping[str, Any],
     stats: Any,
     x: Array,
     train: bool,
-    batch_stats: bool = False,
+    batch_stats: bool | None = None,
 ) -> tuple[Array, Any]:
-    """F(x; theta): logits [B, Y] and the statistics after this batch.
+    """F(x; theta): float32 logits [B, Y] and the statistics after this batch.
 
     Training uses the batch's statistics and moves the running ones; otherwise the running ones are
-    used and kept, or with `batch_stats` the batch's (the authors' evaluation).
+    used and kept, or with `batch_stats` (the settings' if None) the batch's (the authors'
+    evaluation). Computes in the settings' precision.
     """
+    if batch_stats is None:
+        batch_stats = not net.config.batch_independent
+    theta, x = precision.lowered((theta, x), net.config.precision)
     variables = {"params": theta, "batch_stats": stats}
+    moved: Mapping[str, Any] = {}
     with convolution.as_suited():
-        if not train and not batch_stats:
-            logits = module.apply(variables, x, train=False)
-            assert not isinstance(logits, tuple)
-            return logits, stats
-        logits, moved = module.apply(variables, x, train=True, mutable=["batch_stats"])
-    return logits, moved.get("batch_stats", stats) if train else stats
+        if train or batch_stats:
+            logits, moved = net.module.apply(variables, x, train=True, mutable=["batch_stats"])
+        else:
+            logits = net.module.apply(variables, x, train=False)
+    return precision.raised(logits), moved.get("batch_stats", stats) if train else stats

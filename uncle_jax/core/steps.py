@@ -156,7 +156,7 @@ def _fit(
 
     def loss(out: dict[Kind, Array]) -> tuple[Array, Any]:
         theta = unpack(net.layout, hypernet.scale(net.layout, net.hyper.parametrisation, out))
-        logits, stats = resnet.apply(net.module, theta, before, x, train=True)
+        logits, stats = resnet.apply(net, theta, before, x, train=True)
         return objectives.task_loss(mask_logits(logits, task), batch.labels), stats
 
     (fit, stats), grad = jax.value_and_grad(loss, has_aux=True)(out)
@@ -328,13 +328,12 @@ def _step_unlearning(
 @piece(static_argnums=0)
 def logits(net: Network, theta: Any, stats: Any, task: TaskInput, images: Array) -> Array:
     """[B, Y] of a generated network; minus infinity for classes that the task does not have."""
-    from_batch = not net.config.batch_independent
     x = normalise(images, task)
-    raw = resnet.apply(net.module, theta, stats, x, train=False, batch_stats=from_batch)[0]
+    raw = resnet.apply(net, theta, stats, x, train=False)[0]
     return mask_logits(raw, task)
 
 
 @piece(static_argnums=0)
 def calibrate(net: Network, theta: Any, stats: Any, task: TaskInput, images: Array) -> Any:
     """The norm statistics after one more batch at a theta that stands still."""
-    return resnet.apply(net.module, theta, stats, normalise(images, task), train=True)[1]
+    return resnet.apply(net, theta, stats, normalise(images, task), train=True)[1]

@@ -87,11 +87,12 @@ def modern(theirs: Mapping[str, Any], usual: Any) -> dict[str, Any]:
     That lacks the newest settings, or its Config held UnCLe's. `usual`: the method's defaults.
     """
     shared = {field.name for field in dataclasses.fields(Config)}
+    config = completed({k: v for k, v in theirs["config"].items() if k in shared}, Config)
     if set(theirs["config"]) <= shared:
         if usual is None:
-            return dict(theirs)
-        return {**theirs, "settings": completed(theirs["settings"], type(usual))}
-    config = {k: v for k, v in theirs["config"].items() if k in shared}
+            return {**theirs, "config": config}
+        settings = completed(theirs["settings"], type(usual))
+        return {**theirs, "config": config, "settings": settings}
     own = {field.name for field in dataclasses.fields(usual)} if usual is not None else set()
     moved = {k: v for k, v in theirs["config"].items() if k in own - shared}
     settings = moved | theirs.get("settings", {})

@@ -172,7 +172,7 @@ def step(
     x = normalise(images, inputs)
 
     def loss(params: Any) -> tuple[Array, Any]:
-        logits, stats = resnet.apply(net.module, params, carry.stats, x, train=True)
+        logits, stats = resnet.apply(net, params, carry.stats, x, train=True)
         return jnp.mean(cross_entropy(mask_logits(logits, inputs), labels)), stats
 
     (total, stats), grad = jax.value_and_grad(loss, has_aux=True)(carry.params)
@@ -183,9 +183,8 @@ def step(
 @piece(static_argnums=0)
 def predict(net: Networks, params: Any, stats: Any, inputs: TaskInput, images: Array) -> Array:
     """Logits [B, Y] as at test, of fitted images [B, H, W, D]."""
-    from_batch = not net.config.batch_independent
     x = normalise(images, inputs)
-    raw = resnet.apply(net.module, params, stats, x, train=False, batch_stats=from_batch)[0]
+    raw = resnet.apply(net, params, stats, x, train=False)[0]
     return mask_logits(raw, inputs)
 
 

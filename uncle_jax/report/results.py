@@ -137,7 +137,7 @@ def modern(told: Mapping[str, Any]) -> dict[str, Any]:
     That lacks the newest settings, or its Config held UnCLe's.
     """
     shared = {field.name for field in fields(Config)}
-    config = {key: value for key, value in told["config"].items() if key in shared}
+    config = completed({k: v for k, v in told["config"].items() if k in shared}, Config)
     moved = {key: value for key, value in told["config"].items() if key not in shared}
     settings = told.get("settings") or {}
     if told["method"] in HYPERNETWORK:

@@ -176,7 +176,7 @@ def _apply(net: Network, emb: Array, frozen: Frozen, images: Array, stats: Any, 
     theta = generate(net, frozen.phi, emb, frozen.chunk_emb)
     x = normalise(images, frozen.input)
     with convolution.as_products():
-        return resnet.apply(net.module, theta, stats, x, train=train)
+        return resnet.apply(net, theta, stats, x, train, batch_stats=False)
 
 
 def _each(function: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -13,6 +13,7 @@ import numpy as np
 from jax import Array
 
 from uncle_jax.core.losses import cross_entropy
+from uncle_jax.core.precision import vdot
 from uncle_jax.evaluation.audit.target import Target
 from uncle_jax.methods.protocol import Method
 
@@ -57,10 +58,10 @@ def place(method: Method, task: int, state: Any, never: Any, kept: Any) -> Place
     """Where `state` lies between the two others. nan if those are the same."""
     start, end, here = (weights_of(method, one, task) for one in (never, kept, state))
     way, gone = end - start, here - start
-    length = float(jnp.vdot(way, way))
+    length = float(vdot(way, way))
     if not length:
         return Place(float("nan"), float("nan"))
-    return Place(float(jnp.vdot(gone, way)) / length, float(jnp.vdot(gone, gone) / length) ** 0.5)
+    return Place(float(vdot(gone, way)) / length, float(vdot(gone, gone) / length) ** 0.5)
 
 
 def between(start: Any, end: Any, share: float) -> Any:

@@ -117,8 +117,7 @@ class Filled(NamedTuple):
 
 
 def _outputs(net: Network, about: About, theta: Any, x: Array) -> Array:
-    from_batch = not net.config.batch_independent
-    raw = resnet.apply(net.module, theta, about.stats, x, train=False, batch_stats=from_batch)[0]
+    raw = resnet.apply(net, theta, about.stats, x, train=False)[0]
     return jnp.where(jnp.arange(raw.shape[-1]) < about.input.n_classes, raw, ABSENT)
 
 

@@ -79,7 +79,7 @@ def _add(net: MultiHead, total: Any, model: Model, rows: Rows, weights: Array) -
     def one(image: Array, label: Array, task: Array) -> tuple[Array, Any]:
         def log_p(params: Any) -> Array:
             x = multihead.normalise(net, image[None], task[None])
-            outputs = resnet.apply(net.module, params, model.stats, x, train=False)[0]
+            outputs = resnet.apply(net, params, model.stats, x, False, batch_stats=False)[0]
             logits = multihead.pick(net, outputs, task[None])
             return -cross_entropy(logits, label[None])[0]
 

@@ -18,6 +18,7 @@ import optax
 from jax import Array
 
 from uncle_jax.config import Count, NonNegative, NonNegativeInt, Positive, Settings, Share
+from uncle_jax.core import precision
 from uncle_jax.core.loop import OnStep, descend
 from uncle_jax.core.losses import kl
 from uncle_jax.core.network import Network
@@ -173,7 +174,8 @@ def look(
 
     As resnet.apply. A module without Block or Bottleneck has no stages.
     """
-    variables = {"params": model.params, "batch_stats": model.stats}
+    params, x = precision.lowered((model.params, x), net.config.precision)
+    variables = {"params": params, "batch_stats": model.stats}
     live = train or not net.config.batch_independent
     outputs, moved = net.module.apply(
         variables,
@@ -185,7 +187,8 @@ def look(
         ),
     )
     stats = moved.get("batch_stats", model.stats) if train else model.stats
-    return outputs, stats, stages(moved.get("intermediates", {}))
+    seen = stages(moved.get("intermediates", {}))
+    return precision.raised(outputs), stats, precision.raised(seen)
 
 
 imagine = piece(static_argnums=0)(generate)

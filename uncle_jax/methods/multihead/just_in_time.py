@@ -119,11 +119,10 @@ def look(
     index: Array | np.int32,
 ) -> tuple[Array, Array, Any]:
     """(logits [B, Y] of noisy copy number `index`, its distances [B], norm statistics after)."""
-    from_batch = not net.config.batch_independent
     train, rows = settings.mode == "train", batch.rows
     x = multihead.normalise(net, rows.images, rows.tasks)
     copy, distance = noisy_copy(x, jax.random.fold_in(key, index), settings.sigma, batch.weights)
-    outputs, stats = resnet.apply(net.module, *model, copy, train, from_batch)
+    outputs, stats = resnet.apply(net, *model, copy, train)
     return multihead.pick(net, outputs, rows.tasks), distance, stats
 
 

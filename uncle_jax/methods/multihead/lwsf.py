@@ -356,7 +356,7 @@ def loss_of(
     images = [batch.x, batch.x_hat]
     if earlier is not None and settings.norm == "joint":
         images.append(earlier.codes)
-    outputs, stats = resnet.apply(net.module, params, stats, jnp.concatenate(images), train=True)
+    outputs, stats = resnet.apply(net, params, stats, jnp.concatenate(images), train=True)
     entropies = [
         jnp.mean(cross_entropy(multihead.pick(net, part, batch.tasks), batch.labels))
         for part in (outputs[:n], outputs[n : 2 * n])
@@ -367,10 +367,9 @@ def loss_of(
     if settings.norm == "joint":
         of_codes = outputs[2 * n :]
     else:
-        of_codes, stats = resnet.apply(net.module, params, stats, earlier.codes, train=True)
+        of_codes, stats = resnet.apply(net, params, stats, earlier.codes, train=True)
     of_codes = cross_entropy(multihead.pick(net, of_codes, earlier.tasks), earlier.labels)
-    from_batch = not net.config.batch_independent
-    before = resnet.apply(net.module, *earlier.old, batch.x, train=False, batch_stats=from_batch)[0]
+    before = resnet.apply(net, *earlier.old, batch.x, train=False)[0]
     total += settings.lambda_ewc * ewc_loss(params, earlier.ewc)
     total += settings.gamma_lsf * jnp.sum(earlier.weights * of_codes)
     old, new = _all_heads(net, before), _all_heads(net, outputs[:n])

@@ -128,9 +128,8 @@ def forward(
     `train`: the batch's statistics, which move the running ones; otherwise the running ones (or
     with `norm_stats=batch` the batch's), which stay.
     """
-    from_batch = not net.config.batch_independent
     x = normalise(net, images, tasks)
-    outputs, stats = resnet.apply(net.module, params, stats, x, train, batch_stats=from_batch)
+    outputs, stats = resnet.apply(net, params, stats, x, train)
     return pick(net, outputs, tasks), stats
 
 
