@@ -282,3 +282,15 @@ def test_quiet_shows_the_table_alone_and_a_log_is_written(tmp_path, monkeypatch,
 def test_a_logger_that_there_is_not(names, capsys):
     assert command.main(["--log", names]) == 2
     assert "unknown logger" in capsys.readouterr().err
+
+
+def test_a_run_that_may_not_fit_the_device_says_so_in_a_line(capsys):
+    told = {"peak_memory_bytes": 3 * 2**30, "device_memory_bytes": 2**31}
+    command.warn_of_memory(told)
+    assert capsys.readouterr().out == (
+        "this run may not fit: about 3.0 GiB were nothing fused, and the device has 2.0; a "
+        "smaller --batch-size takes less\n"
+    )
+    for there in (4 * 2**30, None):
+        command.warn_of_memory(told | {"device_memory_bytes": there})
+    assert not capsys.readouterr().out

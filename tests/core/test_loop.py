@@ -15,6 +15,7 @@ from uncle_jax.core.loop import (
     run_epochs,
     steps_per_epoch,
 )
+from uncle_jax.core.scanned import Step
 
 KEY = jax.random.key(3)
 
@@ -54,9 +55,16 @@ def test_epochs_have_orders_of_their_own_that_follow_from_the_key():
     assert not np.array_equal(one, epoch_order(jax.random.key(4), 0, 10, 4))
 
 
-def noting(carry, index, batch, lr):
+def note(static, carry, given, x):
     """A step whose carry is what it was asked."""
+    del static, given
+    index, batch, lr = x
     return [*carry, (index, *batch, float(lr))], index
+
+
+def run(config, carry, progress, n=10):
+    """`run_epochs` of steps that note what they are asked."""
+    return run_epochs(config, KEY, n, carry, Step(note, None, None), progress, lambda *x: x)
 
 
 class Kept:
@@ -74,7 +82,7 @@ class Kept:
 
 def test_steps_are_counted_over_epochs_and_told():
     told = []
-    steps = run_epochs(config(), KEY, 10, [], noting, Progress(lambda *step: told.append(step)))
+    steps = run(config(), [], Progress(lambda *step: told.append(step)))
     assert [step[0] for step in steps] == list(range(9))
     assert told == [(i + 1, 9, i) for i in range(9)]
     for epoch in range(3):
@@ -84,17 +92,15 @@ def test_steps_are_counted_over_epochs_and_told():
 
 def test_what_goes_on_from_a_save_ends_as_what_never_stopped():
     kept = Kept()
-    whole = run_epochs(config(), KEY, 10, [], noting, Progress(inflight=kept))
+    whole = run(config(), [], Progress(inflight=kept))
     assert [done for done, _ in kept.saves] == [1, 2]  # none after the last: the request is done
     for save in kept.saves:
         again = Kept(*save)
-        assert (
-            run_epochs(config(), KEY, 10, ["not this"], noting, Progress(inflight=again)) == whole
-        )
+        assert run(config(), ["not this"], Progress(inflight=again)) == whole
         assert [done for done, _ in again.saves] == list(range(save[0] + 1, 3))
 
 
 def test_the_rate_of_each_step_is_the_schedules():
     halving = replace(config(), schedule="step", schedule_epochs=1, schedule_factor=0.5)
-    rates = [step[-1] for step in run_epochs(halving, KEY, 8, [], noting, Progress())]
+    rates = [step[-1] for step in run(halving, [], Progress(), 8)]
     assert rates == [1, 1, 0.5, 0.5, 0.25, 0.25]

@@ -1,10 +1,18 @@
 import dataclasses
+from types import SimpleNamespace
 
 import jax
 import pytest
 from conftest import HYPER, TINY, Small
 
-from uncle_jax.engine.estimate import estimate, flops_per_second, in_words, measure, peak_memory
+from uncle_jax.engine.estimate import (
+    device_memory,
+    estimate,
+    flops_per_second,
+    in_words,
+    measure,
+    peak_memory,
+)
 from uncle_jax.methods import registry
 from uncle_jax.methods.uncle import uncle
 from uncle_jax.requests import parse
@@ -100,3 +108,10 @@ def test_peak_memory_does_not_fall():
 )
 def test_durations_are_said_as_people_say_them(seconds, words):
     assert in_words(seconds) == words
+
+
+def test_a_device_that_says_so_has_so_much_memory(monkeypatch):
+    assert device_memory() is None  # a CPU
+    stats = {"bytes_limit": 5, "bytes_in_use": 1}
+    monkeypatch.setattr(jax, "devices", lambda: [SimpleNamespace(memory_stats=lambda: stats)])
+    assert device_memory() == 5

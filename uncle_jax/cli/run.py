@@ -99,7 +99,9 @@ def run(args: argparse.Namespace) -> int:
         told = {"sizes": runs.sizes(asked), "estimate": runs.estimated(asked, args.measure)}
         print(json.dumps({**asked.records[spec.seeds[0]], **told}, indent=1))
         return 0
-    if spec.preset == "paper" and jax.default_backend() == "cpu":
+    if jax.default_backend() != "cpu":
+        warn_of_memory(runs.estimated(asked))
+    elif spec.preset == "paper":
         warn_of_time(runs.estimated(asked), len(spec.seeds))
     workdir = args.workdir or Path("runs") / asked.spec.name
     keep = runs.Keeping(args.save_every, args.keep_history, args.overwrite, args.mia, logged)
@@ -210,3 +212,14 @@ def warn_of_time(estimate: dict[str, Any], n_seeds: int) -> None:
         "(--preset laptop takes minutes)",
         flush=True,
     )
+
+
+def warn_of_memory(estimate: dict[str, Any]) -> None:
+    """Say that the device may have too little memory, before the first step says so."""
+    wanted, there = estimate["peak_memory_bytes"], estimate["device_memory_bytes"]
+    if there is not None and wanted > there:
+        print(
+            f"this run may not fit: about {wanted / 2**30:.1f} GiB were nothing fused, and the "
+            f"device has {there / 2**30:.1f}; a smaller --batch-size takes less",
+            flush=True,
+        )

@@ -6,8 +6,9 @@ the output is small: with products at 4x4 and below the gradient on permuted dig
 the time, at 8x8 and above a product is slower (benchmarks/convolution.py).
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,17 @@ import jax.numpy as jnp
 from jax import Array
 
 SMALL = 16  # pixels of an output
+_TARGET: ContextVar[str | None] = ContextVar("target", default=None)
+
+
+@contextmanager
+def for_platform(name: str) -> Iterator[None]:
+    """Within it, what is suited is chosen for another platform than this process runs on."""
+    token = _TARGET.set(name)
+    try:
+        yield
+    finally:
+        _TARGET.reset(token)
 
 
 def as_products() -> AbstractContextManager[None]:
@@ -36,7 +48,8 @@ def suited(
     images: Array, kernel: Array, strides: Any, padding: Any, *args: Any, **kwargs: Any
 ) -> Array:
     """`jax.lax.conv_general_dilated` of images [B, H, W, D], as is fastest for one call."""
-    if jax.default_backend() == "cpu" and _plain(kernel, kwargs) and not args:
+    on_cpu = (_TARGET.get() or jax.default_backend()) == "cpu"
+    if on_cpu and _plain(kernel, kwargs) and not args:
         rows, columns = _output(images, kernel, strides, _pads(images, kernel, strides, padding))
         if rows * columns <= SMALL:
             return product(images, kernel, strides, padding, **kwargs)

@@ -12,6 +12,7 @@ import numpy as np
 from jax import Array
 
 from uncle_jax.config import Config
+from uncle_jax.core.scanned import Step, even, take
 
 OnStep = Callable[[int, int, Array], None]
 """Called as on_step(step, steps, loss) after each optimiser step; `loss` is still on the device."""
@@ -39,8 +40,15 @@ class Progress(NamedTuple):
     inflight: Inflight | None = None
 
 
-Step = Callable[[Any, int, np.ndarray, np.float32], tuple[Any, Array]]
-"""(carry, step from 0, index [B] of the batch's images, learning rate) -> (carry, loss)."""
+class Batch(NamedTuple):
+    """What a learn request's steps differ by."""
+
+    images: np.ndarray  # [B] int32: which
+    lr: np.float32
+
+
+Draw = Callable[[int, np.ndarray, np.float32], Any]
+"""(step from 0, index [B] of the batch's images, learning rate) -> what the step differs by."""
 
 
 class TrainState(NamedTuple):
@@ -61,6 +69,13 @@ def part_of(on_step: OnStep | None, done: int, total: int) -> OnStep | None:
         on_step(done + step, total, loss)
 
     return tell
+
+
+def told(on_step: OnStep | None, total: int, done: int = 0) -> Callable[[int, Any], None] | None:
+    """(step from 0, loss) -> `on_step`, of a request with `total` steps, `done` of them before."""
+    if on_step is None:
+        return None
+    return lambda index, loss: on_step(done + index + 1, total, loss)
 
 
 def descend(params: Any, updates: Any, lr: Array | np.float32 | float) -> Any:
@@ -105,22 +120,26 @@ def run_epochs(
     carry: Any,
     step: Step,
     progress: Progress,
+    draw: Draw = lambda _, index, lr: Batch(index, lr),
 ) -> Any:
     """`carry` after `config.epochs` epochs of `step` over `n` images, as a learn request has them.
 
-    Batch size, learning rate and schedule are `config`'s; orders are drawn from `key`.
-    `progress.inflight` keeps the carry between epochs.
+    Batch size, learning rate and schedule are `config`'s; orders are drawn from `key`. What a step
+    is given beside is drawn on the host. `progress.inflight` keeps the carry between epochs.
     """
     on_step, inflight = progress
     per_epoch = steps_per_epoch(n, config.batch_size)
+    total = config.epochs * per_epoch
     done, carry = inflight.resume(carry) if inflight else (0, carry)
     for epoch in range(done, config.epochs):
         order = epoch_order(key, epoch, n, config.batch_size)
-        for index, batch in enumerate(order, start=epoch * per_epoch):
-            lr = np.float32(learning_rate(config, index, per_epoch))
-            carry, loss = step(carry, index, batch, lr)
-            if on_step:
-                on_step(index + 1, config.epochs * per_epoch, loss)
+        first = epoch * per_epoch
+        rates = (learning_rate(config, first + i, per_epoch) for i in range(per_epoch))
+        xs = [
+            draw(first + i, batch, np.float32(lr))
+            for i, (batch, lr) in enumerate(zip(order, rates, strict=True))
+        ]
+        carry = take(step, carry, xs, even(per_epoch), told(on_step, total, first))
         if inflight and epoch + 1 < config.epochs:
             inflight.after_epoch(epoch + 1, carry)
     return carry

@@ -64,14 +64,19 @@ _NOW: contextvars.ContextVar[Rehearsal | None] = contextvars.ContextVar("rehears
 
 
 @contextlib.contextmanager
-def rehearsal() -> Iterator[Rehearsal]:
-    """Within it, this thread's pieces are counted and not run."""
-    work = Rehearsal()
+def rehearsal(work: Rehearsal | None = None) -> Iterator[Rehearsal]:
+    """Within it, this thread's pieces are counted (or what `work` does with them) and not run."""
+    work = Rehearsal() if work is None else work
     token = _NOW.set(work)
     try:
         yield work
     finally:
         _NOW.reset(token)
+
+
+def rehearsing() -> bool:
+    """Whether this thread's pieces are counted and not run."""
+    return _NOW.get() is not None
 
 
 class Piece(Generic[R]):

@@ -2,9 +2,8 @@
 
 Every piece is traced once a process for each `Network`: what changes from step to step comes in as
 an array, and batches have one size. Only what holds the retained tasks (holding.py) comes in
-several sizes, so it is a piece of its own. The loops around the steps (methods/) are Python's,
-since a convolution inside `lax.scan` is many times slower on a CPU than the same step called from
-Python.
+several sizes, so it is a piece of its own. The loops around the steps are methods', and scanned.py
+says how they are taken.
 """
 
 from typing import Any, NamedTuple

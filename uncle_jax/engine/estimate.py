@@ -55,6 +55,7 @@ def estimate(
         "unlearn_step_seconds": counted.unlearn_step / rate,
         "total_seconds": counted.total / rate,
         "peak_memory_bytes": counted.peak,
+        "device_memory_bytes": device_memory(),
     }
 
 
@@ -213,6 +214,7 @@ def measure(
         "compile_seconds": measured.compile,
         "total_seconds": _total(measured, method, benchmark, config, requests),
         "peak_memory_bytes": peak_memory(),
+        "device_memory_bytes": device_memory(),
     }
 
 
@@ -313,6 +315,12 @@ def peak_memory() -> int:
         return int(stats["peak_bytes_in_use"])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def device_memory() -> int | None:
+    """Bytes that the device lets this process have; None where it does not say (CPU)."""
+    stats = jax.devices()[0].memory_stats() or {}
+    return int(stats["bytes_limit"]) if "bytes_limit" in stats else None
 
 
 def in_words(seconds: float) -> str:

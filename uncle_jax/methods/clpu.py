@@ -19,18 +19,20 @@ from uncle_jax.config import Config
 from uncle_jax.core import backbones, resnet
 from uncle_jax.core.inputs import (
     TaskInput,
-    batches_of,
     fit_images,
     input_shape,
     logits_of,
     mask_logits,
     normalise,
+    resident,
+    rows_at,
     task_input,
 )
 from uncle_jax.core.interning import interned
-from uncle_jax.core.loop import Inflight, OnStep, Progress, TrainState, descend, run_epochs
+from uncle_jax.core.loop import Batch, Inflight, OnStep, Progress, TrainState, descend, run_epochs
 from uncle_jax.core.losses import cross_entropy
 from uncle_jax.core.pieces import piece
+from uncle_jax.core.scanned import Step
 from uncle_jax.core.status import LEARNED, NEW, checked, in_range, learned, unlearned
 from uncle_jax.methods.protocol import MainNetwork, Method, TaskNetwork, remembering
 from uncle_jax.tasks import Data, InputSpec, as_data, check_images
@@ -91,16 +93,13 @@ def clpu(
     ) -> IndependentState:
         task = checked(state, task, learned=False)
         images, labels = as_data(data, spec, f"task {task}", task)
-        batch_of = batches_of(fit_images(images, net.shape), jnp.asarray(labels))
-        inputs = task_input(spec, task, net.shape)
+        fitted = Data(fit_images(images, net.shape), jnp.asarray(labels))
+        given = task_input(spec, task, net.shape), resident(fitted)
         k_init, k_order = jax.random.split(jax.random.fold_in(state.key, task))
-
-        def one(carry: Any, index: int, batch: np.ndarray, lr: np.float32) -> tuple[Any, Array]:
-            del index
-            return step(net, carry, inputs, *batch_of(batch), lr)
 
         carry = start(net, k_init)
         progress = Progress(on_step, inflight)
+        one = Step(_step, net, given)
         carry = run_epochs(config, k_order, len(labels), carry, one, progress)
         params, stats = _put(
             (state.params, state.stats), jnp.asarray(task), (carry.params, carry.stats)
@@ -178,6 +177,11 @@ def step(
     (total, stats), grad = jax.value_and_grad(loss, has_aux=True)(carry.params)
     update, optimiser = optax.scale_by_adam().update(grad, carry.optimiser)
     return TrainState(descend(carry.params, update, lr), stats, optimiser), total
+
+
+def _step(net: Networks, carry: Any, given: tuple[TaskInput, Data], x: Batch) -> Any:
+    inputs, data = given
+    return step(net, carry, inputs, *rows_at(data, x.images), x.lr)
 
 
 @piece(static_argnums=0)

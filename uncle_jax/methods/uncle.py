@@ -1,15 +1,19 @@
 """UnCLe: Algorithm 1 of the paper. This is unlearning, without data; learning is
 hypernetwork/learner.py's."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import numpy as np
+from jax import Array
 
 from uncle_jax.config import Config, Hypernetwork, Uncle
 from uncle_jax.core import steps
 from uncle_jax.core.holding import hold
-from uncle_jax.core.loop import OnStep
+from uncle_jax.core.loop import OnStep, told
 from uncle_jax.core.network import Network
+from uncle_jax.core.scanned import Step, powers, take
 from uncle_jax.core.state import CLState, erase_task, snapshot
 from uncle_jax.core.status import checked, unlearned
 from uncle_jax.methods.hypernetwork.learner import hypernetwork
@@ -79,16 +83,20 @@ def _unlearn(
     carry, forgotten = steps.start_unlearning(net, settings, state, task, k_search)
     held = hold(net, state, unlearning=True)
     iterations = burn_in_iterations(settings, int(state.n_unlearned))
-    for index in range(iterations):
-        k_step = jax.random.fold_in(k_noise, index)
-        lr = np.float32(settings.unlearn_lr)
-        carry, losses = steps.unlearn(net, settings, carry, forgotten, held, k_step, lr)
-        if on_step:
-            on_step(index + 1, iterations, losses.total)
+    step = Step(_step, (net, settings), (forgotten, held, k_noise))
+    indices = [np.int32(index) for index in range(iterations)]
+    carry = take(step, carry, indices, powers(iterations), told(on_step, iterations))
     task_emb = state.task_emb
     if settings.embedding_after == "redraw":
         task_emb = task_emb.at[task].set(jax.random.normal(k_emb, (net.hyper.embedding,)))
     return snapshot(unlearned(state, task, key, phi=carry.phi, task_emb=task_emb))
+
+
+def _step(static: Any, carry: Any, given: Any, index: Any) -> tuple[Any, Array]:
+    (net, settings), (forgotten, held, key) = static, given
+    lr, key = np.float32(settings.unlearn_lr), jax.random.fold_in(key, index)
+    carry, losses = steps.unlearn(net, settings, carry, forgotten, held, key, lr)
+    return carry, losses.total
 
 
 def _discard(net: Network, state: CLState, task: int) -> CLState:

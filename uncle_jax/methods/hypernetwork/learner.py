@@ -13,17 +13,19 @@ from jax import Array
 
 from uncle_jax.config import Config, Hypernetwork, part
 from uncle_jax.core import backbones, steps
-from uncle_jax.core.holding import hold
+from uncle_jax.core.holding import Held, hold
 from uncle_jax.core.inputs import (
     TaskInput,
-    batches_of,
     fit_images,
     input_shape,
     logits_of,
+    resident,
+    rows_at,
     task_input,
 )
-from uncle_jax.core.loop import Inflight, OnStep, Progress, run_epochs
+from uncle_jax.core.loop import Batch, Inflight, OnStep, Progress, run_epochs
 from uncle_jax.core.network import Network, network
+from uncle_jax.core.scanned import Step
 from uncle_jax.core.state import CLState, row_of, snapshot, with_arrays, with_row
 from uncle_jax.core.status import checked, in_range, learned, unlearned
 from uncle_jax.methods.protocol import MainNetwork, Method, TaskNetwork, remembering
@@ -141,6 +143,20 @@ def _logits(net: Network, spec: InputSpec, state: CLState, task: int, images: An
     return logits_of(answer, images, spec, net.shape, size, not net.config.batch_independent)
 
 
+class Given(NamedTuple):
+    """What the steps of a learn request share."""
+
+    task: steps.TaskToLearn
+    held: Held
+    data: Data  # fitted; on a CPU the host's
+
+
+def _step(net: Network, carry: Any, given: Given, x: Batch) -> tuple[Any, Array]:
+    batch = rows_at(given.data, x.images)
+    carry, losses = steps.learn(net, carry, given.task, given.held, batch, x.lr)
+    return carry, losses.total
+
+
 def _learn(
     net: Network,
     state: CLState,
@@ -156,14 +172,8 @@ def _learn(
     carry = steps.start_learning(net, state, emb)
     train_chunks = jnp.asarray(state.n_requests == 0, jnp.float32)
     asked, held = steps.TaskToLearn(inputs, train_chunks), hold(net, state)
-    batch_of, n = batches_of(*data), len(data.labels)
-
-    def step(carry: Any, index: int, batch: np.ndarray, lr: np.float32) -> tuple[Any, Array]:
-        del index
-        carry, losses = steps.learn(net, carry, asked, held, Data(*batch_of(batch)), lr)
-        return carry, losses.total
-
-    carry = run_epochs(config, k_order, n, carry, step, progress)
+    given, n = Given(asked, held, resident(data)), len(data.labels)
+    carry = run_epochs(config, k_order, n, carry, Step(_step, net, given), progress)
     # theta moved faster than its running statistics: let them settle on the final theta.
     own = carry.stats
     if net.hyper.norm_calibration and config.batch_independent and jax.tree.leaves(own):
@@ -171,7 +181,7 @@ def _learn(
         order = jax.random.permutation(jax.random.fold_in(k_order, config.epochs), n)
         order = np.resize(np.asarray(order), (net.hyper.norm_calibration, config.batch_size))
         for batch in order:
-            own = steps.calibrate(net, theta, own, inputs, batch_of(batch)[0])
+            own = steps.calibrate(net, theta, own, inputs, rows_at(given.data.images, batch))
 
     rows = with_row((state.task_emb, state.norm_stats), task, (carry.emb, own))
     after = learned(

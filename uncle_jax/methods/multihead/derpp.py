@@ -20,10 +20,11 @@ import optax
 from jax import Array
 
 from uncle_jax.config import Config, Count, NonNegative, Settings, part
-from uncle_jax.core.inputs import batches_of
+from uncle_jax.core.inputs import resident, rows_at
 from uncle_jax.core.loop import Inflight, OnStep, Progress, descend, run_epochs
 from uncle_jax.core.losses import cross_entropy
 from uncle_jax.core.pieces import piece
+from uncle_jax.core.scanned import Step
 from uncle_jax.core.status import NEW, checked, describe, in_range, learned, unlearned
 from uncle_jax.errors import UncleError
 from uncle_jax.methods.multihead import buffer as buffers
@@ -287,6 +288,33 @@ def _forward(
     return logits, past, stats
 
 
+class Recalled(NamedTuple):
+    """A step's replay batch, as it was drawn."""
+
+    slots: np.ndarray  # [R] of the buffer, tasks outermost
+    tasks: np.ndarray  # [R]
+    weights: np.ndarray  # [R]
+
+
+class Drawn(NamedTuple):
+    """What a learn request's steps differ by."""
+
+    images: np.ndarray  # [B] int32: which
+    lr: np.float32
+    slots: np.ndarray  # [B] of the buffer that they go to
+    past: Recalled | None  # None before there is any
+
+
+def _step(static: Any, carry: Any, given: Any, x: Drawn) -> tuple[Any, Array]:
+    (net, settings), (rows, buffer) = static, given
+    replay = None
+    if x.past is not None:
+        images, labels, logits = rows_at(buffer, x.past.slots)
+        replay = Replay(images, labels, logits, x.past.tasks, x.past.weights)
+    new = NewBatch(rows_at(rows, x.images), x.images, x.slots)
+    return step(net, settings, carry, new, replay, x.lr)
+
+
 def _learn(
     net: MultiHead,
     settings: Derpp,
@@ -302,28 +330,25 @@ def _learn(
     stats = jax.tree.map(jnp.copy, state.stats)  # the steps donate their carry
     held = jnp.zeros(size, jnp.int32), jnp.zeros((size, net.n_classes))
     carry = Learning(params, stats, optax.scale_by_adam().init(params), *held)
-    batch_of = multihead.rows_of(rows)
     count = np.asarray(state.buffer.count)
     earlier = [t for t in describe(state)["learned"] if count[t]]
     flat = [
         array.reshape(-1, *array.shape[2:])
         for array in (state.buffer.images, state.buffer.labels, state.buffer.logits)
     ]
-    replayed = batches_of(*flat)
 
-    def one(carry: Any, index: int, batch: np.ndarray, lr: np.float32) -> tuple[Any, Array]:
+    def draw(index: int, batch: np.ndarray, lr: np.float32) -> Drawn:
         rng = np.random.default_rng([*seed, index])
         slots = buffers.reservoir_slots(rng, index * len(batch), len(batch), size)
-        replay = None
+        past = None
         if earlier:
             wanted = settings.replay_batch or config.batch_size
             tasks, items, weights = buffers.draw(rng, count, earlier, wanted)
-            images, labels, logits = replayed(tasks * size + items)
-            replay = Replay(images, labels, logits, tasks, weights)
-        new = NewBatch(batch_of(batch), batch.astype(np.int32), slots)
-        return step(net, settings, carry, new, replay, lr)
+            past = Recalled(tasks * size + items, tasks, weights)
+        return Drawn(batch.astype(np.int32), lr, slots, past)
 
-    carry = run_epochs(config, k_order, len(rows.labels), carry, one, progress)
+    one = Step(_step, (net, settings), (resident(rows), resident(tuple(flat))))
+    carry = run_epochs(config, k_order, len(rows.labels), carry, one, progress, draw)
     seen = config.epochs * math.ceil(len(rows.labels) / config.batch_size) * config.batch_size
     kept = np.asarray(carry.source)
     buffer = buffers.store(

@@ -23,7 +23,9 @@ from jax import Array
 
 from uncle_jax.config import Config, Count, NonNegative, NonNegativeInt, Positive, Settings
 from uncle_jax.core import resnet
+from uncle_jax.core.inputs import resident, rows_at
 from uncle_jax.core.loop import (
+    Batch,
     Inflight,
     OnStep,
     Progress,
@@ -34,6 +36,7 @@ from uncle_jax.core.loop import (
 )
 from uncle_jax.core.losses import cross_entropy, kl
 from uncle_jax.core.pieces import piece
+from uncle_jax.core.scanned import Step
 from uncle_jax.core.status import (
     NEW,
     UNLEARNED,
@@ -292,7 +295,7 @@ def train(
     config = net.config
     earlier = earlier_of(net, state)
     carry = start(net, state.params, state.stats)
-    codes, batch_of = state.codes[rows.tasks[0]], multihead.rows_of(rows)
+    codes = state.codes[rows.tasks[0]]
     k_order, k_share = jax.random.split(key)
 
     ahead = config.epochs if settings.head_epochs is None else settings.head_epochs
@@ -301,17 +304,33 @@ def train(
     both = dataclasses.replace(config, epochs=ahead + config.epochs)
     per_epoch = steps_per_epoch(len(rows.labels), config.batch_size)
 
-    def one(carry: Any, index: int, batch: np.ndarray, lr: np.float32) -> tuple[Any, Array]:
+    def draw(index: int, batch: np.ndarray, lr: np.float32) -> Batch | Numbered:
         del lr  # each part has the schedule of its own epochs
         if index < ahead * per_epoch:
-            lr = np.float32(learning_rate(alone, index, per_epoch))
-            return head_step(net, carry, batch_of(batch), lr)
+            return Batch(batch, np.float32(learning_rate(alone, index, per_epoch)))
         lr = np.float32(learning_rate(config, index - ahead * per_epoch, per_epoch))
-        coded = Coded(batch_of(batch), codes, jax.random.fold_in(k_share, index))
-        return step(net, settings, carry, coded, earlier, lr)
+        return Numbered(batch, lr, np.int32(index))
 
-    carry = run_epochs(both, k_order, len(rows.labels), carry, one, progress)
+    one = Step(_step, (net, settings), (resident(rows), codes, k_share, earlier))
+    carry = run_epochs(both, k_order, len(rows.labels), carry, one, progress, draw)
     return Model(carry.params, carry.stats)
+
+
+class Numbered(NamedTuple):
+    """What the steps of the whole network differ by."""
+
+    images: np.ndarray  # [B] int32: which
+    lr: np.float32
+    number: np.int32  # of the step, which draws the shares of codes
+
+
+def _step(static: Any, carry: Any, given: Any, x: Batch | Numbered) -> tuple[Any, Array]:
+    (net, settings), (rows, codes, key, earlier) = static, given
+    batch = rows_at(rows, x.images)
+    if isinstance(x, Batch):
+        return head_step(net, carry, batch, x.lr)
+    coded = Coded(batch, codes, jax.random.fold_in(key, x.number))
+    return step(net, settings, carry, coded, earlier, x.lr)
 
 
 def split_heads(net: MultiHead, params: Any) -> tuple[list[Any], Any]:

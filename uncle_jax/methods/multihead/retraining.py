@@ -9,14 +9,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax import Array
 
 from uncle_jax.config import Config, Count, Positive
-from uncle_jax.core.loop import OnStep, Progress, TrainState, descend, run_epochs
+from uncle_jax.core.inputs import resident, rows_at
+from uncle_jax.core.loop import Batch, OnStep, Progress, TrainState, descend, run_epochs
 from uncle_jax.core.losses import cross_entropy
 from uncle_jax.core.pieces import piece
+from uncle_jax.core.scanned import Step
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.derpp import Algorithm, Derpp, on_derpp
 from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
@@ -70,14 +71,13 @@ def train(
     """`model` after `config.epochs` epochs over `rows`, all tasks mixed."""
     params, stats = jax.tree.map(jnp.copy, model)  # the steps donate their carry
     carry = TrainState(params, stats, optax.scale_by_adam().init(params))
-    batch_of = multihead.rows_of(rows)
-
-    def one(carry: Any, index: int, batch: np.ndarray, lr: np.float32) -> tuple[Any, Array]:
-        del index
-        return step(net, carry, batch_of(batch), lr)
-
+    one = Step(_step, net, resident(rows))
     carry = run_epochs(config, key, len(rows.labels), carry, one, Progress(on_step))
     return Model(carry.params, carry.stats)
+
+
+def _step(net: MultiHead, carry: Any, rows: Rows, x: Batch) -> tuple[Any, Array]:
+    return step(net, carry, rows_at(rows, x.images), x.lr)
 
 
 @piece(static_argnums=0, donate_argnums=1)
