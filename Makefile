@@ -40,8 +40,8 @@ test-newest:  ## the unit tests on the newest Python and versions (NEWEST=python
 	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade -e ".[dev]"
 	.venv-newest/bin/python -m pytest -n 2
 
-bench: $(VENV)/.installed  ## cost of an unlearning step against the number of tasks (minutes)
-	$(BIN)/python benchmarks/drift.py
+bench: $(VENV)/.installed  ## what steps cost against the number of tasks, a small network (minutes); with peers if "[bench]" is there
+	$(BIN)/python benchmarks/steps.py --network thin --tasks 1 5 20
 
 lock:  ## requirements-dev.txt anew: the newest versions that pyproject.toml allows, for every Python
 	$(PYTHON) -m venv .venv-lock

@@ -1,4 +1,4 @@
-"""What processes of tests/runs/test_pool.py do: importable there, and without jax."""
+"""What processes of tests/runs/test_pool.py and of test_on_ray.py do; importable without jax."""
 
 import os
 import signal
@@ -7,8 +7,12 @@ import time
 from pathlib import Path
 
 from uncle_jax.errors import UncleError
+from uncle_jax.requests import parse
 from uncle_jax.runs import pool
 from uncle_jax.runs.spec import RunSpec
+
+OWN = Path(__file__).resolve().parents[1] / "experiments" / "own_method.py"
+SHORT = RunSpec("permuted-digits", method=f"{OWN}:nearest_mean", requests=parse("L0 L1 U0"))
 
 
 def cell(seed: int, workdir: Path) -> pool.Cell:
@@ -29,6 +33,21 @@ def work(cell, on_request) -> None:
     if seed == 5:
         time.sleep(3600)
     on_request(2, 2)
+
+
+def killed_once(cell, on_request) -> None:
+    """The run, whose process is killed after its first request, the first time."""
+    from uncle_jax.runs.execute import Keeping
+
+    mark = cell.workdir / "was killed"
+
+    def after(answered: int, of: int) -> None:
+        on_request(answered, of)
+        if not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    pool.work_of(Keeping(), "none")(cell, after)
 
 
 if __name__ == "__main__":  # a parent that waits for an hour

@@ -67,7 +67,7 @@ def test_help_imports_no_jax_and_no_matplotlib():
 
 def test_cost_is_of_a_benchmarks_file(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    rows = [{"form": "auto", "T": n, "seconds": 0.1 * n} for n in (1, 5)]
+    rows = [{"subject": "unlearn", "T": n, "seconds": 0.1 * n} for n in (1, 5)]
     (tmp_path / "a.json").write_text(json.dumps({"rows": rows}))
     assert figure.main(["cost", "a.json"]) == 0
     assert capsys.readouterr().out == "written to cost.png\n"

@@ -85,6 +85,9 @@ def test_a_file_that_lists_none_is_one_line(tmp_path, listed, told, capsys):
     ("words", "told"),
     [
         (["--jobs", "0"], "--jobs must be at least 1"),
+        (["--address", "auto"], "--address is of --engine ray"),
+        (["--gpus-per-run", "1"], "--gpus-per-run is of --engine ray"),
+        (["--engine", "ray", "--cpus-per-run", "0"], "--cpus-per-run must be positive, not 0"),
         (["--budget-minutes", "0"], "--budget-minutes must be above 0"),
         (["--budget-minutes", "nan"], "--budget-minutes must be above 0"),
         (["--save-every", "0"], "--save-every must be at least 1"),
@@ -125,3 +128,26 @@ def test_cells_run_and_end_in_their_table_and_the_same_command_goes_on(tmp_path,
     assert "nearest_mean  nothing" in out
     assert "1 of 2 runs failed" in err
     assert {p: p.read_bytes() for p in before} == before
+
+
+def test_ray_stands_in_the_place_of_processes(monkeypatch, capsys):
+    asked = []
+
+    def tasks(cells, jobs, work, watch, seconds, **more):
+        asked.append((len(cells), jobs, seconds, more["address"], more["needs"]))
+        return []
+
+    monkeypatch.setattr("uncle_jax.runs.on_ray.tasks", tasks)
+    words = ["--engine", "ray", "--seeds", "0", "1", "2", "--budget-minutes", "1"]
+    for more in ([], ["--address", "auto", "--cpus-per-run", "4", "--gpus-per-run", "0.5"]):
+        args = parsed(grid.parser(), [*words, *more])
+        cells = grid.pool.cells(grid.specs_of(args))
+        grid.run_cells(
+            cells, args.jobs or (2 if not more else None), None, 60, grid.engine_of(args)
+        )
+    each = float(max(len(grid.cores()) // 2, 1))
+    assert asked == [(3, 2, 60, None, (each, 0.0)), (3, 3, 60, "auto", (4.0, 0.5))]
+    told = capsys.readouterr().out.splitlines()
+    assert told[1].startswith(
+        "3 runs on Ray on the cluster at auto, 3 at a time at most, each with"
+    )

@@ -259,10 +259,15 @@ def add_budget(p: argparse.ArgumentParser) -> None:
 
 
 def add_many(p: argparse.ArgumentParser) -> None:
-    """--jobs, --runs and --budget-minutes, of what runs many."""
+    """--jobs, --runs, --budget-minutes and on what: of what runs many."""
     p.add_argument("--jobs", type=int, help="processes at once; default: the cores; 1 on a GPU")
     p.add_argument("--runs", type=Path, default=Path("runs"), help="folder of work directories")
     add_budget(p)
+    on = p.add_argument_group("on Ray (docs/clusters.md)")
+    on.add_argument("--engine", choices=("processes", "ray"), default="processes")
+    on.add_argument("--address", help="of a running cluster, or auto; default: Ray on this machine")
+    on.add_argument("--cpus-per-run", type=float, metavar="N", help="default: cores over jobs")
+    on.add_argument("--gpus-per-run", type=float, metavar="N", help="default: none")
 
 
 def add_studied(p: argparse.ArgumentParser) -> None:

@@ -12,10 +12,12 @@ would give it. The same command again passes over what is finished, and goes on 
 import argparse
 import itertools
 import json
+import math
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from uncle_jax.cli import table
 from uncle_jax.cli.arguments import (
@@ -118,7 +120,8 @@ def run_all(
 ) -> list[Ended]:
     """Execute `cells` below --runs, and say how many are left. Raises UncleError."""
     make_folder(args.runs)
-    ended = run_cells(cells, args.jobs, pool.work_of(keep, args.compile_cache), seconds)
+    work = pool.work_of(keep, args.compile_cache)
+    ended = run_cells(cells, args.jobs, work, seconds, engine_of(args))
     if len(ended) < len(cells):
         left = f"{len(cells) - len(ended)} of {len(cells)} runs are not finished"
         print(f"{left}; the same command goes on", flush=True)
@@ -134,19 +137,62 @@ def make_folder(runs: Path) -> None:
     require_writable(runs / "summary.json", "--runs")
 
 
+class Engine(NamedTuple):
+    """On what many runs run."""
+
+    name: str = "processes"
+    address: str | None = None  # of a Ray cluster
+    cpus: float | None = None  # of a run on Ray
+    gpus: float = 0.0
+
+
+HERE = Engine()
+
+
+def engine_of(args: argparse.Namespace) -> Engine:
+    """The engine that the options ask for. Raises UncleError."""
+    asked = {name: getattr(args, name) for name in ("address", "cpus_per_run", "gpus_per_run")}
+    for name, value in asked.items():
+        option = "--" + name.replace("_", "-")
+        if value is not None and args.engine != "ray":
+            raise UncleError(f"{option} is of --engine ray")
+        if isinstance(value, float) and not (0 < value < math.inf):
+            raise UncleError(f"{option} must be positive, not {value:g}")
+    return Engine(args.engine, args.address, args.cpus_per_run, args.gpus_per_run or 0.0)
+
+
 def run_cells(
-    cells: Sequence[Cell], asked: int | None, work: Work, seconds: float | None = None
+    cells: Sequence[Cell],
+    asked: int | None,
+    work: Work,
+    seconds: float | None = None,
+    engine: Engine = HERE,
 ) -> list[Ended]:
-    """Do `cells` on a pool of `asked` processes; a line for each that ends. Raises UncleError."""
+    """Do `cells`, `asked` of them at once; a line for each that ends. Raises UncleError."""
+    if asked is None and engine.address is not None:
+        asked = len(cells)  # as many as the cluster has room for
     jobs = jobs_of(asked, len(cells))
-    print(f"{len(cells)} runs, {jobs} at a time, each on {max(len(cores()) // jobs, 1)} cores")
+    each = max(len(cores()) // jobs, 1)
+    do: Any = pool.processes
+    if engine.name == "ray":
+        from uncle_jax.runs import on_ray
+
+        needs = on_ray.Needs(engine.cpus or float(each), engine.gpus)
+        place = f"the cluster at {engine.address}" if engine.address else "this machine"
+        print(
+            f"{len(cells)} runs on Ray on {place}, {jobs} at a time at most, each with "
+            f"{needs.cpus:g} CPUs and {needs.gpus:g} GPUs"
+        )
+        do = partial(on_ray.tasks, address=engine.address, needs=needs)
+    else:
+        print(f"{len(cells)} runs, {jobs} at a time, each on {each} cores")
     with Screen(cells) as screen:
         watch = pool.Watch(screen.on_request, screen.on_end)
-        return pool.processes(cells, jobs, work, watch, seconds)
+        return do(cells, jobs, work, watch, seconds)
 
 
 def jobs_of(asked: int | None, n_cells: int) -> int:
-    """How many processes at once. Raises UncleError."""
+    """How many at once. Raises UncleError."""
     if asked is not None and asked < 1:
         raise UncleError(f"--jobs must be at least 1, not {asked}")
     if asked is None:

@@ -172,13 +172,19 @@ class _Running:
 def _begin(cell: Cell, work: Work, share: list[int], number: int, jobs: int) -> _Running:
     context = multiprocessing.get_context("spawn")  # JAX's threads do not survive a fork
     ours, theirs = context.Pipe()
-    if (data := cell.spec.data) is not None:  # without a bar of ours
-        data = replace(data, options=replace(data.options, progress=None))
-        cell = cell._replace(spec=replace(cell.spec, data=data))
-    process = context.Process(target=_process, args=(cell, work, theirs, share, jobs), daemon=True)
+    given = without_bar(cell), work, theirs, share, jobs
+    process = context.Process(target=_process, args=given, daemon=True)
     process.start()
     theirs.close()
     return _Running(cell, process, ours, number)
+
+
+def without_bar(cell: Cell) -> Cell:
+    """`cell` without this process's bar of downloads."""
+    if (data := cell.spec.data) is None:
+        return cell
+    data = replace(data, options=replace(data.options, progress=None))
+    return cell._replace(spec=replace(cell.spec, data=data))
 
 
 def _process(cell: Cell, work: Work, theirs: Connection, share: list[int], jobs: int) -> None:

@@ -21,18 +21,18 @@ def test_of_steps_the_first_number_of_slots_counts():
     assert found["unlearn step"] == [(1, 0.001), (4, 0.004)]
 
 
-def test_of_forms_each_is_a_line():
-    rows = [{"form": "auto", "T": n, "seconds": 0.1 * n} for n in (5, 1)]
-    assert costs({"rows": rows}) == {"auto": [(1, 0.1), (5, 0.5)]}
+def test_each_subject_is_a_line():
+    rows = [{"subject": "unlearn", "T": n, "seconds": 0.1 * n} for n in (5, 1)]
+    assert costs({"rows": rows}) == {"unlearn": [(1, 0.1), (5, 0.5)]}
 
 
-@pytest.mark.parametrize("read", [{}, {"rows": [{"form": "auto"}]}, {"rows": [3]}, []])
+@pytest.mark.parametrize("read", [{}, {"rows": [{"subject": "unlearn"}]}, {"rows": [3]}, []])
 def test_another_file_is_told(read):
     with pytest.raises(UncleError, match="no file of benchmarks/retained"):
         costs(read)
 
 
-@pytest.mark.parametrize("name", ["retained_cpu.json", "drift_resnet18_cpu.json"])
+@pytest.mark.parametrize("name", ["retained_cpu.json", "steps_resnet18_cpu.json"])
 def test_the_committed_files_are_drawn(name, tmp_path):
     plot_cost(tmp_path / "a.svg", costs(json.loads((RESULTS / name).read_text())))
     svg = (tmp_path / "a.svg").read_text(encoding="utf-8")

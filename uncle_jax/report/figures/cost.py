@@ -22,7 +22,7 @@ Costs = Mapping[str, Sequence[tuple[int, float]]]
 
 
 def costs(read: Mapping[str, Any]) -> Costs:
-    """The lines of benchmarks/retained.py's JSON, or of benchmarks/drift.py's.
+    """The lines of benchmarks/retained.py's JSON, or of benchmarks/steps.py's.
 
     Raises UncleError where it is neither's.
     """
@@ -33,10 +33,10 @@ def costs(read: Mapping[str, Any]) -> Costs:
                 for name in ("plain", "learn", "unlearn"):
                     line = found.setdefault(f"{name} step", {})
                     line.setdefault(row["retained"], row[f"{name}_ms"] / 1e3)
-            else:
-                found.setdefault(row["form"], {})[row["T"]] = row["seconds"]
+            elif "seconds" in row or "peak_mb" not in row:
+                found.setdefault(row["subject"], {})[row["T"]] = row["seconds"]
     except (KeyError, TypeError) as error:
-        raise UncleError(f"no file of benchmarks/retained.py or drift.py ({error})") from None
+        raise UncleError(f"no file of benchmarks/retained.py or steps.py ({error})") from None
     return {name: sorted(line.items()) for name, line in found.items()}
 
 
@@ -45,7 +45,7 @@ def plot_cost(path: Path, lines: Costs, width: str = "page") -> None:
     inches, labels = WIDTHS[width], [*lines]
     figure = blank(inches, 0.42 * inches + 0.3 + legend_height(labels, inches))
     axes, handles = figure.subplots(), []
-    ours = next((i for i, name in enumerate(labels) if name in ("auto", "unlearn step")), None)
+    ours = next((i for i, name in enumerate(labels) if name in ("unlearn", "unlearn step")), None)
     for name, look in zip(labels, styles_of(len(labels), ours), strict=True):
         tasks, seconds = zip(*lines[name], strict=True)
         (line,) = axes.plot(tasks, seconds, **look.line(), zorder=3 if look == OURS else 2)
