@@ -50,5 +50,28 @@ def killed_once(cell, on_request) -> None:
     pool.work_of(Keeping(), "none")(cell, after)
 
 
+def specs() -> list[RunSpec]:
+    """Two methods on six seeds, each run of some seconds."""
+    asked = parse("L0 L1 U0 L2")
+    few = ("epochs=2", "width=4", "trunk=8,16", "chunks=5")
+    uncle = RunSpec("permuted-digits", "uncle", requests=asked, seeds=tuple(range(6)))
+    clpu = RunSpec("permuted-digits", "clpu", requests=asked, seeds=tuple(range(6)))
+    return [uncle.changed(*few), clpu.changed(*few[:2])]
+
+
+def slow(cell, on_request) -> None:
+    """The run; its process says who it is, and takes a second more for each request."""
+    from uncle_jax.runs.execute import Keeping
+
+    cell.workdir.mkdir(parents=True, exist_ok=True)
+
+    def after(answered: int, of: int) -> None:
+        (cell.workdir / "pid").write_text(str(os.getpid()))
+        on_request(answered, of)
+        time.sleep(1)
+
+    pool.work_of(Keeping(), "none")(cell, after)
+
+
 if __name__ == "__main__":  # a parent that waits for an hour
     pool.processes([cell(5, Path(sys.argv[1]))], 1, work)

@@ -294,3 +294,26 @@ def test_a_run_that_may_not_fit_the_device_says_so_in_a_line(capsys):
     for there in (4 * 2**30, None):
         command.warn_of_memory(told | {"device_memory_bytes": there})
     assert not capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--mesh", "4"], "--mesh must be such as data=4,model=2, not '4'"),
+        (["--mesh", ""], "--mesh must be such as"),
+        (["--mesh", "data=2", "--method", "clpu"], "--mesh spreads learners with a hypernetwork"),
+        (["--mesh", "data=2", "--seeds", "0", "1", "--jobs", "2"], "--mesh and --jobs do not"),
+    ],
+)
+def test_a_mesh_that_cannot_be_is_a_line(words, told, capsys):
+    assert command.main(words) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_mesh_is_read_as_it_is_said():
+    def asked(text):
+        return command.mesh_asked(command.parsed(command.parser(), ["--mesh", text]))
+
+    assert asked("data=4,model=2") == {"data": 4, "model": 2}
+    assert asked("model=8") == {"data": 1, "model": 8}
+    assert command.mesh_asked(command.parsed(command.parser(), [])) is None

@@ -1,7 +1,12 @@
 """Many runs on Ray: as on processes, and begun again where a worker dies."""
 
+import os
+import signal
 import sys
+import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pooling
 import pytest
@@ -56,7 +61,53 @@ def test_a_worker_that_is_killed_goes_on_from_its_store(ray, tmp_path):
     assert of_both[0] == of_both[1]
 
 
-def test_no_cluster_at_an_address_is_a_line():
+def test_no_cluster_at_an_address_is_a_line(monkeypatch):
+    def init(**asked):
+        raise ConnectionError(f"nothing at {asked['address']}\nand more")
+
+    nowhere = SimpleNamespace(is_initialized=lambda: False, init=init)
+    monkeypatch.setattr(on_ray, "library", lambda: nowhere)
+    with pytest.raises(UncleError, match=r"no Ray cluster at head:1 \(nothing at head:1\)$"):
+        on_ray.tasks([], 1, pooling.work, address="head:1")
+
+
+@pytest.mark.soak
+def test_a_grid_survives_a_killed_worker_and_a_node_that_is_restarted(tmp_path):
+    """Twelve runs on two nodes, each result equal to that of the pool of processes."""
     pytest.importorskip("ray")
-    with pytest.raises(UncleError, match=r"no Ray cluster at 127\.0\.0\.1:1"):
-        on_ray.tasks([], 1, pooling.work, address="127.0.0.1:1")
+    from ray.cluster_utils import Cluster  # pyright: ignore[reportMissingImports]
+
+    cells = {name: pool.cells(pooling.specs(), tmp_path / name) for name in ("ray", "pool")}
+    path = {"PYTHONPATH": str(Path(pooling.__file__).parent)}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    nodes = [cluster.add_node(num_cpus=1, env_vars=path) for _ in range(2)]
+    done: list[str] = []
+
+    def accidents() -> None:
+        victim = None
+        while victim is None:  # a run that is under way
+            time.sleep(0.2)
+            victim = next(iter(tmp_path.glob("ray/**/pid")), None)
+        os.kill(int(victim.read_text()), signal.SIGKILL)
+        done.append("worker")
+        time.sleep(10)
+        cluster.remove_node(nodes[0], allow_graceful=False)
+        done.append("node")
+        time.sleep(5)
+        cluster.add_node(num_cpus=1, env_vars=path)
+
+    thread = threading.Thread(target=accidents)
+    thread.start()
+    try:
+        ended = on_ray.tasks(
+            cells["ray"], 12, pooling.slow, address=cluster.address, needs=on_ray.Needs(1)
+        )
+    finally:
+        thread.join()
+        cluster.shutdown()
+    assert done == ["worker", "node"]
+    assert [one.failed for one in ended] == [None] * 12
+    assert [one.failed for one in pool.processes(cells["pool"], 2, pooling.slow)] == [None] * 12
+    for on_both in zip(cells["ray"], cells["pool"], strict=True):
+        (a, b) = (c.workdir / f"seed{c.spec.seeds[0]}" / "metrics.csv" for c in on_both)
+        assert a.read_text() == b.read_text()

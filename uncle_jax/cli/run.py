@@ -8,6 +8,9 @@ uncle run --dataset folder:ROOT --classes-per-task 5 --requests "L0 L1 U0"
 
 import argparse
 import json
+import os
+import re
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +36,7 @@ from uncle_jax.methods import registry
 from uncle_jax.report import terminal
 from uncle_jax.report.paper import printed
 from uncle_jax.requests import parse, table_4
+from uncle_jax.runs.environment import cores
 from uncle_jax.runs.pool import Cell, Work, work_of
 from uncle_jax.runs.process import begin
 from uncle_jax.runs.progress import Download, Progress
@@ -48,6 +52,11 @@ def parser() -> Parser:
     add_method(p, "--method", default="uncle")
     p.add_argument("--seeds", type=int, nargs="+", default=[0], help="one run each")
     p.add_argument("--jobs", type=int, default=1, help="seeds at once, a process each")
+    p.add_argument(
+        "--mesh",
+        metavar="data=D,model=M",
+        help="spread a learner with a hypernetwork over D x M devices (docs/clusters.md)",
+    )
     p.add_argument("--workdir", type=Path, help="default: runs/<dataset>-seq<k>-<method>")
     p.add_argument(
         "--save-every",
@@ -84,11 +93,14 @@ def main(argv: list[str] | None = None) -> int:
 def run(args: argparse.Namespace) -> int:
     """Answer the sequence on every seed, and write and show what came of it."""
     bar = Download()
-    spec, logged = spec_of(args, bar), loggers_asked(args)
+    spec, logged, axes = spec_of(args, bar), loggers_asked(args), mesh_asked(args)
     if args.measure and not args.dry_run:
         raise UncleError("--measure times the steps of --dry-run; give both")
 
     begin(args.compile_cache)
+    if axes is not None:
+        # Of a CPU's pretended devices each wants a thread, or they wait for each other for ever.
+        os.environ.setdefault("NPROC", str(max(2 * axes["data"] * axes["model"], len(cores()))))
     import jax
 
     from uncle_jax.runs import execute as runs
@@ -110,13 +122,41 @@ def run(args: argparse.Namespace) -> int:
         work = work_of(keep, args.compile_cache)
         at_once([Cell(replace(spec, seeds=(seed,)), workdir) for seed in spec.seeds], args, work)
         keep = replace(keep, overwrite=False)
-    with Screen(asked, args.keep_history) as screen:
+    with Screen(asked, args.keep_history) as screen, on_mesh(axes):
         watch = runs.Watch(screen.on_seed, screen.on_step, screen.on_request)
         summary = runs.execute(asked, workdir, runs.SILENT if args.quiet else watch, keep)
     print("\n" * (not args.quiet) + terminal.table(summary, papers(asked.spec)))
     did = "written to" if new else "nothing was left to do in"
     print(f"{did} {workdir}: summary.json, accuracy.png, seed*/metrics.csv, config.json")
     return 0
+
+
+def mesh_asked(args: argparse.Namespace) -> dict[str, int] | None:
+    """The mesh's axes; None without one. Raises UncleError."""
+    if args.mesh is None:
+        return None
+    found = re.fullmatch(r"(?:data=(\d+))?,?(?:model=(\d+))?", args.mesh)
+    if not args.mesh or not found:
+        raise UncleError(f"--mesh must be such as data=4,model=2, not {args.mesh!r}")
+    if args.method in registry.METHODS and args.method not in registry.HYPERNETWORK:
+        known = ", ".join(registry.HYPERNETWORK)
+        raise UncleError(
+            f"--mesh spreads learners with a hypernetwork ({known}), not {args.method}"
+        )
+    if args.jobs != 1:
+        raise UncleError("--mesh and --jobs do not go together: a mesh has the devices")
+    return {"data": int(found[1] or 1), "model": int(found[2] or 1)}
+
+
+def on_mesh(axes: dict[str, int] | None) -> AbstractContextManager[Any]:
+    """Requests within it are spread over a mesh with `axes`. Raises UncleError."""
+    if axes is None:
+        return nullcontext()
+    import jax
+
+    from uncle_jax.core import devices
+
+    return jax.set_mesh(devices.mesh(**axes))
 
 
 def at_once(cells: list[Cell], args: argparse.Namespace, work: Work) -> None:

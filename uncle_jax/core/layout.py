@@ -48,6 +48,7 @@ class Layout:
     chunks: int  # C
     whole: tuple[int, ...]  # whole columns of each head, in the order of KINDS
     ragged: tuple[int, ...]  # ragged columns of each head
+    multiple: int = 1  # heads are filled up to, with columns that no leaf has (core/devices.py)
 
     @property
     def size(self) -> int:
@@ -57,7 +58,7 @@ class Layout:
     def width(self, kind: Kind) -> int:
         """Columns of `kind`'s head."""
         index = KINDS.index(kind)
-        return self.whole[index] + self.ragged[index]
+        return math.ceil((self.whole[index] + self.ragged[index]) / self.multiple) * self.multiple
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
@@ -74,8 +75,11 @@ class Layout:
         return self.whole[KINDS.index(kind)]
 
     def mask(self, kind: Kind) -> np.ndarray:
-        """[C, ragged] 1 where a slot of `kind`'s ragged columns is used, 0 where it is surplus."""
-        used = np.zeros((self.chunks, self.ragged[KINDS.index(kind)]), np.float32)
+        """[C, ragged] 1 where a slot of `kind`'s ragged columns is used, 0 where it is surplus.
+
+        Ragged are all that follow the whole ones, those that fill a head up, too.
+        """
+        used = np.zeros((self.chunks, self.width(kind) - self.whole_width(kind)), np.float32)
         for leaf in self.leaves:
             if leaf.kind == kind and leaf.ragged >= 0:
                 used[: leaf.size % self.chunks, leaf.ragged] = 1

@@ -14,7 +14,7 @@ import numpy as np
 from jax import Array
 
 from uncle_jax.config import Uncle
-from uncle_jax.core import adversary, holding, hypernet, objectives, resnet
+from uncle_jax.core import adversary, devices, holding, hypernet, objectives, resnet
 from uncle_jax.core.adversary import Adversaries
 from uncle_jax.core.holding import Held
 from uncle_jax.core.hypernet import Phi
@@ -154,6 +154,7 @@ def _fit(
     x = normalise(batch.images, task)
 
     def loss(out: dict[Kind, Array]) -> tuple[Array, Any]:
+        out = devices.everywhere(out)
         theta = unpack(net.layout, hypernet.scale(net.layout, net.hyper.parametrisation, out))
         logits, stats = resnet.apply(net, theta, before, x, train=True)
         return objectives.task_loss(mask_logits(logits, task), batch.labels), stats

@@ -9,7 +9,7 @@ import numpy as np
 from jax import Array
 
 from uncle_jax.config import Config, Hypernetwork, Uncle
-from uncle_jax.core import steps
+from uncle_jax.core import devices, steps
 from uncle_jax.core.holding import hold
 from uncle_jax.core.loop import OnStep, told
 from uncle_jax.core.network import Network
@@ -80,8 +80,10 @@ def _unlearn(
     key, k_emb, k_noise = jax.random.split(state.key, 3)
     state = erase_task(state, task, net.fresh)  # first, so that drift no longer holds the task
     k_search = jax.random.fold_in(k_emb, 1)
-    carry, forgotten = steps.start_unlearning(net, settings, state, task, k_search)
-    held = hold(net, state, unlearning=True)
+    place = devices.place(net)
+    net, spread = place.net, place.out(state)
+    carry, forgotten = steps.start_unlearning(net, settings, spread, task, k_search)
+    carry, held = place.out(carry), hold(net, spread, unlearning=True)
     iterations = burn_in_iterations(settings, int(state.n_unlearned))
     step = Step(_step, (net, settings), (forgotten, held, k_noise))
     indices = [np.int32(index) for index in range(iterations)]
@@ -89,7 +91,8 @@ def _unlearn(
     task_emb = state.task_emb
     if settings.embedding_after == "redraw":
         task_emb = task_emb.at[task].set(jax.random.normal(k_emb, (net.hyper.embedding,)))
-    return snapshot(unlearned(state, task, key, phi=carry.phi, task_emb=task_emb))
+    phi = place.home(carry.phi)
+    return snapshot(unlearned(state, task, key, phi=phi, task_emb=task_emb))
 
 
 def _step(static: Any, carry: Any, given: Any, index: Any) -> tuple[Any, Array]:

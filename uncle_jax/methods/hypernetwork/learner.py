@@ -12,7 +12,7 @@ import numpy as np
 from jax import Array
 
 from uncle_jax.config import Config, Hypernetwork, part
-from uncle_jax.core import backbones, steps
+from uncle_jax.core import backbones, devices, steps
 from uncle_jax.core.holding import Held, hold
 from uncle_jax.core.inputs import (
     TaskInput,
@@ -152,7 +152,7 @@ class Given(NamedTuple):
 
 
 def _step(net: Network, carry: Any, given: Given, x: Batch) -> tuple[Any, Array]:
-    batch = rows_at(given.data, x.images)
+    batch = devices.over_data(rows_at(given.data, x.images))
     carry, losses = steps.learn(net, carry, given.task, given.held, batch, x.lr)
     return carry, losses.total
 
@@ -169,10 +169,13 @@ def _learn(
     config = net.config
     key, k_emb, k_order = jax.random.split(state.key, 3)
     emb = jax.random.normal(k_emb, (net.hyper.embedding,))  # Algorithm 1, line 1
-    carry = steps.start_learning(net, state, emb)
+    place = devices.place(net)
+    net, spread = place.net, place.out(state)
+    carry = place.out(steps.start_learning(net, spread, emb))
     train_chunks = jnp.asarray(state.n_requests == 0, jnp.float32)
-    asked, held = steps.TaskToLearn(inputs, train_chunks), hold(net, state)
+    asked, held = steps.TaskToLearn(inputs, train_chunks), hold(net, spread)
     given, n = Given(asked, held, resident(data)), len(data.labels)
+    progress = progress._replace(inflight=place.inflight(progress.inflight))
     carry = run_epochs(config, k_order, n, carry, Step(_step, net, given), progress)
     # theta moved faster than its running statistics: let them settle on the final theta.
     own = carry.stats
@@ -181,16 +184,18 @@ def _learn(
         order = jax.random.permutation(jax.random.fold_in(k_order, config.epochs), n)
         order = np.resize(np.asarray(order), (net.hyper.norm_calibration, config.batch_size))
         for batch in order:
-            own = steps.calibrate(net, theta, own, inputs, rows_at(given.data.images, batch))
+            images = devices.over_data(rows_at(given.data.images, batch))
+            own = steps.calibrate(net, theta, own, inputs, images)
 
-    rows = with_row((state.task_emb, state.norm_stats), task, (carry.emb, own))
+    phi, emb, chunk_emb, own = place.home((carry.phi, carry.emb, carry.chunk_emb, own))
+    rows = with_row((state.task_emb, state.norm_stats), task, (emb, own))
     after = learned(
         state,
         task,
         key,
-        phi=carry.phi,
+        phi=phi,
         task_emb=rows[0],
-        chunk_emb=carry.chunk_emb,
+        chunk_emb=chunk_emb,
         norm_stats=rows[1],
     )
     return snapshot(after)
