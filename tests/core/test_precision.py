@@ -15,7 +15,16 @@ import pytest
 from conftest import HYPER, SPEC, TINY, Given
 from jax.extend import core as jex
 
-from uncle_jax.core import backbones, holding, hypernet, objectives, precision, resnet, steps
+from uncle_jax.core import (
+    backbones,
+    holding,
+    hypernet,
+    objectives,
+    precision,
+    refit,
+    resnet,
+    steps,
+)
 from uncle_jax.core.inputs import task_input
 from uncle_jax.core.network import network
 from uncle_jax.core.status import LEARNED
@@ -132,6 +141,10 @@ def programs(net):
             net, settings, carry.phi, carry.adversaries, forgotten, key
         ),
     }
+    fitted = refit.start(state.phi, state.task_emb, state.chunk_emb)
+    to = refit.Networks({k: jnp.zeros((3, *o.shape)) for k, o in out.items()}, jnp.ones(3) / 3)
+    of_h["refit"] = refit.step.jitted.trace(net, fitted, to, np.float32(1))
+    of_h["solve"] = refit.solve.jitted.trace(net, fitted, to)
     fit = steps._fit.jitted.trace(net, out, net.fresh, task, batch)
     return {name: one.jaxpr for name, one in of_h.items()}, fit.jaxpr
 

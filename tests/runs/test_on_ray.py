@@ -72,6 +72,7 @@ def test_no_cluster_at_an_address_is_a_line(monkeypatch):
 
 
 @pytest.mark.soak
+@pytest.mark.filterwarnings("ignore")  # Ray forks, of which JAX warns: what it forks runs no JAX
 def test_a_grid_survives_a_killed_worker_and_a_node_that_is_restarted(tmp_path):
     """Twelve runs on two nodes, each result equal to that of the pool of processes."""
     pytest.importorskip("ray")

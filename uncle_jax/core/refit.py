@@ -24,6 +24,7 @@ from uncle_jax.core.layout import Kind
 from uncle_jax.core.loop import descend
 from uncle_jax.core.network import Network
 from uncle_jax.core.pieces import piece
+from uncle_jax.core.precision import matmul, vdot
 from uncle_jax.core.steps import outputs
 
 
@@ -69,7 +70,7 @@ def step(net: Network, carry: Fit, to: Networks, lr: Array | np.float32) -> tupl
     def loss(free: Any) -> Array:
         out = networks(net, *free)
         each = jax.vmap(partial(objectives.alignment, layout=net.layout))(out, to.out)
-        return to.weight @ each
+        return vdot(to.weight, each)
 
     free = carry[:3]
     value, grad = jax.value_and_grad(loss)(free)
@@ -95,8 +96,9 @@ def solve(net: Network, carry: Fit, to: Networks) -> Phi:
         cut = net.layout.whole_width(kind)
         ragged = jnp.tile(net.layout.mask(kind), (len(carry.emb), 1))
         for _ in range(2):  # the second takes off what rounding left
-            error = target_RxW - u_RxU @ head
+            error = target_RxW - matmul(u_RxU, head)
             error = jnp.concatenate([error[:, :cut], ragged * error[:, cut:]], axis=1)
-            head = head + right.T @ (inverse[:, None] * (left.T @ (row_Rx1 * error)))
+            along = inverse[:, None] * matmul(left.T, row_Rx1 * error)
+            head = head + matmul(right.T, along)
         heads[kind] = head
     return carry.phi._replace(heads=heads)
