@@ -52,7 +52,7 @@ def test_killed_in_the_middle_the_same_command_makes_the_same_page(tmp_path, mon
     monkeypatch.setattr(catalogue, "table_4", lambda dataset, seq: short)
     stop_after = []
 
-    def in_this_process(cells, jobs, work, seconds):
+    def in_this_process(cells, jobs, work, seconds, engine):
         for number, cell in enumerate(cells):
             if number in stop_after:
                 raise KeyboardInterrupt

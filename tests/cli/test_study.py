@@ -45,7 +45,7 @@ def test_a_study_runs_and_the_same_command_goes_on(tmp_path, monkeypatch, capsys
     monkeypatch.setattr(catalogue, "table_4", lambda dataset, seq: catalogue.RunSpec().requests[:3])
     told = []
 
-    def in_this_process(cells, jobs, work, seconds):
+    def in_this_process(cells, jobs, work, seconds, engine):
         told.append(len(cells))
         for cell in cells:
             work(cell, lambda answered, of: None)
