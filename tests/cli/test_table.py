@@ -230,7 +230,8 @@ def test_bad_input_to_against_is_one_line(table, folders, capsys, args, says):
 
 def test_the_published_file_is_what_the_command_makes(table, capsys):
     results = Path(__file__).resolve().parents[2] / "results"
-    folders = [*sorted((results / "tuned").iterdir()), *sorted((results / "studies").iterdir())]
+    kinds = "tuned", "authors", "studies"
+    folders = [folder for kind in kinds for folder in sorted((results / kind).iterdir())]
     words = ["--format", "csv", "--all", "--paper"]
     assert table.main([*map(str, folders), *words]) == 0
     assert capsys.readouterr().out == (results / "results.csv").read_text(encoding="utf-8")
