@@ -14,7 +14,8 @@ subjects in turns, so that a busy moment strikes all:
 A step is loss, gradient, clipping and Adam. Medians of wall and CPU seconds; compilation is told
 apart. As in this package's commands malloc keeps what is freed for the next step, for all subjects
 alike (`--malloc kernel`: it does not, as in the process of somebody who uses PyTorch). `begin` is
-what an unlearning request does before its steps, `evaluate` answers 512 images. Peak memory is of a
+what an unlearning request does before its steps, `request` that and 100 of them, added up;
+`evaluate` answers 512 images. Peak memory is of a
 process that does nothing else. PyTorch's subjects need "uncle-jax[bench]" and are left out above
 --peers-most tasks, whose graphs hold every output of every task. With --out, cases that the file
 has are not run again.
@@ -59,6 +60,7 @@ from uncle_jax.tasks import Data, InputSpec
 NETWORKS = ("thin", "resnet18", "resnet50", "toy")
 PEERS = ("torch-plain", "hypnettorch-learn", "hypnettorch-unlearn")
 FLAT = ("hypnettorch-flat-learn", "hypnettorch-flat-unlearn")
+BURN_IN = 100  # iterations of an unlearning request, as the paper's first
 Step = Callable[[], Any]
 
 
@@ -221,6 +223,19 @@ def table(rows: list[dict[str, Any]]) -> str:
         cells = [at.get((name, t)) for t in tasks]
         told = [f"{c['seconds']:.3f} ({c['cpu_seconds']:.3f})" if c else "-" for c in cells]
         lines.append(name.ljust(26) + "".join(f"{cell:>18}" for cell in told))
+    for name in ("learn", "unlearn", "plain"):
+        first = [at.get((name, t), {}).get("first_seconds") for t in tasks]
+        cells = [
+            "-" if f is None else f"{f - at[name, t]['seconds']:.1f}"
+            for f, t in zip(first, tasks, strict=True)
+        ]
+        lines.append(f"{name}, compiling".ljust(26) + "".join(f"{cell:>18}" for cell in cells))
+    cells = []
+    for t in tasks:
+        begin, step = at.get(("begin", t)), at.get(("unlearn", t))
+        whole = begin["seconds"] + BURN_IN * step["seconds"] if begin and step else None
+        cells.append("-" if whole is None else f"{whole:.2f}")
+    lines.append(f"request, {BURN_IN} iterations".ljust(26) + "".join(f"{c:>18}" for c in cells))
     for name, over in ratios(names):
         cells = []
         for t in tasks:
