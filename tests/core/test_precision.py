@@ -52,7 +52,7 @@ def products(jaxpr):
 def full(equation):
     """Whether a product is taken in full float32."""
     asked = equation.params["precision"]
-    return asked is not None and set(asked) == {precision.FULL}
+    return asked is not None and set(asked) == {jax.lax.Precision.HIGHEST}
 
 
 def rounded(closed, *args):
