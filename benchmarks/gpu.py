@@ -1,7 +1,7 @@
 """What only an accelerator can tell, in slices of under nine minutes that go on where they were.
 
     python benchmarks/gpu.py --out FOLDER [--data-dir DIR] [--minutes 9] [--peak-tflops 67]
-    python benchmarks/gpu.py --out FOLDER --toy           # all of it on a CPU, in a minute or two
+    python benchmarks/gpu.py --out FOLDER --toy           # all of it on a CPU, in minutes
 
 correct                 ten steps of learning and ten of unlearning, scanned and one by one, against
                         a CPU's; the drift's gradient at small moves against float64's, with the

@@ -7,12 +7,10 @@ Each prints JSON, with the environment that it was found in.
 """
 
 import argparse
-import contextlib
 import dataclasses
 import json
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -25,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.exported import loops
-from benchmarks.steps import Ours
+from benchmarks.steps import Ours, timed
 from uncle_jax.core import objectives, precision
 from uncle_jax.core.hypernet import Phi
 from uncle_jax.core.pieces import rehearsal
@@ -127,12 +125,7 @@ def _times(
 def _seconds(call: Callable[[], Any], rounds: int) -> float:
     """Median over `rounds` calls, after one that compiles."""
     jax.block_until_ready(call())
-    seconds = []
-    for _ in range(rounds):
-        begun = time.perf_counter()
-        jax.block_until_ready(call())
-        seconds.append(time.perf_counter() - begun)
-    return statistics.median(seconds)
+    return statistics.median(timed(call)[0] for _ in range(rounds))
 
 
 def main() -> int:
@@ -156,9 +149,7 @@ def main() -> int:
         found = times(
             args.network, args.precision, args.batch, args.tasks, args.rounds, args.burn_in
         )
-    with contextlib.redirect_stdout(sys.stderr):
-        where = environment()
-    print(json.dumps(found | where))
+    print(json.dumps(found | environment()))
     return 0
 
 

@@ -15,10 +15,10 @@ A step is loss, gradient, clipping and Adam. Medians of wall and CPU seconds; co
 apart. As in this package's commands malloc keeps what is freed for the next step, for all subjects
 alike (`--malloc kernel`: it does not, as in the process of somebody who uses PyTorch). `begin` is
 what an unlearning request does before its steps, `request` that and 100 of them, added up;
-`evaluate` answers 512 images. Peak memory is of a
-process that does nothing else. PyTorch's subjects need "uncle-jax[bench]" and are left out above
---peers-most tasks, whose graphs hold every output of every task. With --out, cases that the file
-has are not run again.
+`evaluate` answers 512 images. Peak memory is of a process that does nothing else. PyTorch's need
+"uncle-jax[bench]" and are left out above --peers-most tasks, whose graphs hold every output of
+every task. With --out, cases that the file has are not run again; --peers-of FILE takes PyTorch's
+rows of the table from another file, as of one with the other malloc.
 """
 
 import argparse
@@ -28,7 +28,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -91,16 +91,14 @@ class Ours:
         self.inputs = task_input(self.spec, 0, self.net.shape)
         images = np.random.RandomState(0).randint(0, 256, (512, *self.net.shape))
         self.images = images.astype(np.uint8)
-        self.batch = Data(self.images[: self.config.batch_size], self.labels())
+        labels = np.arange(self.config.batch_size, dtype=np.int32) % self.spec.n_classes
+        self.batch = Data(self.images[: self.config.batch_size], labels)
 
     @cached_property
     def state(self) -> CLState:
         """A state that retains every task but the last."""
         state = self.learner.method.init(jax.random.key(0))
         return dataclasses.replace(state, status=state.status.at[: self.task].set(LEARNED))
-
-    def labels(self) -> np.ndarray:
-        return np.arange(self.config.batch_size, dtype=np.int32) % self.spec.n_classes
 
     def learn(self) -> Step:
         net, held = self.net, hold(self.net, self.state)
@@ -218,31 +216,36 @@ def table(rows: list[dict[str, Any]]) -> str:
     tasks = sorted({row["T"] for row in ran})
     at = {(row["subject"], row["T"]): row for row in ran}
     names = list(dict.fromkeys(row["subject"] for row in ran))
-    lines = ["wall (CPU) seconds".ljust(26) + "".join(f"{f'T = {t}':>18}" for t in tasks)]
+    lines = list[str]()
+
+    def line(name: str, cells: Iterable[str]) -> None:
+        lines.append(name.ljust(26) + "".join(f"{cell:>18}" for cell in cells))
+
+    line("wall (CPU) seconds", (f"T = {t}" for t in tasks))
     for name in names:
         cells = [at.get((name, t)) for t in tasks]
         told = [f"{c['seconds']:.3f} ({c['cpu_seconds']:.3f})" if c else "-" for c in cells]
-        lines.append(name.ljust(26) + "".join(f"{cell:>18}" for cell in told))
+        line(name, told)
     for name in ("learn", "unlearn", "plain"):
         first = [at.get((name, t), {}).get("first_seconds") for t in tasks]
         cells = [
             "-" if f is None else f"{f - at[name, t]['seconds']:.1f}"
             for f, t in zip(first, tasks, strict=True)
         ]
-        lines.append(f"{name}, compiling".ljust(26) + "".join(f"{cell:>18}" for cell in cells))
+        line(f"{name}, compiling", cells)
     cells = []
     for t in tasks:
         begin, step = at.get(("begin", t)), at.get(("unlearn", t))
         whole = begin["seconds"] + BURN_IN * step["seconds"] if begin and step else None
         cells.append("-" if whole is None else f"{whole:.2f}")
-    lines.append(f"request, {BURN_IN} iterations".ljust(26) + "".join(f"{c:>18}" for c in cells))
+    line(f"request, {BURN_IN} iterations", cells)
     for name, over in ratios(names):
         cells = []
         for t in tasks:
             a, b = at.get((name, t)), at.get((over, t))
             told = [f"{a[k] / b[k]:.2f}" for k in ("seconds", "cpu_seconds")] if a and b else []
             cells.append(f"{told[0]} ({told[1]})" if told else "-")
-        lines.append(f"{name} / {over}".ljust(26) + "".join(f"{cell:>18}" for cell in cells))
+        line(f"{name} / {over}", cells)
     for row in rows:
         if "peak_mb" in row:
             lines.append(f"peak memory, T = {row['T']}, {row['subject']}: {row['peak_mb']:.0f} MB")
@@ -280,6 +283,7 @@ def main(argv: list[str] | None = None) -> int:
     p.add_argument("--forms", action="store_true", help="the drift's two forms, too")
     p.add_argument("--peers-most", type=int, default=20, help="tasks that PyTorch's are run with")
     p.add_argument("--no-peers", action="store_true")
+    p.add_argument("--peers-of", type=Path, metavar="FILE", help="another run's, in the table")
     p.add_argument("--malloc", choices=("kept", "kernel"), default="kept", help="freed memory")
     p.add_argument("--no-memory", action="store_true")
     p.add_argument("--out", type=Path)
@@ -323,7 +327,12 @@ def main(argv: list[str] | None = None) -> int:
             if not args.no_memory and (tasks, one) not in weighed:
                 rows += run(args, "--memory", str(tasks), "--subjects", one)
                 save(args.out, rows, told)
-    print(table(rows))
+    shown = rows
+    if args.peers_of:
+        others = json.loads(args.peers_of.read_text(encoding="utf-8"))["rows"]
+        shown = [r for r in rows if "torch" not in r["subject"]]
+        shown += [r for r in others if "torch" in r["subject"]]
+    print(table(shown))
     if args.plot:
         plot_cost(args.plot, costs({"rows": rows}))
     return 0

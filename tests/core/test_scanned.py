@@ -45,11 +45,11 @@ def test_a_scan_takes_the_steps_that_python_takes(monkeypatch):
             jnp.zeros(3),
             xs,
             powers(7),
-            lambda index, loss, told=told: told.append((index, float(loss.max()))),
+            lambda step, steps, loss, told=told: told.append((step, steps, float(loss.max()))),
         )
         found.append((end.tolist(), told))
     assert found[0] == found[1]
-    assert [index for index, _ in found[1][1]] == list(range(7))
+    assert [told[:2] for told in found[1][1]] == [(step, 7) for step in range(1, 8)]
 
 
 def test_a_scan_is_compiled_once_for_each_size(as_on_an_accelerator):

@@ -111,13 +111,14 @@ def run(args: argparse.Namespace) -> int:
         told = {"sizes": runs.sizes(asked), "estimate": runs.estimated(asked, args.measure)}
         print(json.dumps({**asked.records[spec.seeds[0]], **told}, indent=1))
         return 0
-    if jax.default_backend() != "cpu":
-        warn_of_memory(runs.estimated(asked))
-    elif spec.preset == "paper":
+    on_cpu = jax.default_backend() == "cpu"
+    if spec.preset == "paper" and on_cpu:
         warn_of_time(runs.estimated(asked), len(spec.seeds))
     workdir = args.workdir or Path("runs") / asked.spec.name
     keep = runs.Keeping(args.save_every, args.keep_history, args.overwrite, args.mia, logged)
     new = keep.overwrite or None in runs.finished(asked, workdir).values()
+    if new and not on_cpu:
+        warn_of_memory(runs.estimated(asked))
     if new and args.jobs != 1 and len(spec.seeds) > 1:
         work = work_of(keep, args.compile_cache)
         at_once([Cell(replace(spec, seeds=(seed,)), workdir) for seed in spec.seeds], args, work)

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.core import Tracer
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 
 from uncle_jax.core.hypernet import Phi
 from uncle_jax.core.interning import interned
@@ -46,7 +46,7 @@ def mesh(data: int = 1, model: int = 1) -> Mesh:
 def ambient() -> Mesh | None:
     """The mesh of `jax.set_mesh` around, if its axes are these."""
     found = jax.sharding.get_mesh()
-    return found if {*AXES} <= {*found.axis_names} else None
+    return found if _has_axes(found) else None
 
 
 def everywhere(tree: T) -> T:
@@ -63,9 +63,13 @@ def over_data(tree: T) -> T:
 
 
 def _constrained(tree: T, spec: PartitionSpec) -> T:
-    if not {*AXES} <= {*jax.sharding.get_abstract_mesh().axis_names}:
+    if not _has_axes(jax.sharding.get_abstract_mesh()):
         return tree
     return jax.lax.with_sharding_constraint(tree, spec)
+
+
+def _has_axes(around: Mesh | AbstractMesh) -> bool:
+    return {*AXES} <= {*around.axis_names}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,8 +99,7 @@ class Place:
         """What `out` had, whole again."""
         if self.mesh is None:
             return tree
-        whole = jax.jit(lambda t: t, out_shardings=NamedSharding(self.mesh, EVERYWHERE))(tree)
-        here = jax.tree.map(lambda a: jnp.asarray(np.asarray(a)), whole)
+        here = jax.tree.map(lambda a: jnp.asarray(np.asarray(a)), tree)
         widths = self.narrow.width
 
         def cut(part: Any) -> Any:

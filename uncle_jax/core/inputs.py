@@ -105,12 +105,8 @@ def resident(arrays: T) -> T:
 
     XLA's gather goes byte by byte there, which took a tenth of a small step.
     """
-    of = np.asarray if all(map(on_host, jax.tree.leaves(arrays))) and _on_cpu() else jnp.asarray
-    return jax.tree.map(of, arrays)
-
-
-def _on_cpu() -> bool:
-    return jax.default_backend() == "cpu"
+    here = jax.default_backend() == "cpu" and all(map(on_host, jax.tree.leaves(arrays)))
+    return jax.tree.map(np.asarray if here else jnp.asarray, arrays)
 
 
 def rows_at(arrays: T, index: Any) -> T:

@@ -71,13 +71,6 @@ def part_of(on_step: OnStep | None, done: int, total: int) -> OnStep | None:
     return tell
 
 
-def told(on_step: OnStep | None, total: int, done: int = 0) -> Callable[[int, Any], None] | None:
-    """(step from 0, loss) -> `on_step`, of a request with `total` steps, `done` of them before."""
-    if on_step is None:
-        return None
-    return lambda index, loss: on_step(done + index + 1, total, loss)
-
-
 def descend(params: Any, updates: Any, lr: Array | np.float32 | float) -> Any:
     """params - lr * updates, leaf by leaf; optax's directions point uphill until then."""
     return jax.tree.map(lambda p, u: p - lr * u, params, updates)
@@ -139,7 +132,7 @@ def run_epochs(
             draw(first + i, batch, np.float32(lr))
             for i, (batch, lr) in enumerate(zip(order, rates, strict=True))
         ]
-        carry = take(step, carry, xs, even(per_epoch), told(on_step, total, first))
+        carry = take(step, carry, xs, even(per_epoch), part_of(on_step, first, total))
         if inflight and epoch + 1 < config.epochs:
             inflight.after_epoch(epoch + 1, carry)
     return carry

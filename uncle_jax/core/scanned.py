@@ -34,36 +34,38 @@ def take(
     carry: Any,
     xs: Sequence[Any],
     sizes: Sequence[int],
-    tell: Callable[[int, Any], None] | None = None,
+    tell: Callable[[int, int, Any], None] | None = None,
 ) -> Any:
     """`carry`, which is given away, after a step on each of `xs`, trees of NumPy arrays alike.
 
-    `sizes`: how many of them a scan takes at once. `tell(index, loss)` after each step, or of a
-    scan after the next one has begun, so that the device does not wait for who listens.
+    `sizes`: how many of them a scan takes at once. `tell(step, steps, loss)` after each step, or of
+    a scan after the next one has begun, so that the device does not wait for who listens.
     """
     if not in_one_program():
-        for index, x in enumerate(xs):
+        for number, x in enumerate(xs, start=1):
             carry, loss = step.run(step.static, carry, step.given, x)
             if tell:
-                tell(index, loss)
+                tell(number, len(xs), loss)
         return carry
-    begun: tuple[int, Any] | None = None  # the scan before: its first step, its losses
+
+    def tell_of(first: int, losses: Any) -> None:
+        for number, loss in enumerate(np.asarray(losses), start=first + 1):
+            assert tell
+            tell(number, len(xs), loss)
+
+    begun: list[tuple[int, Any]] = []  # scans not told of yet: their first step, their losses
     first = 0
     for size in sizes:
         together = jax.tree.map(lambda *leaves: np.stack(leaves), *xs[first : first + size])
         carry, losses = _scan(step.run, step.static, carry, step.given, together)
-        _tell(begun, tell)
-        begun = first, losses
+        if tell:
+            begun.append((first, losses))
+        if len(begun) > 1:
+            tell_of(*begun.pop(0))
         first += size
-    _tell(begun, tell)
+    for scan in begun:
+        tell_of(*scan)
     return carry
-
-
-def _tell(scan: tuple[int, Any] | None, tell: Callable[[int, Any], None] | None) -> None:
-    if scan is not None and tell:
-        first, losses = scan
-        for index, loss in enumerate(np.asarray(losses), start=first):
-            tell(index, loss)
 
 
 def in_one_program() -> bool:

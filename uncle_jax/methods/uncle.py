@@ -11,7 +11,7 @@ from jax import Array
 from uncle_jax.config import Config, Hypernetwork, Uncle
 from uncle_jax.core import devices, steps
 from uncle_jax.core.holding import hold
-from uncle_jax.core.loop import OnStep, told
+from uncle_jax.core.loop import OnStep
 from uncle_jax.core.network import Network
 from uncle_jax.core.scanned import Step, powers, take
 from uncle_jax.core.state import CLState, erase_task, snapshot
@@ -87,7 +87,7 @@ def _unlearn(
     iterations = burn_in_iterations(settings, int(state.n_unlearned))
     step = Step(_step, (net, settings), (forgotten, held, k_noise))
     indices = [np.int32(index) for index in range(iterations)]
-    carry = take(step, carry, indices, powers(iterations), told(on_step, iterations))
+    carry = take(step, carry, indices, powers(iterations), on_step)
     task_emb = state.task_emb
     if settings.embedding_after == "redraw":
         task_emb = task_emb.at[task].set(jax.random.normal(k_emb, (net.hyper.embedding,)))

@@ -11,9 +11,9 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from uncle_jax.errors import UncleError, out_of_memory
+from uncle_jax.errors import UncleError
 from uncle_jax.runs.environment import cores
-from uncle_jax.runs.pool import SILENT, Cell, Ended, Watch, Work, without_bar
+from uncle_jax.runs.pool import SILENT, Cell, Ended, Watch, Work, done, without_bar
 
 RETRIES = 5  # of a cell whose worker or node died; one that fails by itself is not tried again
 POLL = 0.5  # seconds between two looks at what was told
@@ -105,10 +105,10 @@ def _all(
                 number, cell = waiting.pop(0)
                 reference = task.remote(number, _portable(cell), work, told)
                 running[reference] = number, time.monotonic()
-            done, _ = ray.wait([*running], timeout=POLL)
+            over, _ = ray.wait([*running], timeout=POLL)
             for number, answered, of in _told(told):
                 watch.on_request(todo[number], answered, of)
-            for reference in done:
+            for reference in over:
                 number, begun = running.pop(reference)
                 failed = _result(ray, reference)
                 ended.append(Ended(todo[number], failed, time.monotonic() - begun))
@@ -149,10 +149,4 @@ def _task(number: int, cell: Cell, work: Work, told: Any) -> str | None:
         with contextlib.suppress(Exception):  # progress alone
             told.put_nowait((number, answered, of))
 
-    try:
-        work(cell, on_request)
-    except UncleError as error:
-        return str(error)
-    except Exception as error:  # whatever it is, it is this cell's alone
-        return (out_of_memory(error) or f"{type(error).__name__}: {error}").splitlines()[0]
-    return None
+    return done(work, cell, on_request)

@@ -197,14 +197,19 @@ def _process(cell: Cell, work: Work, theirs: Connection, share: list[int], jobs:
     def on_request(answered: int, of: int) -> None:
         theirs.send(("answered", answered, of))
 
+    failed = done(work, cell, on_request)
+    theirs.send(("done",) if failed is None else ("failed", failed))
+
+
+def done(work: Work, cell: Cell, on_request: Callable[[int, int], None]) -> str | None:
+    """Do a cell, in whatever process it is: why it failed, in a line, or None."""
     try:
         work(cell, on_request)
-        theirs.send(("done",))
     except UncleError as error:
-        theirs.send(("failed", str(error)))
+        return str(error)
     except Exception as error:  # whatever it is, it is this cell's alone
-        lines = (out_of_memory(error) or f"{type(error).__name__}: {error}").splitlines()
-        theirs.send(("failed", lines[0]))
+        return (out_of_memory(error) or f"{type(error).__name__}: {error}").splitlines()[0]
+    return None
 
 
 def _end_with_parent(theirs: Connection) -> None:

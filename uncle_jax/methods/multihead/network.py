@@ -6,6 +6,7 @@ sample's own task's Y; heads are the columns [T * Y] of the module's last dense 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -17,10 +18,11 @@ from jax import Array
 from uncle_jax.config import Config
 from uncle_jax.core import backbones, resnet
 from uncle_jax.core.inputs import (
-    batches_of,
     fit_images,
     input_shape,
     logits_of,
+    resident,
+    rows_at,
 )
 from uncle_jax.core.interning import interned
 from uncle_jax.core.pieces import piece
@@ -184,9 +186,8 @@ def redraw_head(net: MultiHead, params: Any, task: int, key: Array) -> Any:
 
 
 def rows_of(rows: Rows) -> Callable[[np.ndarray], Rows]:
-    """index [B] -> Rows [B], gathered where the images are (inputs.batches_of)."""
-    get = batches_of(*(jnp.asarray(array) for array in rows))
-    return lambda index: Rows(*get(index))
+    """index [B] -> Rows [B], gathered where the images are."""
+    return partial(rows_at, resident(rows))
 
 
 def fitted(net: MultiHead, task: int, data: Data) -> Rows:

@@ -33,7 +33,7 @@ def costs(read: Mapping[str, Any]) -> Costs:
                 for name in ("plain", "learn", "unlearn"):
                     line = found.setdefault(f"{name} step", {})
                     line.setdefault(row["retained"], row[f"{name}_ms"] / 1e3)
-            elif "seconds" in row or "peak_mb" not in row:
+            elif "peak_mb" not in row:  # a row of memory
                 found.setdefault(row["subject"], {})[row["T"]] = row["seconds"]
     except (KeyError, TypeError) as error:
         raise UncleError(f"no file of benchmarks/retained.py or steps.py ({error})") from None
