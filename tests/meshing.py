@@ -2,12 +2,15 @@
 
 import json
 import re
+import tempfile
 from collections import Counter
+from pathlib import Path
 
 import jax
 import numpy as np
 from conftest import HYPER, SPEC, TINY, Small
 
+from uncle_jax import restore, save
 from uncle_jax.core import devices, holding, steps
 from uncle_jax.core.holding import hold
 from uncle_jax.core.inputs import task_input
@@ -96,6 +99,8 @@ def collectives(state) -> dict[str, dict[str, int]]:
 def main() -> None:
     """Everything of one mesh against one device."""
     first = METHOD.learn(METHOD.init(jax.random.key(0)), 0, data(0))
+    kept_in = Path(tempfile.mkdtemp())
+    save(kept_in, first)
     alone, losses = requests(first)
     logits = np.asarray(METHOD.logits(alone, 1, data(1).images))
     found = {}
@@ -112,12 +117,17 @@ def main() -> None:
             saved = kept.saved
             phi = devices.place(METHOD.generator).out(first).phi
             talks = collectives(first)
+            opened, _ = requests(restore(kept_in, METHOD))
+        on_one_device, _ = requests(restore(kept_in, METHOD))
+        with on(shape):  # what it leaves is opened by the next
+            save(kept_in, METHOD.learn(METHOD.init(jax.random.key(0)), 0, data(0)))
         outside = np.asarray(METHOD.logits(after, 1, data(1).images))
         whole = METHOD.learn(first, 1, data(1))
         found["x".join(map(str, shape))] = {
             "losses": apart([np.array(of_mesh)], [np.array(losses)]),
             "state": apart(arrays(after), arrays(alone)),
             "logits": max(apart([answers], [logits]), apart([outside], [logits])),
+            "opened": apart(arrays(opened), arrays(on_one_device)),
             "gone on": apart(arrays(gone_on), arrays(whole)),
             "shards": str(phi.heads["weight"].sharding.shard_shape(phi.heads["weight"].shape)),
             "whole": all(leaf.is_fully_replicated for leaf in jax.tree.leaves(after)),

@@ -303,6 +303,17 @@ def test_a_run_that_may_not_fit_the_device_says_so_in_a_line(capsys):
         (["--mesh", ""], "--mesh must be such as"),
         (["--mesh", "data=2", "--method", "clpu"], "--mesh spreads learners with a hypernetwork"),
         (["--mesh", "data=2", "--seeds", "0", "1", "--jobs", "2"], "--mesh and --jobs do not"),
+        (["--coordinator", "a:1"], "--coordinator needs --mesh"),
+        (["--process", "1"], "--processes and --process need --coordinator"),
+        (["--mesh", "data=2", "--coordinator", "a"], "--coordinator must be HOST:PORT or auto"),
+        (["--mesh", "data=2", "--coordinator", "a:1"], "needs --processes N and --process I"),
+        (
+            [
+                *["--mesh", "data=2", "--coordinator", "a:1"],
+                *["--processes", "2", "--process", "2"],
+            ],
+            "--process must be from 0 to 1, one less than --processes, not 2",
+        ),
     ],
 )
 def test_a_mesh_that_cannot_be_is_a_line(words, told, capsys):

@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import re
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -57,6 +58,13 @@ def parser() -> Parser:
         metavar="data=D,model=M",
         help="spread a learner with a hypernetwork over D x M devices (docs/clusters.md)",
     )
+    p.add_argument(
+        "--coordinator",
+        metavar="HOST:PORT",
+        help="of process 0, where a mesh is over several hosts; auto: as Slurm or MPI has it",
+    )
+    p.add_argument("--processes", type=int, metavar="N", help="of this run, one a host")
+    p.add_argument("--process", type=int, metavar="I", help="which this is, from 0")
     p.add_argument("--workdir", type=Path, help="default: runs/<dataset>-seq<k>-<method>")
     p.add_argument(
         "--save-every",
@@ -94,6 +102,7 @@ def run(args: argparse.Namespace) -> int:
     """Answer the sequence on every seed, and write and show what came of it."""
     bar = Download()
     spec, logged, axes = spec_of(args, bar), loggers_asked(args), mesh_asked(args)
+    hosts = hosts_asked(args)
     if args.measure and not args.dry_run:
         raise UncleError("--measure times the steps of --dry-run; give both")
 
@@ -101,12 +110,34 @@ def run(args: argparse.Namespace) -> int:
     if axes is not None:
         # Of a CPU's pretended devices each wants a thread, or they wait for each other for ever.
         os.environ.setdefault("NPROC", str(max(2 * axes["data"] * axes["model"], len(cores()))))
+    if hosts is None:
+        with on_mesh(axes):
+            return answered(args, spec, bar, logged)
+    from uncle_jax.runs import hosts as others
+
+    if not others.join(others.Hosts(*hosts)):
+        others.following()
+        return 0
+    with others.leading(axes) as spread:
+        return answered(args, spec, bar, logged, spread)
+
+
+def answered(
+    args: argparse.Namespace,
+    spec: RunSpec,
+    bar: Download,
+    logged: tuple[str, ...],
+    spread: Callable[[Any], Any] | None = None,
+) -> int:
+    """Answer the sequence that `spec` asks for; `spread` over several hosts (runs/hosts.py)."""
     import jax
 
     from uncle_jax.runs import execute as runs
 
     with bar:
         asked = runs.load(spec)
+    if spread is not None:
+        asked = asked._replace(spread=spread)
     if args.dry_run:
         told = {"sizes": runs.sizes(asked), "estimate": runs.estimated(asked, args.measure)}
         print(json.dumps({**asked.records[spec.seeds[0]], **told}, indent=1))
@@ -123,7 +154,7 @@ def run(args: argparse.Namespace) -> int:
         work = work_of(keep, args.compile_cache)
         at_once([Cell(replace(spec, seeds=(seed,)), workdir) for seed in spec.seeds], args, work)
         keep = replace(keep, overwrite=False)
-    with Screen(asked, args.keep_history) as screen, on_mesh(axes):
+    with Screen(asked, args.keep_history) as screen:
         watch = runs.Watch(screen.on_seed, screen.on_step, screen.on_request)
         summary = runs.execute(asked, workdir, runs.SILENT if args.quiet else watch, keep)
     print("\n" * (not args.quiet) + terminal.table(summary, papers(asked.spec)))
@@ -147,6 +178,32 @@ def mesh_asked(args: argparse.Namespace) -> dict[str, int] | None:
     if args.jobs != 1:
         raise UncleError("--mesh and --jobs do not go together: a mesh has the devices")
     return {"data": int(found[1] or 1), "model": int(found[2] or 1)}
+
+
+def hosts_asked(args: argparse.Namespace) -> tuple[str | None, int | None, int | None] | None:
+    """Coordinator, processes and process, all None if the scheduler has them; None on one host.
+
+    Raises UncleError.
+    """
+    ours = args.processes, args.process
+    if args.coordinator is None:
+        if ours != (None, None):
+            raise UncleError("--processes and --process need --coordinator HOST:PORT")
+        return None
+    if args.mesh is None:
+        raise UncleError("--coordinator needs --mesh data=D,model=M, over all devices of all hosts")
+    if args.coordinator == "auto" and ours == (None, None):
+        return None, None, None
+    if not re.fullmatch(r".+:\d+", args.coordinator):
+        raise UncleError(f"--coordinator must be HOST:PORT or auto, not {args.coordinator!r}")
+    if None in ours:
+        raise UncleError("--coordinator HOST:PORT needs --processes N and --process I")
+    if not 0 <= args.process < args.processes:
+        raise UncleError(
+            f"--process must be from 0 to {args.processes - 1}, one less than --processes, "
+            f"not {args.process}"
+        )
+    return args.coordinator, *ours
 
 
 def on_mesh(axes: dict[str, int] | None) -> AbstractContextManager[Any]:

@@ -10,6 +10,7 @@ and predictions see has nothing of devices in it, and what was learned on one go
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import jax
@@ -32,8 +33,13 @@ EVERYWHERE, COLUMNS, BATCH = PartitionSpec(), PartitionSpec(None, "model"), Part
 
 
 def mesh(data: int = 1, model: int = 1) -> Mesh:
-    """A mesh of the first data * model devices, of all processes. Raises UncleError."""
+    """A mesh of the first data * model devices; of several processes, of all. Raises UncleError."""
     wanted, there = data * model, jax.devices()
+    if jax.process_count() > 1 and wanted != len(there):
+        raise UncleError(
+            f"a mesh of data={data} and model={model} has {wanted} devices, and the "
+            f"{jax.process_count()} processes have {len(there)}: it must have them all"
+        )
     if data < 1 or model < 1 or wanted > len(there):
         raise UncleError(
             f"a mesh of data={data} and model={model} needs {wanted} devices, and there "
@@ -59,7 +65,7 @@ def over_data(tree: T) -> T:
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(tree)):
         return _constrained(tree, BATCH)
     around = ambient()
-    return tree if around is None else jax.device_put(tree, NamedSharding(around, BATCH))
+    return tree if around is None else _put(tree, NamedSharding(around, BATCH))
 
 
 def _constrained(tree: T, spec: PartitionSpec) -> T:
@@ -88,10 +94,10 @@ class Place:
 
         def put(part: Any) -> Any:
             if not isinstance(part, Phi):
-                return jax.device_put(part, NamedSharding(on, EVERYWHERE))
+                return _put(part, NamedSharding(on, EVERYWHERE))
             heads = {kind: _fitted(head, widths(kind)) for kind, head in part.heads.items()}
-            trunk = jax.device_put(part.trunk, NamedSharding(on, EVERYWHERE))
-            return Phi(trunk, jax.device_put(heads, NamedSharding(on, COLUMNS)))
+            trunk = _put(part.trunk, NamedSharding(on, EVERYWHERE))
+            return Phi(trunk, _put(heads, NamedSharding(on, COLUMNS)))
 
         return _by_phi(put, tree)
 
@@ -99,7 +105,7 @@ class Place:
         """What `out` had, whole again."""
         if self.mesh is None:
             return tree
-        here = jax.tree.map(lambda a: jnp.asarray(np.asarray(a)), tree)
+        here = jax.tree.map(lambda a: jnp.asarray(np.asarray(_whole(a, self.mesh))), tree)
         widths = self.narrow.width
 
         def cut(part: Any) -> Any:
@@ -130,6 +136,29 @@ def place(net: Network) -> Place:
 def _wide(net: Network, multiple: int) -> Network:
     """`net` with heads of a multiple of columns; the same one for equal arguments."""
     return dataclasses.replace(net, layout=dataclasses.replace(net.layout, multiple=multiple))
+
+
+def _put(tree: T, where: NamedSharding) -> T:
+    """`tree` on a mesh; on one of several processes, all of which have it, each its own part."""
+    return jax.tree.map(partial(_put_one, where), tree)
+
+
+def _put_one(where: NamedSharding, leaf: Any) -> Array:
+    there = isinstance(leaf, Array) and not leaf.is_fully_addressable  # on the mesh already
+    if where.is_fully_addressable or there:
+        return jax.device_put(leaf, where)
+    if isinstance(leaf, Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        data = _put_one(where, jax.random.key_data(leaf))
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
+    whole = np.asarray(leaf)
+    return jax.make_array_from_callback(whole.shape, where, lambda index: whole[index])
+
+
+def _whole(array: Array, on: Mesh) -> Array:
+    """`array`, every process having all of it."""
+    if array.is_fully_addressable or array.is_fully_replicated:
+        return array
+    return jax.device_put(array, NamedSharding(on, EVERYWHERE))
 
 
 def _fitted(head: Array, width: int) -> Array:

@@ -41,6 +41,7 @@ class Experiment(NamedTuple):
     spec: RunSpec
     benchmarks: Mapping[int, Benchmark]  # by seed
     records: Mapping[int, Mapping[str, Any]]  # by seed: config.json, the environment apart
+    spread: Callable[[Method], Method] = lambda method: method  # over hosts (runs/hosts.py)
 
     @property
     def first(self) -> Benchmark:
@@ -103,7 +104,7 @@ def execute(
     """
     loggers.check(keep.log)
     asked = spec if isinstance(spec, Experiment) else load(spec)
-    spec, method = asked.spec, asked.method()
+    spec, method = asked.spec, asked.spread(asked.method())
     workdir = workdir or Path("runs") / spec.name
     known = finished(asked, workdir) if not keep.overwrite else dict.fromkeys(asked.records)
     for seed, run in known.items():

@@ -75,7 +75,7 @@ def save(
 
 
 def restore(folder: Path, step: int, like: Any, identity: Mapping[str, Any]) -> Any:
-    """The tree saved as FOLDER/<step>, on this process's first device.
+    """The tree saved as FOLDER/<step>, of arrays that no device holds on to.
 
     `like`: a tree of arrays or ShapeDtypeStructs of the same structure. Raises Damaged if a file is
     not what was written, and UncleError naming what differs if `identity`, a shape or a dtype does.
@@ -97,13 +97,10 @@ def read(place: Path, leaves: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     Nothing is checked, so that a checkpoint without its manifest can be looked at too. Raises
     Damaged if it cannot be read as `leaves`.
     """
-    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    wanted = {
-        leaf["stored"]: jax.ShapeDtypeStruct(leaf["shape"], leaf["dtype"], sharding=device)
-        for leaf in leaves
-    }
+    wanted = {leaf["stored"]: (tuple(leaf["shape"]), leaf["dtype"]) for leaf in leaves}
     try:
-        stored = orbax.read(place, wanted)
+        # To the host first: an array restored to a device is committed to it, and no mesh takes it.
+        stored = {name: jnp.asarray(array) for name, array in orbax.read(place, wanted).items()}
     except UncleError:
         raise
     except Exception as error:  # Orbax raises the bare class for an array it cannot read

@@ -10,11 +10,12 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
@@ -27,19 +28,36 @@ PLAIN = re.compile(r"(?!/(gs|s3|az|hf)/)[A-Za-z0-9/ ._,=+@-]+")
 def write(folder: Path, step: int, stored: Mapping[str, Any]) -> None:
     """Write arrays, by name, as FOLDER/<step>. Raises OSError, or ValueError for a full disk."""
     # Synchronous: a request is reported done only once it is on the disk.
-    options = ocp.CheckpointManagerOptions(create=False, enable_async_checkpointing=False)
+    options = ocp.CheckpointManagerOptions(
+        create=False, enable_async_checkpointing=False, multiprocessing_options=alone()
+    )
+    if jax.process_count() > 1:  # or Orbax takes an array of one process for part of a larger one
+        stored = {name: np.asarray(array) for name, array in stored.items()}
     with quiet(), plain(folder) as place, ocp.CheckpointManager(place, options=options) as manager:
         manager.save(step, args=ocp.args.StandardSave(dict(stored)), force=True)
 
 
-def read(folder: Path, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """The arrays of `wanted` (names -> their shapes and dtypes) that `write` left in a folder.
+def read(folder: Path, wanted: Mapping[str, tuple[Sequence[int], Any]]) -> dict[str, np.ndarray]:
+    """The arrays of `wanted` (name -> shape and dtype) that `write` left in a folder, on the host.
 
-    A ShapeDtypeStruct is restored where it says, an np.ndarray to this host's memory. Raises
-    whatever Orbax does.
+    Raises whatever Orbax does.
     """
-    with quiet(), plain(folder) as place, ocp.StandardCheckpointer() as reader:
-        return reader.restore(place, dict(wanted))
+    # broadcast: what says "to the host" to Orbax is an array, and this one takes no memory
+    like = {
+        name: np.broadcast_to(np.zeros((), dtype), shape) for name, (shape, dtype) in wanted.items()
+    }
+    with (
+        quiet(),
+        plain(folder) as place,
+        ocp.StandardCheckpointer(multiprocessing_options=alone()) as reader,
+    ):
+        return reader.restore(place, like)
+
+
+def alone() -> ocp.options.MultiprocessingOptions:
+    """A store is one process's affair: Orbax waits for no other of a run on several hosts."""
+    this = jax.process_index()
+    return ocp.options.MultiprocessingOptions(primary_host=this, active_processes={this})
 
 
 def differing(folder: Path, stored: Mapping[str, Any]) -> str | None:
@@ -47,12 +65,7 @@ def differing(folder: Path, stored: Mapping[str, Any]) -> str | None:
 
     Raises whatever Orbax does.
     """
-    # broadcast: what says "to the host" to Orbax is an array, and this one takes no memory
-    wanted = {
-        name: np.broadcast_to(np.zeros((), array.dtype), array.shape)
-        for name, array in stored.items()
-    }
-    found = read(folder, wanted)
+    found = read(folder, {name: (one.shape, one.dtype) for name, one in stored.items()})
     for name, array in stored.items():
         one, other = np.asarray(array), np.asarray(found[name])
         alike = one.dtype == other.dtype and one.shape == other.shape
