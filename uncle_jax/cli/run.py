@@ -110,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
     if axes is not None:
         # Of a CPU's pretended devices each wants a thread, or they wait for each other for ever.
         os.environ.setdefault("NPROC", str(max(2 * axes["data"] * axes["model"], len(cores()))))
-    if hosts is None:
+    if hosts is None or axes is None:  # a coordinator needs a mesh
         with on_mesh(axes):
             return answered(args, spec, bar, logged)
     from uncle_jax.runs import hosts as others

@@ -105,8 +105,8 @@ class Place:
         """What `out` had, whole again."""
         if self.mesh is None:
             return tree
-        here = jax.tree.map(lambda a: jnp.asarray(np.asarray(_whole(a, self.mesh))), tree)
-        widths = self.narrow.width
+        on, widths = self.mesh, self.narrow.width
+        here = jax.tree.map(lambda a: jnp.asarray(np.asarray(_whole(a, on))), tree)
 
         def cut(part: Any) -> Any:
             if not isinstance(part, Phi):
