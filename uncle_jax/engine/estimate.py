@@ -42,7 +42,7 @@ def estimate(
     `peak_memory_bytes` counts arrays, those between operations as if nothing were fused. A method
     of one's own that is not made of pieces (core/pieces.py) is measured.
     """
-    counted = _rehearsed(factory, benchmark, config, requests, settings)
+    counted = operations(factory, benchmark, config, requests, settings)
     if counted is None:
         return measure(factory, benchmark, config, requests, settings)
     rate = flops_per_second()
@@ -95,7 +95,7 @@ class Counted(NamedTuple):
     peak: int  # bytes
 
 
-def _rehearsed(
+def operations(
     factory: Factory,
     benchmark: Benchmark,
     config: Config,
