@@ -1,7 +1,17 @@
 import pytest
 
 from uncle_jax.errors import UncleError
-from uncle_jax.requests import TABLE_4, Request, parse, table_4, validate
+from uncle_jax.requests import (
+    TABLE_4,
+    Request,
+    Stream,
+    parse,
+    parse_stream,
+    retained,
+    stream,
+    table_4,
+    validate,
+)
 
 
 def test_parse_reads_spaces_commas_and_arrows():
@@ -51,3 +61,36 @@ def test_unknown_sequences_are_refused():
         table_4("cifar100", 4)
     with pytest.raises(UncleError, match="did you mean 'cifar100'"):
         table_4("cifar10", 1)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_stream_can_be_answered_and_is_drawn_by_its_seed(seed):
+    drawn = stream(Stream(200, seed=seed), 12)
+    validate(drawn, 12)
+    assert len(drawn) == 200
+    assert drawn == stream(Stream(200, seed=seed), 12) != stream(Stream(200, seed=seed + 9), 12)
+    assert len({request.task for request in drawn}) == 12
+    assert sum(op == "U" for op, _ in drawn) > 60
+
+
+def test_a_stream_keeps_to_what_it_is_told():
+    drawn = stream(Stream(100, unlearn=0.1, retained=3), 8)
+    kept = [len(retained(drawn[: i + 1])) for i in range(100)]
+    assert max(kept) == 3
+    validate(drawn, 8)
+    without = stream(Stream(16, unlearn=0.5, relearn=False), 8)
+    assert len({r.task for r in without if r.op == "L"}) == sum(r.op == "L" for r in without) == 8
+    with pytest.raises(UncleError, match="needs more than 8 tasks: it ended after 16 requests"):
+        stream(Stream(17, relearn=False), 8)
+
+
+def test_a_stream_is_read_as_it_is_said():
+    assert parse_stream("20") == Stream(20)
+    asked = parse_stream("20, unlearn=0.5,seed=3,relearn=no,retained=4")
+    assert asked == Stream(20, 0.5, 3, False, 4)
+    for text in ("", "x", "20,unlearn", "20,unlern=1", "20,relearn=maybe", "20,seed=0.5"):
+        with pytest.raises(UncleError, match="is not N, or N,unlearn=SHARE"):
+            parse_stream(text)
+    for wrong in (Stream(0), Stream(3, unlearn=1.5), Stream(3, retained=0)):
+        with pytest.raises(UncleError, match="a stream needs"):
+            stream(wrong, 4)

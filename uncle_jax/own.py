@@ -16,8 +16,28 @@ from typing import Any
 from uncle_jax.errors import UncleError
 from uncle_jax.files import digest
 
-DATA = ("folder:ROOT", "csv:FILE", "npz:ROOT", "hf:NAME", "tfds:NAME", "FILE.py:FUNCTION")
+DATA = (
+    "folder:ROOT",
+    "csv:FILE",
+    "npz:ROOT",
+    "pool:NAMES",
+    "hf:NAME",
+    "tfds:NAME",
+    "FILE.py:FUNCTION",
+)
 """One's own data, as `--dataset` takes them."""
+COUNTED = ("permuted-digits", "permuted-mnist")
+"""Benchmarks of as many tasks as are asked for, as in permuted-digits:12; by default ten."""
+
+
+def counted(dataset: str) -> int:
+    """How many tasks one of COUNTED is asked to have. Raises UncleError."""
+    name, colon, n = dataset.partition(":")
+    if not colon:
+        return 10
+    if not (n.isascii() and n.isdigit() and 2 <= int(n) <= 10_000):
+        raise UncleError(f"{name}:N needs a number of tasks from 2 to 10,000, not {n!r}")
+    return int(n)
 
 
 def data_function(dataset: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from uncle_jax.config import Config, Uncle
 from uncle_jax.errors import allowed
-from uncle_jax.own import DATA
+from uncle_jax.own import COUNTED, DATA, counted
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,15 @@ OWN_PRESETS: dict[str, Preset] = {
 def presets(dataset: str) -> Mapping[str, Preset]:
     """The presets of `dataset` by name, its default first: the paper's, if the paper has it.
 
-    A `dataset` with a colon is one's own. Raises UncleError.
+    A `dataset` with a colon is one's own, if it is no benchmark with a number of tasks; pools have
+    5-Tasks' presets. Raises UncleError.
     """
+    kind = dataset.partition(":")[0]
+    if kind in COUNTED:
+        counted(dataset)
+        return PRESETS[kind]
+    if kind == "pool":
+        return PRESETS["five-tasks"]
     if ":" in dataset:
         return OWN_PRESETS
     if dataset not in PRESETS:

@@ -1,8 +1,9 @@
 """What is asked, in which order: learn and unlearn requests and the sequences of Table 4."""
 
+import random
 import re
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from uncle_jax.errors import UncleError, allowed
 
@@ -69,6 +70,64 @@ def parse(text: str) -> tuple[Request, ...]:
         op: Literal["L", "U"] = "L" if match[1].upper() == "L" else "U"
         requests.append(Request(op, int(match[2])))
     return tuple(requests)
+
+
+class Stream(NamedTuple):
+    """A random stream of requests: how long a learner lives, and what is asked of it."""
+
+    n: int  # requests
+    unlearn: float = 0.4  # how often one is to unlearn, where both are possible
+    seed: int = 0
+    relearn: bool = True  # unlearned tasks are learned again; else a stream ends without new ones
+    retained: int | None = None  # so many tasks at most at a time; None: all
+
+
+def stream(of: Stream, n_tasks: int) -> tuple[Request, ...]:
+    """Requests drawn by a seed: each can be answered, and tasks are chosen evenly.
+
+    Raises UncleError if there are fewer tasks than that.
+    """
+    if of.n < 1 or not 0 <= of.unlearn <= 1:
+        raise UncleError(
+            f"a stream needs 1 request or more and unlearn from 0 to 1, not {of.n} and {of.unlearn}"
+        )
+    rng = random.Random(of.seed)
+    most = n_tasks if of.retained is None else min(of.retained, n_tasks)
+    if most < 1:
+        raise UncleError(f"a stream needs retained to be 1 or more, not {of.retained}")
+    kept, new, result = list[int](), [*range(n_tasks)], list[Request]()
+    for _ in range(of.n):
+        able = bool(new) and len(kept) < most
+        if not able and not kept:
+            raise UncleError(
+                f"a stream of {of.n} without relearning needs more than {n_tasks} tasks: it ended "
+                f"after {len(result)} requests"
+            )
+        if kept and (not able or rng.random() < of.unlearn):
+            task = kept.pop(rng.randrange(len(kept)))
+            new += [task] if of.relearn else []
+            result.append(Request("U", task))
+        else:
+            task = new.pop(rng.randrange(len(new)))
+            kept.append(task)
+            result.append(Request("L", task))
+    return tuple(result)
+
+
+def parse_stream(text: str) -> Stream:
+    """A `Stream` from text such as "200" or "200,unlearn=0.5,seed=1,relearn=no,retained=6"."""
+    form = "N, or N,unlearn=SHARE,seed=SEED,relearn=yes|no,retained=MOST"
+    first, *others = (word.strip() for word in text.split(","))
+    kinds = {"unlearn": float, "seed": int, "retained": int, "relearn": ("no", "yes").index}
+    found: dict[str, Any] = {}
+    try:
+        n = int(first)
+        for word in others:
+            key, _, value = word.partition("=")
+            found[key] = kinds[key](value)
+    except (ValueError, KeyError):
+        raise UncleError(f"--stream {text!r} is not {form}") from None
+    return Stream(n, **found | ({"relearn": bool(found["relearn"])} if "relearn" in found else {}))
 
 
 def validate(requests: Iterable[Request], n_tasks: int) -> None:

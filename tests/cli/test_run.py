@@ -304,6 +304,8 @@ def test_a_run_that_may_not_fit_the_device_says_so_in_a_line(capsys):
         (["--mesh", "data=2", "--method", "clpu"], "--mesh spreads learners with a hypernetwork"),
         (["--mesh", "data=2", "--seeds", "0", "1", "--jobs", "2"], "--mesh and --jobs do not"),
         (["--coordinator", "a:1"], "--coordinator needs --mesh"),
+        (["--stream", "many"], "--stream 'many' is not N, or N,unlearn=SHARE"),
+        (["--stream", "9", "--requests", "L0"], "--stream draws requests, and --requests names"),
         (["--process", "1"], "--processes and --process need --coordinator"),
         (["--mesh", "data=2", "--coordinator", "a"], "--coordinator must be HOST:PORT or auto"),
         (["--mesh", "data=2", "--coordinator", "a:1"], "needs --processes N and --process I"),
@@ -316,7 +318,7 @@ def test_a_run_that_may_not_fit_the_device_says_so_in_a_line(capsys):
         ),
     ],
 )
-def test_a_mesh_that_cannot_be_is_a_line(words, told, capsys):
+def test_what_cannot_be_is_a_line(words, told, capsys):
     assert command.main(words) == 2
     assert told in capsys.readouterr().err
 

@@ -1,5 +1,6 @@
 """Benchmarks by name."""
 
+import numpy as np
 import pytest
 from publishing import MNIST_FILES, made, mnist_files, one_line, put, tree
 
@@ -69,6 +70,8 @@ def test_a_stand_in_takes_a_tasks_place(tmp_path, prepares):
         ("cifar-100", {}, "unknown dataset 'cifar-100'; did you mean 'cifar100'"),
         ("cifar100:", {}, "unknown dataset 'cifar100:'"),
         ("folder:", {}, "unknown dataset 'folder:'"),
+        ("permuted-digits:x", {}, "needs a number of tasks from 2 to 10,000, not 'x'"),
+        ("permuted-mnist:1", {}, "needs a number of tasks"),
         ("zip:x", {}, "unknown kind of own data 'zip'.*folder:ROOT, csv:FILE, npz:ROOT"),
     ],
 )
@@ -79,6 +82,15 @@ def test_a_wrong_name_costs_a_line_and_prepares_nothing(
         load_benchmark(name, 0, choice(tmp_path, substitute=substitute))
     one_line(caught)
     assert prepares == []
+
+
+def test_a_permuted_benchmark_has_as_many_tasks_as_are_asked_for(tmp_path):
+    ten, many = (load_benchmark(f"permuted-digits{n}", 3, choice(tmp_path)) for n in ("", ":23"))
+    assert (many.n_tasks, many.spare, many.spec) == (23, 10, ten.spec)
+    images = [np.asarray(many.load(task, "test").images) for task in range(33)]
+    assert len({one.tobytes() for one in images}) == 33
+    for task in range(20):  # the ten that nobody learns of the ten follow
+        np.testing.assert_array_equal(images[task], ten.load(task, "test").images)
 
 
 def test_permuted_mnist_is_loaded_from_the_four_files(tmp_path):

@@ -46,7 +46,7 @@ METHODS = {  # here, since importing a method imports jax
 
 DATASETS = {
     "permuted-digits": "10 tasks of 10 classes: scikit-learn's 8x8 digits, permuted; no download",
-    "permuted-mnist": "10 tasks of 10 classes: MNIST, permuted",
+    "permuted-mnist": "10 tasks of 10 classes: MNIST, permuted (either as NAME:N, of N tasks)",
     "five-tasks": "5 tasks of 10 classes: SVHN, MNIST, KMNIST, notMNIST, Fashion-MNIST",
     "cifar100": "10 tasks of 10 classes: CIFAR-100, split",
     "tinyimagenet": "20 tasks of 10 classes: Tiny-ImageNet, split",
@@ -55,6 +55,7 @@ OWN_DATA = {
     "folder:ROOT": "your own: a folder of images a class",
     "csv:FILE": "your own: a list of image files with label and split",
     "npz:ROOT": "your own: .npz files of arrays, a task each",
+    "pool:NAMES": "tasks of several data sets, such as pool:mnist,kmnist,cifar100/3,digits",
     "hf:NAME": "your own: a set of Hugging Face's datasets, by name or a folder",
     "tfds:NAME": "your own: a data set of TensorFlow Datasets",
     "FILE.py:FUNCTION": "your own: what a function returns",

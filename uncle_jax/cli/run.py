@@ -36,7 +36,7 @@ from uncle_jax.errors import UncleError
 from uncle_jax.methods import registry
 from uncle_jax.report import terminal
 from uncle_jax.report.paper import printed
-from uncle_jax.requests import parse, table_4
+from uncle_jax.requests import parse, parse_stream, table_4
 from uncle_jax.runs.environment import cores
 from uncle_jax.runs.pool import Cell, Work, work_of
 from uncle_jax.runs.process import begin
@@ -50,6 +50,11 @@ def parser() -> Parser:
     add_data(p)
     p.add_argument("--seq", type=int, default=1, help="request sequence of Table 4: 1, 2 or 3")
     p.add_argument("--requests", help='your own sequence instead, such as "L0 L1 U0"')
+    p.add_argument(
+        "--stream",
+        metavar="N,...",
+        help="N random requests instead: 200,unlearn=0.4,seed=0,relearn=yes,retained=MOST",
+    )
     add_method(p, "--method", default="uncle")
     p.add_argument("--seeds", type=int, nargs="+", default=[0], help="one run each")
     p.add_argument("--jobs", type=int, default=1, help="seeds at once, a process each")
@@ -235,7 +240,11 @@ def spec_of(args: argparse.Namespace, bar: Download) -> RunSpec:
     set_changes(changes, chosen.config, [args.method])  # wrong ones are told before jax is there
     more: dict[str, Any] = {"source": args.settings, "seeds": tuple(args.seeds)}
     more["data"] = data_choice(args, bar)
-    if args.requests is not None:
+    if args.stream is not None:
+        if args.requests is not None:
+            raise UncleError("--stream draws requests, and --requests names them; give one")
+        more["stream"] = parse_stream(args.stream)
+    elif args.requests is not None:
         more["requests"] = parse(args.requests)
     elif ":" not in args.dataset:
         more["requests"] = table_4(args.dataset, args.seq)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from uncle_jax import own
 from uncle_jax.config import Config
-from uncle_jax.data import custom, plans
+from uncle_jax.data import custom, plans, pool
 from uncle_jax.data import five_tasks as five
 from uncle_jax.data.benchmark import Benchmark
 from uncle_jax.data.functions import function_benchmark
@@ -43,13 +43,16 @@ def load_benchmark(name: str, seed: int, choice: Choice) -> Benchmark:
     if own.data_function(name):
         return function_benchmark(name, seed)
     kind, _, where = name.partition(":")
+    options, n = choice.options, choice.train_images
+    if kind in own.COUNTED:
+        n_tasks = own.counted(name)
+        if kind == "permuted-digits":
+            return permuted_digits(seed, n_tasks)
+        return permuted_mnist(prepare(MNIST, options), seed, n, n_tasks)
+    if kind == "pool":
+        return pool.named(where, seed, options, n)
     if where:
         return _own(kind, where, choice)
-    options, n = choice.options, choice.train_images
-    if name == "permuted-digits":
-        return permuted_digits(seed)
-    if name == "permuted-mnist":
-        return permuted_mnist(prepare(MNIST, options), seed, n)
     if name == "cifar100":
         return split_benchmark(name, prepare(CIFAR100, options), seed, n)
     if name == "tinyimagenet":

@@ -17,16 +17,25 @@ N_TASKS = 10
 PLACE = Path("datasets", "data", "digits.csv.gz")  # in scikit-learn's package
 
 
-def permuted_digits(seed: int) -> Benchmark:
+def permuted_digits(seed: int, n_tasks: int = N_TASKS) -> Benchmark:
+    """scikit-learn's digits, each task under a permutation of its own.
+
+    The split and the permutations follow from `seed`, whatever `n_tasks`.
+    """
+    spec, splits = digits(seed)
+    return _permuted("permuted-digits", spec, splits, seed, n_tasks=n_tasks)
+
+
+def digits(seed: int) -> tuple[InputSpec, dict[str, Data]]:
     """scikit-learn's 1,797 real handwritten digits (8x8, ten classes), 80 % train, 20 % test.
 
-    The split and the ten permutations follow from `seed`.
+    As they are; the split follows from `seed`.
     """
     grey, labels = _digits()
     images = np.round(grey * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
     train, test = holdout(Data(images, labels.astype(np.int32)), seed, fraction=0.2)
     spec = InputSpec((8, 8, 1), 10, (0.3053,), (0.3760,))
-    return _permuted("permuted-digits", spec, {"train": train, "test": test}, seed)
+    return spec, {"train": train, "test": test}
 
 
 def _digits() -> tuple[np.ndarray, np.ndarray]:
@@ -45,7 +54,9 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
     return found
 
 
-def permuted_mnist(mnist: Prepared, seed: int, train_images: int | None = None) -> Benchmark:
+def permuted_mnist(
+    mnist: Prepared, seed: int, train_images: int | None = None, n_tasks: int = N_TASKS
+) -> Benchmark:
     """Permuted-MNIST of the prepared MNIST.
 
     `train_images`: how many of the 60,000 a task trains on, drawn anew for each task; None: all.
@@ -54,7 +65,7 @@ def permuted_mnist(mnist: Prepared, seed: int, train_images: int | None = None) 
     spec = InputSpec(source.image_shape, source.n_classes, source.mean, source.std)
     remarks = (mnist.remark,) if mnist.remark else ()
     told = {"mnist": describe(mnist)}
-    made = _permuted("permuted-mnist", spec, mnist.splits, seed, train_images)
+    made = _permuted("permuted-mnist", spec, mnist.splits, seed, train_images, n_tasks)
     return replace(made, provenance={**made.provenance, **told}, remarks=remarks)
 
 
@@ -64,19 +75,20 @@ def _permuted(
     splits: dict[str, Data],
     seed: int,
     train_images: int | None = None,
+    n_tasks: int = N_TASKS,
 ) -> Benchmark:
     # As in the authors' benchmark: one RandomState(seed), a permutation of all pixels per task.
     rng = np.random.RandomState(seed)
     pixels = spec.image_shape[0] * spec.image_shape[1]
     permutations = [rng.permutation(pixels) for _ in range(N_TASKS)]
     drawn = [rng.permutation(len(splits["train"].labels))[:train_images] for _ in range(N_TASKS)]
-    # Last, so that the benchmark's own stay as they are: as many tasks that nobody learns.
-    permutations += [rng.permutation(pixels) for _ in range(N_TASKS)]
-    drawn += drawn
+    # Last, so that the first ten stay as they are: more tasks, and ten that nobody learns.
+    permutations += [rng.permutation(pixels) for _ in range(n_tasks)]
+    drawn = [drawn[task % N_TASKS] for task in range(len(permutations))]
 
     load = partial(_load, splits, drawn, permutations)
     counts = {"train_images": len(drawn[0]), "test_images": len(splits["test"].labels)}
-    return Benchmark(name, spec, N_TASKS, load, counts, spare=N_TASKS)
+    return Benchmark(name, spec, n_tasks, load, counts, spare=N_TASKS)
 
 
 def _load(

@@ -25,7 +25,7 @@ from uncle_jax.methods import registry
 from uncle_jax.methods.protocol import Method
 from uncle_jax.report.figures.contact_sheet import CONTACT_TASKS, examples, plot_contact_sheet
 from uncle_jax.report.results import SeedRun
-from uncle_jax.requests import parse, retained, validate
+from uncle_jax.requests import parse, retained, stream, validate
 from uncle_jax.runs import loggers
 from uncle_jax.runs import workdir as workdirs
 from uncle_jax.runs.environment import environment
@@ -83,7 +83,9 @@ def load(spec: RunSpec) -> Experiment:
     if spec.config.eval_split == "validation":
         benchmarks = {seed: one.held_out(seed) for seed, one in benchmarks.items()}
     n_tasks = benchmarks[spec.seeds[0]].n_tasks
-    requests = spec.requests or parse(" ".join(f"L{t}" for t in range(n_tasks)) + " U0")
+    each_once = parse(" ".join(f"L{t}" for t in range(n_tasks)) + " U0")
+    drawn = each_once if spec.stream is None else stream(spec.stream, n_tasks)
+    requests = spec.requests or drawn
     validate(requests, n_tasks)
     spec = dataclasses.replace(spec, requests=requests)
     code = {"code": registry.source(spec.method), "network": backbones.source(spec.config)}

@@ -24,7 +24,7 @@ from uncle_jax.config import (
 from uncle_jax.errors import UncleError, allowed
 from uncle_jax.methods import registry
 from uncle_jax.presets import presets
-from uncle_jax.requests import TABLE_4, Request, parse, table_4
+from uncle_jax.requests import TABLE_4, Request, Stream, parse, table_4
 from uncle_jax.runs.usual import usual
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class RunSpec:
     seeds: tuple[int, ...] = (0,)
     data: "Choice | None" = None  # where data come from; None: ./data, downloading what is missing
     source: str = "authors"  # or "tuned"
+    stream: Stream | None = None  # in the place of requests, which are drawn once tasks are counted
 
     def __post_init__(self) -> None:
         registry.check(self.method)
@@ -65,7 +66,8 @@ class RunSpec:
         config, settings = usual(self.dataset, name, self.method, self.source)
         missing: dict[str, Any] = {"preset": name}
         if self.requests is None:
-            missing["requests"] = () if ":" in self.dataset else table_4(self.dataset, 1)
+            own = ":" in self.dataset or self.stream is not None
+            missing["requests"] = () if own else table_4(self.dataset, 1)
         if self.config is None:
             missing["config"] = config
         if self.settings is None:
@@ -116,7 +118,12 @@ class RunSpec:
     @property
     def name(self) -> str:
         """The usual work directory's: data, sequence, method and whatever is not the preset's."""
-        place = [own.data_place(self.dataset), f"seq{self.seq}" if self.seq else "own"]
+        asked = f"seq{self.seq}" if self.seq else "own"
+        if self.stream is not None:
+            usual, told = Stream(self.stream.n)._asdict(), self.stream._asdict()
+            differ = [f"{k}{v}" for k, v in told.items() if k != "n" and v != usual[k]]
+            asked = "-".join([f"stream{self.stream.n}", *differ])
+        place = [own.data_place(self.dataset), asked]
         changes = self.changes
         told = [f"{key}={own.shown(value)}" for key, value in changes.items()]
         told = [UNSAFE.sub("", text.replace("/", "_")) for text in told]
