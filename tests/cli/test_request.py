@@ -64,6 +64,16 @@ def made(command, tmp_path_factory):
     return folder
 
 
+def test_a_task_that_has_fallen_is_told_of(call, made, tmp_path):
+    shutil.copytree(made, tmp_path / "x")
+    ask = partial(call, tmp_path / "x")
+    _, out, _ = ask("learn", "1", "--data", "train1.npz", "--test", "test1.npz")
+    assert "warning" not in out
+    _, out, _ = ask("learn", "2", "--data", "train2.npz", "--warn-fall", "-200")
+    assert "warning: task 1 is retained and has lost" in out
+    assert "warning: task 2" not in out  # it has no test data
+
+
 def test_a_life_of_a_store(call, tmp_path):
     call, place = partial(call, data_in(tmp_path)), tmp_path
     assert call(*INIT)[0] == 0

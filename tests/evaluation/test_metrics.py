@@ -52,6 +52,29 @@ def test_erosion_is_what_a_retained_task_has_lost_since_it_was_learned():
     assert metrics.erosion_worst(again, seen) == 5
 
 
+def test_what_a_stream_does_to_what_is_kept_and_to_what_is_gone():
+    requests = parse("L0 L1 U0 L2 U1 L0")
+    seen = [
+        {0: 90.0},
+        {0: 60.0, 1: 80.0},  # 0 falls by 30 while it is retained
+        {0: 10.0, 1: 81.0},
+        {0: 35.0, 1: 75.0, 2: 70.0},  # 0 is back by 25
+        {0: 12.0, 1: 9.0, 2: 66.0},
+        {0: 88.0, 1: 8.0, 2: 68.0},  # and what it has once learned again is no reversal
+    ]
+    values = metrics.all_metrics(requests, seen)
+    assert values["RA_worst"] == 68
+    assert values["fall_worst"] == 30
+    assert values["reversal"] == (25 + 0) / 2
+    assert values["reversal_worst"] == 25
+    assert values["erosion_worst"] == 2  # the end alone shows nothing of the fall
+    assert metrics.fallen(requests[:2], seen[:2], 10) == {0: (90, 60)}
+    assert metrics.fallen(requests, seen, 2) == {2: (70, 68)}
+    assert metrics.fallen(requests, seen, 2.1) == {}
+    assert metrics.fallen(requests[:2], [{}, {1: 80.0}], 1) == {}  # not measured then
+    assert math.isnan(metrics.reversal(parse("L0 U0"), seen[:2]))
+
+
 def test_what_is_measured_beside_accuracy():
     requests = parse("L0 L1 U0 U1")
     measured = [

@@ -286,6 +286,17 @@ def add_log(p: argparse.ArgumentParser) -> None:
     p.add_argument("--log", default="", metavar="NAME,...", help=told)
 
 
+def add_warn_fall(p: Any) -> None:
+    """--warn-fall."""
+    p.add_argument(
+        "--warn-fall",
+        type=float,
+        default=10.0,
+        metavar="POINTS",
+        help="say when a retained task has lost so many since it was learned; default 10",
+    )
+
+
 def loggers_asked(args: argparse.Namespace) -> tuple[str, ...]:
     """The loggers of --log. Raises UncleError for what there is not, or what lacks its library."""
     from uncle_jax.runs import loggers

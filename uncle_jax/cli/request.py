@@ -12,7 +12,7 @@ from 0; predict needs none).
 
 import argparse
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from uncle_jax.cli.arguments import (
     Parser,
     add_compile_cache,
     add_main_net,
+    add_warn_fall,
     completing,
     exit_code,
     parsed,
@@ -30,6 +31,8 @@ from uncle_jax.cli.look import tell
 from uncle_jax.errors import UncleError, allowed
 from uncle_jax.methods import registry
 from uncle_jax.presets import PRESETS, preset
+from uncle_jax.report import terminal
+from uncle_jax.requests import Request
 from uncle_jax.runs.process import begin
 from uncle_jax.runs.progress import Steps
 from uncle_jax.runs.spec import check_seed, set_changes
@@ -69,6 +72,7 @@ def parser() -> Parser:
         ask.add_argument("task", type=int)
         ask.add_argument("--id", help="repeating a request of the same id does nothing")
         ask.add_argument("--test", type=Path, help="to measure with; learn keeps a copy of it")
+        add_warn_fall(ask)
         if name == "learn":
             ask.add_argument("--data", type=Path, required=True, help="to learn from; not kept")
             ask.add_argument("--save-every", type=int, default=5, metavar="K", help="epochs")
@@ -168,6 +172,7 @@ def ask(args: argparse.Namespace) -> int:
     from uncle_jax.data.npz import read_npz
     from uncle_jax.engine import request as requests
     from uncle_jax.engine.learner import learner, template
+    from uncle_jax.evaluation.metrics import fallen
     from uncle_jax.runs.environment import environment
     from uncle_jax.store.recovery import open_store
     from uncle_jax.store.store import input_spec
@@ -214,6 +219,8 @@ def ask(args: argparse.Namespace) -> int:
         accuracy = ", ".join(f"{task}: {value:.1f}" for task, value in entry["accuracy"].items())
         print(f"{name} is durable; erased: {gone(entry)}{kept(store.keep_history)}")
         print(f"accuracy (%) by task: {accuracy or 'no test data'}")
+        for task, (then, now) in fallen(*measured(store.requests), args.warn_fall).items():
+            print(terminal.fall_line(task, then, now))
         total = time.perf_counter() - STARTED
         print("seconds: " + ", ".join(f"{k} {v:.2f}" for k, v in parts.items()), end="")
         print(f", all {total:.2f} ({jax.devices()[0].device_kind})")
@@ -221,6 +228,12 @@ def ask(args: argparse.Namespace) -> int:
             page = args.store / "certificates" / f"{entry['step']}.txt"
             print(f"\n{page}:\n\n{page.read_text(encoding='utf-8')}")
     return 0
+
+
+def measured(entries: Sequence[Mapping[str, Any]]) -> tuple[list[Request], list[dict[int, float]]]:
+    """A store's requests, and the accuracies after each, by task, of what had test data."""
+    asked = [Request(entry["op"], entry["task"]) for entry in entries]
+    return asked, [{int(t): v for t, v in entry["accuracy"].items()} for entry in entries]
 
 
 class Clock:

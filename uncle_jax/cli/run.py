@@ -24,6 +24,7 @@ from uncle_jax.cli.arguments import (
     add_method,
     add_settings,
     add_source,
+    add_warn_fall,
     asked_changes,
     chosen_preset,
     data_choice,
@@ -89,6 +90,7 @@ def parser() -> Parser:
     p.add_argument(
         "--measure", action="store_true", help="with --dry-run: time it by running steps"
     )
+    add_warn_fall(p)
     add_log(p)
     p.add_argument("--quiet", action="store_true", help="show the table alone")
     add_source(p)
@@ -159,7 +161,7 @@ def answered(
         work = work_of(keep, args.compile_cache)
         at_once([Cell(replace(spec, seeds=(seed,)), workdir) for seed in spec.seeds], args, work)
         keep = replace(keep, overwrite=False)
-    with Screen(asked, args.keep_history) as screen:
+    with Screen(asked, args.keep_history, args.warn_fall) as screen:
         watch = runs.Watch(screen.on_seed, screen.on_step, screen.on_request)
         summary = runs.execute(asked, workdir, runs.SILENT if args.quiet else watch, keep)
     print("\n" * (not args.quiet) + terminal.table(summary, papers(asked.spec)))
@@ -263,8 +265,9 @@ def papers(spec: RunSpec) -> dict[str, float] | None:
 class Screen:
     """What a person sees of a run: a line for each request, a bar for the one under way."""
 
-    def __init__(self, asked: Any, history: bool) -> None:
+    def __init__(self, asked: Any, history: bool, warn_fall: float) -> None:
         self.asked, self.history, self.bar, self.seeds = asked, history, None, 0
+        self.warn_fall, self.accuracy, self.warned = warn_fall, [], set[int]()
 
     def __enter__(self) -> "Screen":
         return self
@@ -280,6 +283,7 @@ class Screen:
         print(f"\nseed {seed}: accuracy (%) of each task after each request")
         print(terminal.header_line(len(self.asked.spec.requests), self.asked.first.n_tasks))
         self.__exit__()
+        self.accuracy, self.warned = [], set()
         self.bar = Progress(self.asked.spec.requests).__enter__()
         for note in notes:
             self.bar.write(note)
@@ -292,7 +296,20 @@ class Screen:
         assert self.bar
         n_requests, n_tasks = len(self.asked.spec.requests), self.asked.first.n_tasks
         self.bar.write(terminal.request_line(answer, n_requests, n_tasks))
+        self._warn(answer)
         self.bar.next_request()
+
+    def _warn(self, answer: Any) -> None:
+        """Once for each learning of a task: that it has fallen."""
+        from uncle_jax.evaluation.metrics import fallen
+
+        assert self.bar
+        self.accuracy.append(answer.accuracy)
+        requests = self.asked.spec.requests[: len(self.accuracy)]
+        found = fallen(requests, self.accuracy, self.warn_fall)
+        for task in found.keys() - self.warned:
+            self.bar.write(terminal.fall_line(task, *found[task]))
+        self.warned = (self.warned | found.keys()) - {answer.request.task}
 
     def _announce(self) -> None:
         """What is run, and what should be known of it."""

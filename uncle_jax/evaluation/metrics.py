@@ -5,7 +5,7 @@ absent. What is made of it is in percentage points. `measured[i]` has what else 
 i, by name (`Measured`). Undefined metrics (no such task, or not measured) are nan.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -65,6 +65,47 @@ def erosion_worst(requests: Sequence[Request], accuracy: Accuracy) -> float:
     return max(_erosions(requests, accuracy), default=float("nan"))
 
 
+def retain_worst(requests: Sequence[Request], accuracy: Accuracy) -> float:
+    """The lowest final accuracy of a retained task, which RA hides."""
+    return min((accuracy[-1][task] for task in retained(requests)), default=float("nan"))
+
+
+def fall_worst(requests: Sequence[Request], accuracy: Accuracy) -> float:
+    """The most that a task lost, at any time while it was retained, of what it had once learned.
+
+    Lower is better. Erosion looks at the end alone, where a stream may have unlearned the task.
+    """
+    falls = [accuracy[start][t] - accuracy[i][t] for t, start, i in _while(requests, "L")]
+    return max(falls, default=float("nan"))
+
+
+def reversal(requests: Sequence[Request], accuracy: Accuracy) -> float:
+    """The most that came back of an unlearned task until it was learned again, mean over U.
+
+    Lower is better; 0 where nothing rose. Relapse looks at the end alone. After SAFER's (2026)
+    "forgetting reversal"; this definition is ours.
+    """
+    return _mean([*_reversals(requests, accuracy).values()])
+
+
+def reversal_worst(requests: Sequence[Request], accuracy: Accuracy) -> float:
+    """The most that came back after any unlearning."""
+    return max(_reversals(requests, accuracy).values(), default=float("nan"))
+
+
+def fallen(
+    requests: Sequence[Request], accuracy: Accuracy, points: float
+) -> dict[int, tuple[float, float]]:
+    """{task: (accuracy once learned, accuracy now)} of what is retained and lost `points` or more.
+
+    A task that was not measured then, or is not now, is left out.
+    """
+    at = _learned_at(requests)
+    both = {t: (accuracy[at[t]].get(t), accuracy[-1].get(t)) for t in retained(requests)}
+    known = {t: (a, b) for t, (a, b) in both.items() if a is not None and b is not None}
+    return {t: (then, now) for t, (then, now) in known.items() if then - now >= points}
+
+
 def backward_transfer(requests: Sequence[Request], accuracy: Accuracy) -> float:
     """BWT: accuracy at the end - right after learning, mean over retained tasks but the latest.
 
@@ -84,6 +125,10 @@ METRICS = {
     "relapse_signed": relapse_signed,
     "erosion": erosion,
     "erosion_worst": erosion_worst,
+    "RA_worst": retain_worst,
+    "fall_worst": fall_worst,
+    "reversal": reversal,
+    "reversal_worst": reversal_worst,
     "BWT": backward_transfer,
 }
 
@@ -165,6 +210,25 @@ def _zipped(
     """Requests of one kind, with what was measured of each."""
     both = zip(requests, measured, strict=True) if measured else ((r, {}) for r in requests)
     return [(request, one) for request, one in both if request.op == op]
+
+
+def _while(requests: Sequence[Request], op: str) -> Iterator[tuple[int, int, int]]:
+    """(task, place of its request of kind `op`, each later place before its next request)."""
+    for start, (kind, task) in enumerate(requests):
+        if kind != op:
+            continue
+        for i in range(start + 1, len(requests)):
+            if requests[i].task == task:
+                break
+            yield task, start, i
+
+
+def _reversals(requests: Sequence[Request], accuracy: Accuracy) -> dict[int, float]:
+    """{place of an unlearning that others followed: the most that came back of its task}."""
+    found = dict[int, float]()
+    for task, start, i in _while(requests, "U"):
+        found[start] = max(found.get(start, 0.0), accuracy[i][task] - accuracy[start][task])
+    return found
 
 
 def _learned_at(requests: Sequence[Request]) -> dict[int, int]:

@@ -33,6 +33,14 @@ def header_line(n_requests: int, n_tasks: int) -> str:
     return f"{pad} {'':<4} {'time':>8}  " + " ".join(f"{task:>5}" for task in range(n_tasks))
 
 
+def fall_line(task: int, then: float, now: float) -> str:
+    """That a retained task has lost accuracy since it was learned."""
+    lost = then - now
+    return (
+        f"warning: task {task} is retained and has lost {lost:.1f} points ({then:.1f}, {now:.1f})"
+    )
+
+
 def table(summary: Mapping[str, Any], paper: Mapping[str, float] | None) -> str:
     """The final table: metrics over seeds, with the paper's beside them where there are any.
 

@@ -1,8 +1,12 @@
 """The picture of a run: what is drawn where, and that it is written whole."""
 
+from contextlib import suppress
+from itertools import pairwise
+
 import pytest
 from matplotlib.figure import Figure
 
+from uncle_jax.errors import UncleError
 from uncle_jax.report.figures.stream import plot_accuracy
 from uncle_jax.requests import parse
 
@@ -34,11 +38,12 @@ def drawn(tmp_path, monkeypatch):
 
 def segments(axes):
     """(from, to, style) of each line between two requests, of task 0."""
-    lines = [line for line in axes.lines if len(line.get_xdata()) == 2]
+    lines = [line for line in axes.lines if len(line.get_xdata()) > 1]
     return [
-        (*map(float, line.get_ydata()), line.get_linestyle())
+        (*map(float, pair), line.get_linestyle())
         for line in lines
         if line.get_color() == axes.lines[0].get_color()
+        for pair in pairwise(line.get_ydata())
     ]
 
 
@@ -90,3 +95,14 @@ def test_a_picture_that_cannot_be_saved_leaves_the_one_before(drawn, tmp_path, m
     with pytest.raises(OSError, match="No space left"):
         plot_accuracy(tmp_path / "accuracy.png", REQUESTS, [OTHER], None, "other")
     assert (tmp_path / "accuracy.png").read_bytes() == before
+
+
+def test_a_long_stream_fits_a_page(tmp_path, monkeypatch):
+    sizes = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: sizes.append(figure))
+    requests = parse(" ".join(["L0 L1 U0 L0 U1"] * 40))
+    run = [{0: 90.0, 1: 80.0}] * 200
+    with suppress(OSError, UncleError):  # nothing was saved
+        plot_accuracy(tmp_path / "x.png", requests, [run], None, "a title")
+    assert sizes[0].get_figwidth() == 24
+    assert len(sizes[0].axes[0].get_xticks()) == 20

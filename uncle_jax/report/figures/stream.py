@@ -1,14 +1,17 @@
 """The picture of a run: every task across its requests."""
 
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from uncle_jax.report.figures.drawing import blank, save
-from uncle_jax.requests import Request, retained
+from uncle_jax.requests import Request
+
+WIDEST = 24.0  # inches
 
 
 def plot_accuracy(
@@ -28,7 +31,9 @@ def plot_accuracy(
     stand below the title.
     """
     tasks = sorted({task for _, task in requests})
-    figure = blank(max(7.0, 0.55 * len(requests) + 2.5), 4.6)
+    n = len(requests)
+    figure = blank(min(max(7.0, 0.55 * n + 2.5), WIDEST), 4.6)
+    crowded = 0.55 * n + 2.5 > WIDEST
     axes = figure.add_subplot()
     colours = _colours(len(tasks))
     for colour, task in zip(colours, tasks, strict=True):
@@ -36,15 +41,15 @@ def plot_accuracy(
         values = np.array([[accuracy[task] for accuracy in run[first:]] for run in runs])
         x, mean = np.arange(first, len(requests)), values.mean(0)
         axes.plot([], [], color=colour, label=f"task {task}")
-        for i in x[:-1]:
-            style = "-" if task in retained(requests[: i + 1]) else "--"
-            axes.plot([i, i + 1], mean[i - first : i - first + 2], style, color=colour, lw=1.6)
+        for start, end in _stretches(requests, task):
+            style, stretch = "-" if requests[start].op == "L" else "--", np.arange(start, end + 1)
+            axes.plot(stretch, mean[stretch - first], style, color=colour, lw=1.6)
         if len(runs) > 1:
             axes.fill_between(x, values.min(0), values.max(0), color=colour, alpha=0.12, lw=0)
         for i, (op, t) in enumerate(requests):
             if t == task:
                 marker = "^" if op == "L" else "v"
-                axes.plot(i, mean[i - first], marker, color=colour, markersize=8)
+                axes.plot(i, mean[i - first], marker, color=colour, markersize=4 if crowded else 8)
     for value in sorted(set((chances or {}).values())):
         of = [i for i, task in enumerate(tasks) if chances and chances[task] == value]
         several = len(of) < len(tasks)  # a line is then of the tasks of its colour
@@ -53,7 +58,10 @@ def plot_accuracy(
         named = f" of {', '.join(str(tasks[i]) for i in of)}" if several else ""
         where = (len(requests) - 0.55, value + 1)
         axes.text(*where, f"chance{named}", fontsize=8, va="bottom", ha="right")
-    axes.set_xticks(range(len(requests)), [str(request) for request in requests])
+    if crowded:
+        axes.set_xticks(range(0, n, max(1, n // 20)))
+    else:
+        axes.set_xticks(range(n), [str(request) for request in requests])
     axes.set_xlim(-0.5, len(requests) - 0.5)
     axes.set_ylim(0, 102)
     axes.set_xlabel("request (L learn ▲, U unlearn ▼; dashed once unlearned)")
@@ -63,6 +71,13 @@ def plot_accuracy(
     axes.set_title("\n".join([title, *lines]), fontsize=8 if lines else 11)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False)
     save(figure, path)
+
+
+def _stretches(requests: Sequence[Request], task: int) -> Iterator[tuple[int, int]]:
+    """From each request on `task` to its next, or to the end."""
+    places = [i for i, request in enumerate(requests) if request.task == task]
+    both = pairwise([*places, len(requests) - 1])
+    yield from ((start, end) for start, end in both if start < end)
 
 
 def _colours(n: int) -> list[Any]:
