@@ -185,6 +185,7 @@ class Uncle(Hypernetwork):
     """What UnCLe's unlearning adds: Equations 3 and 6, Appendix E."""
 
     unlearn_lr: Positive = 1e-3
+    unlearn_schedule: Literal["constant", "cosine"] = "constant"  # cosine: ours, falls to 0
     gamma: NonNegative = 0.01  # weight of the alignment with noise
     noise: Literal["gaussian", "fixed", "norm", "norm-root", "discard"] = "gaussian"
     noise_samples: Count = 10
@@ -204,6 +205,7 @@ class Uncle(Hypernetwork):
 
 LATER: dict[str, Any] = {
     "precision": "float32",
+    "unlearn_schedule": "constant",
     "fresh_noise": 0.0,
     "fresh_draws": 1,
     "fresh_radius": None,

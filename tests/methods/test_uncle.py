@@ -13,8 +13,8 @@ from uncle_jax.core.status import LEARNED, UNLEARNED, describe
 from uncle_jax.engine.sequence import run_sequence
 from uncle_jax.errors import UncleError
 from uncle_jax.evaluation.accuracy import evaluate
-from uncle_jax.methods.uncle import burn_in_iterations, only_learning
-from uncle_jax.methods.uncle import uncle as uncle_of
+from uncle_jax.methods.uncle import burn_in_iterations, only_learning, unlearning_rates
+from uncle_jax.methods.uncle import uncle as uncle_of, unlearning_rates
 from uncle_jax.requests import parse
 
 
@@ -246,3 +246,12 @@ def test_only_learning_ignores_unlearning(spec, blob_benchmark):
     run = run_sequence(method, blob_benchmark, parse("L0 L1 U0"), jax.random.key(0))
     assert run.answers[2].accuracy == run.answers[1].accuracy
     assert run.metrics["spill"] == 0
+
+
+def test_a_burn_ins_rate_is_constant_or_falls_to_nothing():
+    constant, cosine = (
+        unlearning_rates(replace(HYPER, unlearn_lr=0.1, unlearn_schedule=name), 4)
+        for name in ("constant", "cosine")
+    )
+    assert constant == [0.1] * 4
+    assert cosine == pytest.approx([0.1, 0.0853553, 0.05, 0.0146447], abs=1e-6)

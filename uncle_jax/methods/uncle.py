@@ -1,7 +1,7 @@
 """UnCLe: Algorithm 1 of the paper. This is unlearning, without data; learning is
 hypernetwork/learner.py's."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -11,7 +11,7 @@ from jax import Array
 from uncle_jax.config import Config, Hypernetwork, Uncle
 from uncle_jax.core import devices, steps
 from uncle_jax.core.holding import hold
-from uncle_jax.core.loop import OnStep
+from uncle_jax.core.loop import OnStep, cosine
 from uncle_jax.core.network import Network
 from uncle_jax.core.scanned import Step, powers, take
 from uncle_jax.core.state import CLState, erase_task, snapshot
@@ -74,6 +74,20 @@ def burn_in_iterations(settings: Uncle, n_unlearned: int) -> int:
     return max(iterations, min(settings.burn_in_floor, settings.burn_in))
 
 
+class Iteration(NamedTuple):
+    """What a burn-in's iterations differ by."""
+
+    number: np.int32
+    lr: np.float32
+
+
+def unlearning_rates(settings: Uncle, iterations: int) -> list[float]:
+    """The learning rate of each iteration of a burn-in, by `unlearn_schedule`."""
+    if settings.unlearn_schedule == "constant":
+        return [settings.unlearn_lr] * iterations
+    return [cosine(settings.unlearn_lr, index, iterations) for index in range(iterations)]
+
+
 def _unlearn(
     net: Network, settings: Uncle, state: CLState, task: int, on_step: OnStep | None
 ) -> CLState:
@@ -86,8 +100,9 @@ def _unlearn(
     carry, held = place.out(carry), hold(net, spread, unlearning=True)
     iterations = burn_in_iterations(settings, int(state.n_unlearned))
     step = Step(_step, (net, settings), (forgotten, held, k_noise))
-    indices = [np.int32(index) for index in range(iterations)]
-    carry = take(step, carry, indices, powers(iterations), on_step)
+    rates = unlearning_rates(settings, iterations)
+    each = [Iteration(np.int32(index), np.float32(lr)) for index, lr in enumerate(rates)]
+    carry = take(step, carry, each, powers(iterations), on_step)
     task_emb = state.task_emb
     if settings.embedding_after == "redraw":
         task_emb = task_emb.at[task].set(jax.random.normal(k_emb, (net.hyper.embedding,)))
@@ -95,10 +110,10 @@ def _unlearn(
     return snapshot(unlearned(state, task, key, phi=phi, task_emb=task_emb))
 
 
-def _step(static: Any, carry: Any, given: Any, index: Any) -> tuple[Any, Array]:
+def _step(static: Any, carry: Any, given: Any, x: Iteration) -> tuple[Any, Array]:
     (net, settings), (forgotten, held, key) = static, given
-    lr, key = np.float32(settings.unlearn_lr), jax.random.fold_in(key, index)
-    carry, losses = steps.unlearn(net, settings, carry, forgotten, held, key, lr)
+    key = jax.random.fold_in(key, x.number)
+    carry, losses = steps.unlearn(net, settings, carry, forgotten, held, key, x.lr)
     return carry, losses.total
 
 
