@@ -14,7 +14,7 @@ from uncle_jax.engine.sequence import run_sequence
 from uncle_jax.errors import UncleError
 from uncle_jax.evaluation.accuracy import evaluate
 from uncle_jax.methods.uncle import burn_in_iterations, only_learning, unlearning_rates
-from uncle_jax.methods.uncle import uncle as uncle_of, unlearning_rates
+from uncle_jax.methods.uncle import uncle as uncle_of
 from uncle_jax.requests import parse
 
 
