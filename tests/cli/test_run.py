@@ -75,6 +75,7 @@ def test_a_run_leaves_its_files(finished):
     rows = [row for row in every if row["metric"] == "accuracy"]
     assert {row["metric"] for row in every} == {
         "accuracy", "before", "guess", "kept_bytes", "read_bytes", "UNI", "phi_norm",
+        "TF_accuracy", "TF_task", "TF_sure", "TF_sure_gone",
     }  # fmt: skip
     assert list(rows[0]) == ["request", "op", "task", "evaluated_task", "split", "metric", "value"]
     assert [(r["request"], r["op"], r["task"], r["evaluated_task"]) for r in rows] == [

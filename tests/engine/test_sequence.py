@@ -7,6 +7,7 @@ from conftest import HYPER, TINY, Small
 
 from uncle_jax.engine.sequence import gather, run_sequence
 from uncle_jax.errors import UncleError
+from uncle_jax.evaluation.task_free import TASK_FREE
 from uncle_jax.methods.protocol import Method
 from uncle_jax.methods.registry import build
 from uncle_jax.methods.uncle import uncle
@@ -113,7 +114,7 @@ def test_what_else_is_measured_of_each_request(spec, blob_benchmark):
     found = run_sequence(method, blob_benchmark, parse("L0 L1 U0"), jax.random.key(0))
     first, second, last = (answer.measured for answer in found.answers)
     assert first.keys() == second.keys() == {"before", "guess", "kept_bytes", "phi_norm"}
-    assert last.keys() == {"UNI", "read_bytes", "kept_bytes", "phi_norm"}
+    assert last.keys() == {"UNI", "read_bytes", "kept_bytes", "phi_norm", *TASK_FREE}
     assert second["guess"] == pytest.approx(100 / 3)
     assert 0 <= second["before"] <= 100
     assert last["read_bytes"] == 0

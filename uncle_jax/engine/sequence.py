@@ -13,7 +13,7 @@ from uncle_jax.data.benchmark import Benchmark
 from uncle_jax.engine.clock import CompileClock
 from uncle_jax.engine.finite import Losses, require_finite
 from uncle_jax.errors import UncleError
-from uncle_jax.evaluation import membership
+from uncle_jax.evaluation import membership, task_free
 from uncle_jax.evaluation.accuracy import evaluate
 from uncle_jax.evaluation.answers import Answer, Run
 from uncle_jax.evaluation.uniformity import uniformity
@@ -38,7 +38,8 @@ def run_sequence(
     A learn request sees its own task's training data, an unlearn request what its method declares
     that it `reads` (methods/protocol.py), and nothing else. `on_step(step, steps, loss)` follows
     each optimiser step, `on_request(answer, state)` each request. To evaluate on held-out training
-    data instead of the test split, pass `benchmark.held_out(seed)`.
+    data instead of the test split, pass `benchmark.held_out(seed)`. After the last one prediction
+    without a task id is measured too (evaluation/task_free.py).
     Tasks that the method `passes` over are evaluated, and change nothing.
     `done`: the run of the first requests, after which to go on. `inflight(index, request)`: what
     keeps a learn request's progress (methods/protocol.py). `mia`: measure membership inference
@@ -83,6 +84,9 @@ def run_sequence(
                 if mia:
                     kept = retained(requests[: index + 1])
                     measured |= membership.measure(method, state, task, kept, benchmark.load)
+            if index + 1 == len(requests):
+                kept = retained(requests)
+                measured |= task_free.measure(method, state, kept, held)
         measured["kept_bytes"] = nbytes(state)
         if (phi := getattr(state, "phi", None)) is not None:
             measured["phi_norm"] = norm(phi)

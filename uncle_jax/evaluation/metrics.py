@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from uncle_jax.evaluation.membership import FEATURES
+from uncle_jax.evaluation.task_free import TASK_FREE
 from uncle_jax.requests import Request, forgotten, retained
 
 Accuracy = Sequence[Mapping[int, float]]
@@ -136,7 +137,7 @@ Measured = Sequence[Mapping[str, float]]
 """Of each request, what there is of: UNI (of the task just unlearned), before (accuracy in per cent
 of the task just before it was learned), guess (what a guess is worth on it), kept_bytes (of the
 state afterwards), phi_norm (the L2 norm of phi afterwards, of a hypernetwork), read_bytes (of the
-data that unlearning was handed), and MIA by each feature."""
+data that unlearning was handed), MIA by each feature, and after the last request TASK_FREE."""
 
 
 def uni(requests: Sequence[Request], measured: Measured) -> float:
@@ -170,6 +171,16 @@ def megabytes_read(requests: Sequence[Request], measured: Measured) -> float:
     return _mean([one.get("read_bytes", np.nan) / 1e6 for _, one in found])
 
 
+def at_the_end(name: str) -> Callable[[Sequence[Request], Measured], float]:
+    """What was measured after the last request alone (evaluation/task_free.py)."""
+
+    def metric(requests: Sequence[Request], measured: Measured) -> float:
+        del requests
+        return measured[-1].get(name, np.nan) if measured else np.nan
+
+    return metric
+
+
 def phi_norm(requests: Sequence[Request], measured: Measured) -> float:
     """|| phi || at the end, of a hypernetwork."""
     del requests
@@ -193,6 +204,7 @@ OF_MEASURED = {
     "MB_kept": megabytes_kept,
     "MB_read": megabytes_read,
     "phi_norm": phi_norm,
+    **{name: at_the_end(name) for name in TASK_FREE},
 }
 
 
