@@ -38,5 +38,5 @@ def test_they_are_settings_that_there_are(method):
     assert {*OWN.get(method, ())} <= fields | {"optimiser"}
     assert method not in registry.ON_DERPP or {*DERPP} <= fields
     assert (method in registry.ON_DERPP) == (
-        hasattr(settings, "buffer_per_task") and method != "lwsf"
+        hasattr(settings, "buffer_per_task") and method not in ("lwsf", "pall")
     )

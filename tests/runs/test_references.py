@@ -38,7 +38,7 @@ def test_what_learns_alike_shares_a_reference():
 
 
 def test_every_method_has_its_control_or_learns_in_its_own_way():
-    assert set(registry.METHODS) - set(LEARNERS) == {"refit", "lwsf", "clpu"}
+    assert set(registry.METHODS) - set(LEARNERS) == {"refit", "lwsf", "clpu", "pall"}
     assert set(LEARNERS) < set(registry.METHODS)
 
 

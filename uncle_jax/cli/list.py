@@ -31,6 +31,7 @@ METHODS = {  # here, since importing a method imports jax
     "ft": ("all retained data", "reference: fine-tunes on all retained tasks jointly"),
     "rt": ("all retained data", "reference: a new network, trained on all retained tasks"),
     "clpu": ("none", "CLPU: a network for every task, deleted with it"),
+    "pall": ("buffer", "PALL: a sparse part of one network for every task, deleted with it"),
     "hnet": ("none", "reference: UnCLe's learner alone; an unlearned task is not held in place"),
     "jit-hnet": ("forget", "JiT on the hypernetwork"),
     "gkt-hnet": ("none", "GKT on the hypernetwork; the forgotten task is never distilled"),

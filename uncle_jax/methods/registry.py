@@ -33,6 +33,7 @@ METHODS = {
     "ft": "multihead.retraining:ft",
     "rt": "multihead.retraining:rt",
     "clpu": "clpu:clpu",
+    "pall": "multihead.pall:pall",
     "hnet": "hypernetwork.learner:hnet",
     "jit-hnet": "hypernetwork.just_in_time:jit_hnet",
     "gkt-hnet": "hypernetwork.gkt:gkt_hnet",
@@ -49,7 +50,7 @@ HYPERNETWORK = tuple(
     name for name, home in METHODS.items() if home.startswith(("uncle:", "hypernetwork."))
 )
 """Those whose networks a hypernetwork generates."""
-ON_DERPP = tuple(name for name in METHODS if name not in (*HYPERNETWORK, "clpu", "lwsf"))
+ON_DERPP = tuple(name for name in METHODS if name not in (*HYPERNETWORK, "clpu", "lwsf", "pall"))
 """Those whose networks DER++ learns."""
 
 READS = {

@@ -25,7 +25,7 @@ from uncle_jax.requests import TABLE_4, forgotten, parse
 KNOWN = (  # in the order of rows; then a user's own, then uncle
     "never", "never-derpp", "delete-head", "reset",
     "ft", "rt", "badteacher", "scrub", "salun", "jit", "gkt", "ssd", "uniclun", "derpp", "lwsf",
-    "clpu", "rt-hnet", "hnet", "jit-hnet", "gkt-hnet", "refit", "only-learning",
+    "clpu", "pall", "rt-hnet", "hnet", "jit-hnet", "gkt-hnet", "refit", "only-learning",
 )  # fmt: skip
 CONTROLS = ("never", "never-derpp", "delete-head", "reset")  # what the numbers mean
 REFERENCES = (*CONTROLS, "ft", "rt", "rt-hnet", "clpu", "hnet", "only-learning", "derpp")

@@ -90,7 +90,7 @@ def family(method: str) -> str:
         raise UncleError(f"{registry.short(method)} is your own method: it has no tuned settings")
     if method in registry.ON_DERPP:
         return "derpp"
-    return {"clpu": "independent", "lwsf": "lwsf"}.get(method, "hypernetwork")
+    return {"clpu": "independent", "lwsf": "lwsf", "pall": "pall"}.get(method, "hypernetwork")
 
 
 def drawn(space: Space, usual: Mapping[str, Any], trials: int, name: str) -> list[dict[str, str]]:
