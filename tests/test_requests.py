@@ -5,6 +5,7 @@ from uncle_jax.requests import (
     TABLE_4,
     Request,
     Stream,
+    in_short,
     parse,
     parse_stream,
     retained,
@@ -82,6 +83,13 @@ def test_a_stream_keeps_to_what_it_is_told():
     assert len({r.task for r in without if r.op == "L"}) == sum(r.op == "L" for r in without) == 8
     with pytest.raises(UncleError, match="needs more than 8 tasks: it ended after 16 requests"):
         stream(Stream(17, relearn=False), 8)
+
+
+def test_a_long_stream_is_told_in_short():
+    assert in_short(parse("L0 L1 U0")) == "L0 L1 U0"
+    told = in_short(stream(Stream(200), 12))
+    assert told.endswith("(200 requests)")
+    assert len(told) < 70
 
 
 def test_a_stream_is_read_as_it_is_said():

@@ -130,6 +130,17 @@ def parse_stream(text: str) -> Stream:
     return Stream(n, **found | ({"relearn": bool(found["relearn"])} if "relearn" in found else {}))
 
 
+MANY = 40  # requests: more are not all printed
+
+
+def in_short(requests: Sequence[object]) -> str:
+    """Requests as people read them: of a long stream its first ones, its last, and how many."""
+    told = list(map(str, requests))
+    if len(told) <= MANY:
+        return " ".join(told)
+    return " ".join([*told[:10], "...", *told[-2:], f"({len(told)} requests)"])
+
+
 def validate(requests: Iterable[Request], n_tasks: int) -> None:
     """Raise UncleError unless every request can be answered in this order.
 

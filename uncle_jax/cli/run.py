@@ -37,7 +37,7 @@ from uncle_jax.errors import UncleError
 from uncle_jax.methods import registry
 from uncle_jax.report import terminal
 from uncle_jax.report.paper import printed
-from uncle_jax.requests import parse, parse_stream, table_4
+from uncle_jax.requests import in_short, parse, parse_stream, table_4
 from uncle_jax.runs.environment import cores
 from uncle_jax.runs.pool import Cell, Work, work_of
 from uncle_jax.runs.process import begin
@@ -314,7 +314,7 @@ class Screen:
     def _announce(self) -> None:
         """What is run, and what should be known of it."""
         spec, method = self.asked.spec, self.asked.method()
-        requests = " ".join(map(str, spec.requests))
+        requests = in_short(spec.requests)
         print(f"{spec.dataset}, {spec.label}, preset {spec.preset}: {requests}")
         if method.reads != "none":
             print(f"note: {method.name} reads when it unlearns: {registry.READS[method.reads]}")

@@ -20,7 +20,7 @@ from uncle_jax.report.origin import data_key
 from uncle_jax.report.paper import Numbers, printed
 from uncle_jax.report.results import SeedRun
 from uncle_jax.report.terminal import chance_in_words
-from uncle_jax.requests import TABLE_4, forgotten, parse
+from uncle_jax.requests import TABLE_4, forgotten, in_short, parse
 
 KNOWN = (  # in the order of rows; then a user's own, then uncle
     "never", "never-derpp", "delete-head", "reset",
@@ -134,7 +134,7 @@ class Group(NamedTuple):
         known = self.requests in sequences
         seq = f"sequence {sequences.index(self.requests) + 1}: " if known else ""
         data = f" (data {self.data})" if self.data else ""
-        return f"{self.dataset}{data}, preset {self.preset}, {seq}{self.requests}"
+        return f"{self.dataset}{data}, preset {self.preset}, {seq}{in_short(self.requests.split())}"
 
     def chance(self, metric: str) -> float | None:
         """What a guess is worth to "RA" or "FA", in per cent; None: not known."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from uncle_jax.errors import UncleError, out_of_memory
+from uncle_jax.requests import in_short
 from uncle_jax.runs.environment import cores
 from uncle_jax.runs.spec import RunSpec
 
@@ -32,7 +33,7 @@ class Cell(NamedTuple):
     workdir: Path
 
     def __str__(self) -> str:
-        place = f"seq {self.spec.seq}" if self.spec.seq else " ".join(map(str, self.spec.requests))
+        place = f"seq {self.spec.seq}" if self.spec.seq else in_short(self.spec.requests)
         told = f"{self.spec.dataset}, {place}".rstrip(", ")
         return f"{told}, {self.spec.label}, seed {self.spec.seeds[0]}"
 
