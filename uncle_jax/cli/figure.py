@@ -6,6 +6,7 @@ uncle figure remaining runs/A runs/B       what remains, in the end: Figures 5 a
 uncle figure magnitude runs/*              the size of phi after each request: Figure 8
 uncle figure schematic runs/A              the networks: Figure 6
 uncle figure erosion runs/*                how far learned tasks fall as requests go by
+uncle figure worst runs/*                  the lowest of what is retained as requests go by
 uncle figure cost benchmarks/results/retained_cpu.json    what a step costs by tasks retained
 
 Runs answer the same requests on the same data. FILE's name says the format: .png, .pdf, .svg.
@@ -25,7 +26,7 @@ from uncle_jax.report.figures.drawing import WIDTHS
 from uncle_jax.report.results import read_json
 from uncle_jax.requests import parse
 
-FIGURES = ("task", "tasks", "remaining", "magnitude", "schematic", "erosion", "cost")
+FIGURES = ("task", "tasks", "remaining", "magnitude", "schematic", "erosion", "worst", "cost")
 NETWORKS = {"resnet18": "ResNet-18", "resnet50": "ResNet-50", "thin": "thin ResNet", "vit": "ViT"}
 
 
@@ -110,6 +111,7 @@ def draw_group(
             "remaining": remaining.plot_remaining,
             "magnitude": over_time.plot_magnitude,
             "erosion": over_time.plot_erosion,
+            "worst": over_time.plot_worst,
         }
         drawn[name](output, group, width=width)
 

@@ -8,7 +8,13 @@ from drawing import LONG, drawn, group_of, overlapping
 
 from uncle_jax.errors import UncleError
 from uncle_jax.report.compare import groups
-from uncle_jax.report.figures.over_time import erosion_over_time, plot_erosion, plot_magnitude
+from uncle_jax.report.figures.over_time import (
+    erosion_over_time,
+    plot_erosion,
+    plot_magnitude,
+    plot_worst,
+    worst_over_time,
+)
 from uncle_jax.report.results import read_run
 
 
@@ -20,6 +26,17 @@ def test_erosion_is_of_what_is_learned_then(tmp_path):
     found = erosion_over_time(run._replace(accuracy=accuracy))
     assert found[:5] == [0.0, 3.0, 1.0, 1.5, 2.0]
     assert math.isnan(found[5]), "nothing is learned"
+
+
+def test_the_worst_is_of_what_is_retained_then(tmp_path):
+    group = group_of(tmp_path, "uncle", requests="L0 L1 U0 U1")
+    (run,) = group.rows[0].runs
+    accuracy = [{0: 90.0}, {0: 84.0, 1: 80.0}, {0: 9.0, 1: 79.0}, {0: 9.0, 1: 10.0}]
+    found = worst_over_time(run._replace(accuracy=accuracy))
+    assert found[:3] == [90, 80, 79]
+    assert math.isnan(found[3])
+    (axes,) = drawn(plot_worst, tmp_path / "worst.png", group).axes
+    assert axes.get_ylabel() == "worst retained task (%)"
 
 
 def test_erosion_of_thirty_requests(tmp_path):

@@ -1,13 +1,14 @@
-"""One number of the learner after each request: erosion, and the paper's Figure 8."""
+"""One number of the learner after each request: erosion, the worst task, the paper's Figure 8."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from uncle_jax.errors import UncleError
-from uncle_jax.evaluation.metrics import erosion
+from uncle_jax.evaluation.metrics import erosion, retain_worst
 from uncle_jax.report.compare import Group, Row
 from uncle_jax.report.figures.drawing import (
     FONT,
@@ -49,14 +50,32 @@ def plot_magnitude(path: Path, group: Group, width: str = "page") -> None:
     _draw(path, group, curves, "|| phi ||", width)
 
 
+def plot_worst(path: Path, group: Group, width: str = "page") -> None:
+    """The lowest accuracy of a task that is learned, after each request: what RA hides.
+
+    The mean over seeds; a line a row of `group`.
+    """
+    curves = [(row, [worst_over_time(run) for run in row.runs]) for row in group.rows]
+    _draw(path, group, curves, "worst retained task (%)", width)
+
+
+def worst_over_time(run: SeedRun) -> list[float]:
+    """After each request, the lowest accuracy of what is learned; nan where nothing is."""
+    return _after_each(run, retain_worst)
+
+
 def erosion_over_time(run: SeedRun) -> list[float]:
     """After each request, accuracy when learned less accuracy now, the mean over what is learned.
 
     nan where nothing is.
     """
+    return _after_each(run, erosion)
+
+
+def _after_each(run: SeedRun, metric: Callable[[Any, Any], float]) -> list[float]:
     requests = parse(run.told["requests"])
     ends = range(1, len(requests) + 1)
-    return [erosion(requests[:end], run.accuracy[:end]) for end in ends]
+    return [metric(requests[:end], run.accuracy[:end]) for end in ends]
 
 
 def _draw(
