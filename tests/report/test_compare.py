@@ -6,7 +6,7 @@ from reporting import write_run
 from uncle_jax.config import as_dict
 from uncle_jax.errors import UncleError
 from uncle_jax.presets import preset
-from uncle_jax.report.compare import REFERENCES, SHOWN, best, changes, groups, table_of
+from uncle_jax.report.compare import REFERENCES, SHOWN, best, changes, groups, label_of, table_of
 from uncle_jax.report.results import read_run
 from uncle_jax.requests import TABLE_4
 
@@ -273,3 +273,13 @@ def test_a_network_that_answers_nan_is_marked_and_never_best(tmp_path):
     assert "answers not finite (NaN, infinite), so never best: ssd" in table.notes
     line = dict(zip(table.head, next(x for x in table.body if x[0] == "ssd"), strict=True))
     assert line["FA"] == "-"
+
+
+def test_a_papers_label_is_a_title_without_its_requests():
+    for title, label in {
+        "cifar100, preset laptop, sequence 1: L1 L0 U1": "cifar100, preset laptop, sequence 1",
+        "digits:12, preset laptop, L6 ... U0 (200 requests)": "digits:12, preset laptop",
+        "npz:FOLDER, preset laptop, L0": "npz:FOLDER, preset laptop",
+        "a table: of something": "a table",
+    }.items():
+        assert label_of(title) == label
