@@ -118,15 +118,14 @@ def run(args: argparse.Namespace) -> int:
         # Of a CPU's pretended devices each wants a thread, or they wait for each other for ever.
         os.environ.setdefault("NPROC", str(max(2 * axes["data"] * axes["model"], len(cores()))))
     if hosts is None or axes is None:  # a coordinator needs a mesh
-        with on_mesh(axes):
-            return answered(args, spec, bar, logged)
+        return answered(args, spec, bar, logged, axes)
     from uncle_jax.runs import hosts as others
 
     if not others.join(others.Hosts(*hosts)):
         others.following()
         return 0
     with others.leading(axes) as spread:
-        return answered(args, spec, bar, logged, spread)
+        return answered(args, spec, bar, logged, spread=spread)
 
 
 def answered(
@@ -134,9 +133,10 @@ def answered(
     spec: RunSpec,
     bar: Download,
     logged: tuple[str, ...],
+    axes: dict[str, int] | None = None,
     spread: Callable[[Any], Any] | None = None,
 ) -> int:
-    """Answer the sequence that `spec` asks for; `spread` over several hosts (runs/hosts.py)."""
+    """Answer what `spec` asks for, on a mesh with `axes`, or `spread` over several hosts."""
     import jax
 
     from uncle_jax.runs import execute as runs
@@ -161,7 +161,7 @@ def answered(
         work = work_of(keep, args.compile_cache)
         at_once([Cell(replace(spec, seeds=(seed,)), workdir) for seed in spec.seeds], args, work)
         keep = replace(keep, overwrite=False)
-    with Screen(asked, args.keep_history, args.warn_fall) as screen:
+    with Screen(asked, args.keep_history, args.warn_fall) as screen, on_mesh(axes):
         watch = runs.Watch(screen.on_seed, screen.on_step, screen.on_request)
         summary = runs.execute(asked, workdir, runs.SILENT if args.quiet else watch, keep)
     print("\n" * (not args.quiet) + terminal.table(summary, papers(asked.spec)))
