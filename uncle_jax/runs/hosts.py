@@ -9,6 +9,7 @@ any processes of one program; a network on which strangers could join is not one
 
 import atexit
 import dataclasses
+import io
 import os
 import pickle
 import sys
@@ -17,6 +18,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
@@ -122,6 +124,19 @@ class _Ask(NamedTuple):
     given: tuple[Any, ...]  # the arguments after it
 
 
+class _Pickler(pickle.Pickler):
+    """Knows typed PRNG keys, which older versions of JAX do not pickle."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, jax.Array) and jnp.issubdtype(obj.dtype, jax.dtypes.prng_key):
+            return _key, (np.asarray(jax.random.key_data(obj)), str(jax.random.key_impl(obj)))
+        return NotImplemented
+
+
+def _key(data: np.ndarray, impl: str) -> jax.Array:
+    return jax.random.wrap_key_data(jnp.asarray(data), impl=impl)
+
+
 @dataclasses.dataclass
 class _Line:
     """From process 0 to all others: what it says they hear, in the same order."""
@@ -129,7 +144,9 @@ class _Line:
     words: int = 0
 
     def say(self, word: Any) -> None:
-        self._broadcast(pickle.dumps(word))
+        said = io.BytesIO()
+        _Pickler(said).dump(word)
+        self._broadcast(said.getvalue())
 
     def hear(self) -> Any:
         return pickle.loads(self._broadcast(b""))
