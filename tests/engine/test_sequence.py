@@ -116,6 +116,8 @@ def test_what_else_is_measured_of_each_request(spec, blob_benchmark):
     assert first.keys() == second.keys() == {"before", "guess", "kept_bytes", "phi_norm"}
     assert last.keys() == {"UNI", "read_bytes", "kept_bytes", "phi_norm", *TASK_FREE}
     assert second["guess"] == pytest.approx(100 / 3)
+    # As a ledger, and so a run that was killed and goes on, has them.
+    assert list(last) == sorted(last)
     assert 0 <= second["before"] <= 100
     assert last["read_bytes"] == 0
     assert last["kept_bytes"] > 4 * sum(a.size for a in jax.tree.leaves(found.state.phi))

@@ -90,6 +90,7 @@ def run_sequence(
         measured["kept_bytes"] = nbytes(state)
         if (phi := getattr(state, "phi", None)) is not None:
             measured["phi_norm"] = norm(phi)
+        measured = dict(sorted(measured.items()))  # as a store's ledger has them: same files
         answers.append(Answer(index, Request(op, task), accuracy, seconds, clock.seconds, measured))
         if on_request:
             on_request(answers[-1], state)
