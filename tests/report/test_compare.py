@@ -275,11 +275,11 @@ def test_a_network_that_answers_nan_is_marked_and_never_best(tmp_path):
     assert line["FA"] == "-"
 
 
-def test_a_papers_label_is_a_title_without_its_requests():
+def test_a_papers_label_is_a_title_without_the_papers_requests():
     for title, label in {
         "cifar100, preset laptop, sequence 1: L1 L0 U1": "cifar100, preset laptop, sequence 1",
-        "digits:12, preset laptop, L6 ... U0 (200 requests)": "digits:12, preset laptop",
-        "npz:FOLDER, preset laptop, L0": "npz:FOLDER, preset laptop",
+        "digits:12, preset laptop, L6 ... (200 requests)": None,
+        "npz:FOLDER, preset laptop, L0": None,
         "a table: of something": "a table",
     }.items():
-        assert label_of(title) == label
+        assert label_of(title) == (label or title)

@@ -6,7 +6,6 @@ times.json. report/formats.py renders a `Table`.
 
 import json
 import math
-import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +29,6 @@ KNOWN = (  # in the order of rows; then a user's own, then uncle
 )  # fmt: skip
 CONTROLS = ("never", "never-derpp", "delete-head", "reset")  # what the numbers mean
 REFERENCES = (*CONTROLS, "ft", "rt", "rt-hnet", "clpu", "hnet", "only-learning", "derpp")
-REQUESTS = re.compile(r"(: |, )[LU]\d+( .*)?$")  # at a title's end
 GUESSED = 0.05  # what is nearer to chance than that is a broken network
 SHOWN = ("RA", "FA", "spill", "relapse")
 READS = {
@@ -269,9 +267,8 @@ class Table(NamedTuple):
 
 
 def label_of(title: str) -> str:
-    """A title up to its requests, by which a paper can refer to its table."""
-    short = REQUESTS.sub("", title)
-    return title.partition(":")[0] if short == title else short
+    """A title up to a sequence's requests, by which a paper can refer to its table."""
+    return title.partition(": ")[0]  # a data set's name may have a colon
 
 
 def table_of(group: Group, metrics: Sequence[str], paper_anyway: bool = False) -> Table:
