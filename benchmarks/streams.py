@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from uncle_jax.evaluation.metrics import retain_accuracy, retain_worst
 from uncle_jax.report.results import read_run
 from uncle_jax.requests import Request, parse, retained
 
@@ -36,9 +37,9 @@ def told(folder: Path) -> list[str]:
             big = op == "U" and any(abs(change) >= BIG for change in moved)
             before_big = unlearnings if big and before_big is None else before_big
         unlearnings += op == "U"
-    every = [i for i in range(9, len(requests), 20) if kept[i]]
-    mean = [f"{np.mean([accuracy[i][t] for t in kept[i]]):.0f}" for i in every]
-    worst = [f"{min(accuracy[i][t] for t in kept[i]):.0f}" for i in every]
+    ends = [i + 1 for i in range(9, len(requests), 20) if kept[i]]
+    mean = [f"{retain_accuracy(requests[:end], accuracy[:end]):.0f}" for end in ends]
+    worst = [f"{retain_worst(requests[:end], accuracy[:end]):.0f}" for end in ends]
     new = [accuracy[i][t] for i, (op, t) in enumerate(requests) if op == "L"]
     halves = _seconds(requests, kept, run.times["learn_seconds"])
     return [

@@ -133,6 +133,17 @@ def small_networks(monkeypatch):
     monkeypatch.setattr(backbones, "from_config", lambda config, n_classes: Small(n_classes))
 
 
+TESTS = Path(__file__).resolve().parent
+
+
+def with_devices(n: int) -> dict[str, str]:
+    """The environment of a process in tests/ whose CPU pretends to be `n` devices."""
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={n}"
+    path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
+    threads = str(max(8, 2 * n))  # devices that lack one wait for each other for ever
+    return {**os.environ, "XLA_FLAGS": flags, "PYTHONPATH": path, "NPROC": threads}
+
+
 class Heads(nn.Module):
     """A main network with a head for each of four tasks, and nothing else that wide."""
 

@@ -81,6 +81,13 @@ class Stream(NamedTuple):
     relearn: bool = True  # unlearned tasks are learned again; else a stream ends without new ones
     retained: int | None = None  # so many tasks at most at a time; None: all
 
+    @property
+    def name(self) -> str:
+        """As folders have it: its length, and what is not the default."""
+        usual = Stream(self.n)._asdict()
+        differ = [f"{k}{v}" for k, v in self._asdict().items() if v != usual[k]]
+        return "-".join([f"stream{self.n}", *differ])
+
 
 def stream(of: Stream, n_tasks: int) -> tuple[Request, ...]:
     """Requests drawn by a seed: each can be answered, and tasks are chosen evenly.
@@ -118,7 +125,7 @@ def parse_stream(text: str) -> Stream:
     """A `Stream` from text such as "200" or "200,unlearn=0.5,seed=1,relearn=no,retained=6"."""
     form = "N, or N,unlearn=SHARE,seed=SEED,relearn=yes|no,retained=MOST"
     first, *others = (word.strip() for word in text.split(","))
-    kinds = {"unlearn": float, "seed": int, "retained": int, "relearn": ("no", "yes").index}
+    kinds = {"unlearn": float, "seed": int, "retained": int, "relearn": _yes_or_no}
     found: dict[str, Any] = {}
     try:
         n = int(first)
@@ -127,7 +134,11 @@ def parse_stream(text: str) -> Stream:
             found[key] = kinds[key](value)
     except (ValueError, KeyError):
         raise UncleError(f"--stream {text!r} is not {form}") from None
-    return Stream(n, **found | ({"relearn": bool(found["relearn"])} if "relearn" in found else {}))
+    return Stream(n, **found)
+
+
+def _yes_or_no(word: str) -> bool:
+    return ("no", "yes").index(word) == 1
 
 
 MANY = 40  # requests: more are not all printed

@@ -1,22 +1,19 @@
 """A learner on a mesh: as on one device, whatever the mesh."""
 
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
-from conftest import HYPER, TINY, Small
+from conftest import HYPER, TESTS, TINY, Small, with_devices
 
 from uncle_jax.config import Hypernetwork, part
 from uncle_jax.core import devices, steps
 from uncle_jax.core.network import network
 from uncle_jax.errors import UncleError
 
-TESTS = Path(__file__).resolve().parents[1]
 # Relative: sums over devices are added in another order, and Adam makes as much of a small
 # gradient's last digits as of a large one's.
 BOUNDS = {"losses": 1e-3, "state": 2e-2, "logits": 5e-3, "gone on": 2e-2, "opened": 2e-2}
@@ -24,13 +21,8 @@ BOUNDS = {"losses": 1e-3, "state": 2e-2, "logits": 5e-3, "gone on": 2e-2, "opene
 
 @pytest.fixture(scope="module")
 def found():
-    flags = os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=8"
-    path = {"PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)]), "XLA_FLAGS": flags}
-    path["NPROC"] = "16"  # threads: devices that lack one wait for each other for ever
     command = [sys.executable, TESTS / "meshing.py"]
-    done = subprocess.run(
-        command, env=os.environ | path, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, env=with_devices(8), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -1,28 +1,25 @@
 """Two processes under jax.distributed: one run, one store, and it goes on after a kill."""
 
 import csv
-import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from conftest import TESTS, with_devices
 
 from uncle_jax.store import recovery
 
-TESTS = Path(__file__).resolve().parents[1]
 REQUESTS = ["--requests", "L0 U0 L1", "--set", "epochs=2", "--batch-size", "64"]
 ARGUMENTS = [*REQUESTS, "--save-every", "1", "--mesh", "data=2", "--compile-cache", "none"]
 
 
 def started(workdir: Path, *more: str, devices: int = 1, **env: str) -> "subprocess.Popen[str]":
-    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
-    path = {"PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)]), "XLA_FLAGS": flags}
     command = [sys.executable, str(TESTS / "hosting.py"), *ARGUMENTS, "--workdir", str(workdir)]
     return subprocess.Popen(
         [*command, *more],
-        env=os.environ | path | {"NPROC": "8"} | env,
+        env=with_devices(devices) | env,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -140,12 +140,13 @@ def _wide(net: Network, multiple: int) -> Network:
 
 def _put(tree: T, where: NamedSharding) -> T:
     """`tree` on a mesh; on one of several processes, all of which have it, each its own part."""
+    if where.is_fully_addressable:
+        return jax.device_put(tree, where)
     return jax.tree.map(partial(_put_one, where), tree)
 
 
 def _put_one(where: NamedSharding, leaf: Any) -> Array:
-    there = isinstance(leaf, Array) and not leaf.is_fully_addressable  # on the mesh already
-    if where.is_fully_addressable or there:
+    if isinstance(leaf, Array) and not leaf.is_fully_addressable:  # on the mesh already
         return jax.device_put(leaf, where)
     if isinstance(leaf, Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         data = _put_one(where, jax.random.key_data(leaf))

@@ -27,7 +27,7 @@ def save(path: str | Path, state: Any) -> None:
 
 
 def restore(path: str | Path, method: Method) -> Any:
-    """The state of `method` that `save` kept in folder `path`, on this process's first device.
+    """The state of `method` that `save` kept in folder `path`, tied to no device.
 
     Raises UncleError if there is none, if it is damaged, or another method's or configuration's.
     """

@@ -120,9 +120,7 @@ class RunSpec:
         """The usual work directory's: data, sequence, method and whatever is not the preset's."""
         asked = f"seq{self.seq}" if self.seq else "own"
         if self.stream is not None:
-            usual, told = Stream(self.stream.n)._asdict(), self.stream._asdict()
-            differ = [f"{k}{v}" for k, v in told.items() if k != "n" and v != usual[k]]
-            asked = "-".join([f"stream{self.stream.n}", *differ])
+            asked = self.stream.name
         place = [own.data_place(self.dataset), asked]
         changes = self.changes
         told = [f"{key}={own.shown(value)}" for key, value in changes.items()]

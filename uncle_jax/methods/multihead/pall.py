@@ -31,6 +31,7 @@ from uncle_jax.core.loop import Batch, Inflight, OnStep, Progress, TrainState, d
 from uncle_jax.core.losses import cross_entropy
 from uncle_jax.core.pieces import piece
 from uncle_jax.core.scanned import Step
+from uncle_jax.core.state import row_of, with_row
 from uncle_jax.core.status import LEARNED, NEW, checked, describe, in_range, learned, unlearned
 from uncle_jax.methods.multihead import buffer as buffers
 from uncle_jax.methods.multihead import network as multihead
@@ -135,16 +136,8 @@ def _of_task(state: PallState, task: int) -> Model:
 @piece()
 def _model(params: Any, masks: Any, stats: Any, status: Array, task: int | Array) -> Model:
     whole = status[task] != LEARNED
-    masked = jax.tree.map(lambda p, m: p * (m | whole), params, _row(masks, task))
-    return Model(masked, _row(stats, task))
-
-
-def _row(stacked: Any, task: int | Array) -> Any:
-    return jax.tree.map(lambda a: a[task], stacked)
-
-
-def _with_row(stacked: Any, task: int, row: Any) -> Any:
-    return jax.tree.map(lambda a, b: a.at[task].set(b), stacked, row)
+    masked = jax.tree.map(lambda p, m: p * (m | whole), params, row_of(masks, task))
+    return Model(masked, row_of(stats, task))
 
 
 def _used(masks: Any, tasks: Sequence[int]) -> Any:
@@ -179,7 +172,7 @@ class Given(NamedTuple):
 
     rows: Rows
     still: Any  # tree of bool: weights that must not move
-    fixed: Any  # tree of bool: the task's part of leaves without subsets; () of the others
+    fixed: Any  # tree of bool: the task's part of leaves without subsets; empty of the others
 
 
 @piece(static_argnums=(0, 2))
@@ -270,7 +263,7 @@ def _learn(
     carry = run_epochs(net.config, k_order, len(rows.labels), carry, one, progress)
     (weights, scores), stats, _ = carry
     mask = _chosen(settings, scores, given.fixed)
-    masks = _with_row(state.masks, task, mask)
+    masks = with_row(state.masks, task, mask)
     model = Model(jax.tree.map(jnp.multiply, weights, mask), stats)
     kept = _balanced(k_buffer, rows.labels, settings.buffer_per_task)
     images = rows.images[kept]
@@ -283,9 +276,9 @@ def _learn(
         state,
         task,
         key,
-        params=_redrawn(net, weights, jax.tree.map(jnp.logical_not, used), k_fresh),
+        params=jax.tree.map(jnp.where, used, weights, multihead.drawn(net, k_fresh).params),
         masks=masks,
-        stats=_with_row(state.stats, task, stats),
+        stats=with_row(state.stats, task, stats),
         buffer=buffer,
         learned_at=state.learned_at.at[task].set(state.n_requests),
     )
@@ -311,20 +304,16 @@ def _balanced(key: Array, labels: Any, size: int) -> np.ndarray:
     return order[np.argsort(rank, kind="stable")][:size]
 
 
-@piece(static_argnums=0)
-def _redrawn(net: MultiHead, params: Any, where: Any, key: Array) -> Any:
-    """`params` drawn anew where `where` is True."""
-    fresh = multihead.init(net, key).params
-    return jax.tree.map(jnp.where, where, fresh, params)
-
-
 def _unlearn(
     net: MultiHead, settings: Pall, state: PallState, task: int, on_step: OnStep | None
 ) -> PallState:
     key, k_fresh, k_draw = jax.random.split(state.key, 3)
     at = np.asarray(state.learned_at)
     kept = [t for t in describe(state)["learned"] if t != task]
-    mine = jax.tree.map(np.asarray, _row(state.masks, task))
+    _, heads, scored = _parts(net, state.params, task)
+    mine = jax.tree.map(  # leaves that are trained by nobody stay
+        lambda m, h, s: np.asarray(m) & (h or s), row_of(state.masks, task), heads, scored
+    )
     before = _used(state.masks, [t for t in kept if at[t] < at[task]])
     after = _used(state.masks, [t for t in kept if at[t] > at[task]])
     # What an earlier unlearning fine-tuned on this task's samples, though it trained it not.
@@ -333,23 +322,18 @@ def _unlearn(
     reset = jax.tree.map(lambda m, b, own: (m & ~b) | own, mine, before, leak)
     tune = jax.tree.map(lambda m, b, a, own: (m & ~b & a) | own, mine, before, after, leak)
     none = jax.tree.map(np.zeros_like, mine)
-    _, heads, scored = _parts(net, state.params, task)
-    reset, tune = (
-        jax.tree.map(lambda m, h, s: m if h or s else np.zeros_like(m), tree, heads, scored)
-        for tree in (reset, tune)
-    )
-    masks = _with_row(state.masks, task, none)
+    masks = with_row(state.masks, task, none)
     fresh = multihead.drawn(net, k_fresh)
     params = jax.tree.map(jnp.where, reset, fresh.params, state.params)
-    stats = _with_row(state.stats, task, fresh.stats)
+    stats = with_row(state.stats, task, fresh.stats)
     buffer = buffers.remove(state.buffer, task)
     tuned, tuned_on = state.tuned, state.tuned_on.at[:, task].set(False)
-    tuned, tuned_on = _with_row(tuned, task, none), tuned_on.at[task].set(False)
+    tuned, tuned_on = with_row(tuned, task, none), tuned_on.at[task].set(False)
     if any(map(np.any, jax.tree.leaves(tune))) and kept:
         params, stats = _fine_tuned(
             net, settings, (params, masks, stats), buffer, kept, tune, k_draw, on_step
         )
-        tuned = _with_row(tuned, task, tune)
+        tuned = with_row(tuned, task, tune)
         tuned_on = tuned_on.at[task, np.asarray(kept)].set(True)
     return unlearned(
         state,
@@ -384,9 +368,9 @@ def _fine_tuned(
         for task in kept:
             drawn = rng.permutation(count[task])[: net.config.batch_size]
             rows = Rows(buffer.images[task, drawn], buffer.labels[task, drawn], jnp.int32(task))
-            own, logits = (_row(masks, task), _row(stats, task)), buffer.logits[task, drawn]
+            own, logits = (row_of(masks, task), row_of(stats, task)), buffer.logits[task, drawn]
             loss, grad, moved = _recall(net, settings, params, own, rows, logits)
-            stats = _with_row(stats, task, moved)
+            stats = with_row(stats, task, moved)
             grads.append(grad)
             total += loss / len(kept)
         mean = jax.tree.map(lambda *parts: sum(parts) / len(kept), *grads)

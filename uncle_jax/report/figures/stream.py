@@ -32,8 +32,8 @@ def plot_accuracy(
     """
     tasks = sorted({task for _, task in requests})
     n = len(requests)
-    figure = blank(min(max(7.0, 0.55 * n + 2.5), WIDEST), 4.6)
-    crowded = 0.55 * n + 2.5 > WIDEST
+    wanted = max(7.0, 0.55 * n + 2.5)
+    figure, crowded = blank(min(wanted, WIDEST), 4.6), wanted > WIDEST
     axes = figure.add_subplot()
     colours = _colours(len(tasks))
     for colour, task in zip(colours, tasks, strict=True):
