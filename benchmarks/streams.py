@@ -30,7 +30,7 @@ def told(folder: Path) -> list[str]:
     kept = [retained(requests[: i + 1]) for i in range(len(requests))]
     changes = {"L": list[float](), "U": list[float]()}
     before_big, unlearnings = None, 0
-    for i, (op, task) in enumerate(requests):
+    for i, (op, task, _) in enumerate(requests):
         if i:
             moved = [accuracy[i][t] - accuracy[i - 1][t] for t in kept[i] if t != task]
             changes[op] += moved
@@ -40,7 +40,7 @@ def told(folder: Path) -> list[str]:
     ends = [i + 1 for i in range(9, len(requests), 20) if kept[i]]
     mean = [f"{retain_accuracy(requests[:end], accuracy[:end]):.0f}" for end in ends]
     worst = [f"{retain_worst(requests[:end], accuracy[:end]):.0f}" for end in ends]
-    new = [accuracy[i][t] for i, (op, t) in enumerate(requests) if op == "L"]
+    new = [accuracy[i][t] for i, (op, t, _) in enumerate(requests) if op == "L"]
     halves = _seconds(requests, kept, run.times["learn_seconds"])
     return [
         f"{folder.name}: {len(requests)} requests, {np.mean([len(k) for k in kept]):.1f} retained",
@@ -55,7 +55,7 @@ def told(folder: Path) -> list[str]:
 def _seconds(
     requests: Sequence[Request], kept: list[list[int]], learn: Sequence[float]
 ) -> tuple[int, float, float]:
-    of = [len(k) for k, (op, _) in zip(kept, requests, strict=True) if op == "L"]
+    of = [len(k) for k, (op, *_) in zip(kept, requests, strict=True) if op == "L"]
     usual = Counter(of).most_common(1)[0][0]
     mine = [s for n, s in zip(of, learn, strict=True) if n == usual]
     half = len(mine) // 2

@@ -43,10 +43,10 @@ def write_run(
         with (where / "metrics.csv").open("w") as file:
             rows = csv.writer(file)
             rows.writerow(COLUMNS)
-            for at, (op, task) in enumerate(asked[:answered]):
-                later = sum(op == "U" for op, _ in asked[at + 1 :])
+            for at, (op, task, _) in enumerate(asked[:answered]):
+                later = sum(one.op == "U" for one in asked[at + 1 :])
                 kept, last = retained(asked[: at + 1]), at == len(asked) - 1
-                for seen in dict.fromkeys(task for _, task in asked[: at + 1]):
+                for seen in dict.fromkeys(one.task for one in asked[: at + 1]):
                     value = ra + i - spill * later if seen in kept else fa + relapse * (not last)
                     rows.writerow([at, op, task, seen, "test", "accuracy", f"{value:.4f}"])
     done = {"RA": {"per_seed": {str(seed): 0 for seed in seeds}}, "chance": 10.0, "remarks": []}

@@ -100,7 +100,7 @@ def new_store(folder: Path, keep_history: bool = False) -> Store:
 
 def ask(store: Store, word: str, **more) -> dict:
     """Answer a request such as "L3" on an open store; its ledger entry. Test data goes with it."""
-    ((op, task),) = parse(word)
+    ((op, task, _),) = parse(word)
     data = {}
     if op == "L":
         data = {"data": noise(task, "train", 256), "data_sha": f"sha of {task}"}

@@ -5,7 +5,9 @@ from uncle_jax.requests import (
     TABLE_4,
     Request,
     Stream,
+    from_the_start,
     in_short,
+    lacking,
     parse,
     parse_stream,
     retained,
@@ -21,7 +23,9 @@ def test_parse_reads_spaces_commas_and_arrows():
         assert parse(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "  ", "L", "X3", "L0 3", "L-1", "L0;U0", "L0U0"])
+@pytest.mark.parametrize(
+    "text", ["", "  ", "L", "X3", "L0 3", "L-1", "L0;U0", "L0U0", "U0:", "U0-7", "L0:7", "U0:7,8+"]
+)
 def test_malformed_requests_are_named(text):
     with pytest.raises(UncleError, match="allowed"):
         parse(text)
@@ -34,15 +38,38 @@ def test_malformed_requests_are_named(text):
         ("U0", "task 0 is not learned"),
         ("L0 U0 U0", "request 2 .U0.: task 0 is not learned"),
         ("L0 L0", "already learned"),
+        ("L0 U1:2", "request 1 .U1:2.: task 1 is not learned"),
+        ("L0 U0:1+5", "unknown class 5 of task 0 .allowed: 0 to 2"),
+        ("L0 U0:1 U0:2+1", "class 1 of task 0 is not there any more"),
+        ("L0-1 U0:1", "class 1 of task 0 is not there any more"),
+        ("L0 U0:1 U0:2 U0:0", "task 0 has no other class left .unlearn it: U0"),
+        ("L0-0+1+2", "task 0 has no other class left"),
     ],
 )
 def test_impossible_sequences_are_refused(text, message):
     with pytest.raises(UncleError, match=message):
-        validate(parse(text), n_tasks=4)
+        validate(parse(text), 4, lambda task: 3)
 
 
 def test_a_task_may_be_learned_again_after_it_was_unlearned():
     assert validate(parse("L0 U0 L0 U0"), n_tasks=1) is None
+
+
+def test_classes_of_a_task_are_asked_for_after_a_colon():
+    asked = parse("l0, u0:7+3 L2-5 U2")
+    assert asked[1:3] == (Request("C", 0, (3, 7)), Request("L", 2, (5,)))
+    assert " ".join(map(str, asked)) == "L0 U0:3+7 L2-5 U2"
+    assert parse(" ".join(map(str, asked))) == asked
+
+
+def test_a_task_that_lacks_classes_is_retained():
+    asked = parse("L0 L1-4 U0:7 U0:3 L2 U1 U2:1 U2 L2")
+    assert retained(asked) == [0, 2]
+    assert lacking(asked) == {0: (3, 7)}  # 1 is gone, and 2 is whole again
+    assert lacking(asked[:7]) == {0: (3, 7), 2: (1,)}
+    shown = from_the_start(asked)
+    assert " ".join(map(str, shown)) == "L0-3+7 L1-4 U0:7 U0:3 L2-1 U1 U2:1 U2 L2"
+    assert len(shown) == len(asked)
 
 
 def test_table_4_has_the_papers_lengths_and_can_be_answered():
@@ -71,7 +98,7 @@ def test_a_stream_can_be_answered_and_is_drawn_by_its_seed(seed):
     assert len(drawn) == 200
     assert drawn == stream(Stream(200, seed=seed), 12) != stream(Stream(200, seed=seed + 9), 12)
     assert len({request.task for request in drawn}) == 12
-    assert sum(op == "U" for op, _ in drawn) > 60
+    assert sum(one.op == "U" for one in drawn) > 60
 
 
 def test_a_stream_keeps_to_what_it_is_told():

@@ -153,6 +153,9 @@ class Config(Settings):
     schedule_epochs: Count = 25  # step: epochs between two decays (authors' code)
     schedule_factor: Positive = 0.5  # step: what each decay multiplies by (authors' code)
 
+    # Unlearning a class of a task; relearn: the task is unlearned, and its others learned again.
+    class_unlearning: Literal["relearn", "own"] = "relearn"  # own: as the method itself can
+
     # Data and evaluation.
     train_images: Count | None = None  # a task trains on so many of its images; None: all
     eval_batch_size: Count = 512
@@ -205,6 +208,7 @@ class Uncle(Hypernetwork):
 
 LATER: dict[str, Any] = {
     "precision": "float32",
+    "class_unlearning": "relearn",
     "unlearn_schedule": "constant",
     "fresh_noise": 0.0,
     "fresh_draws": 1,

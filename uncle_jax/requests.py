@@ -2,20 +2,28 @@
 
 import random
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from uncle_jax.errors import UncleError, allowed
 
+Op = Literal["L", "U", "C"]
+
 
 class Request(NamedTuple):
-    """One request: `op` "L" (learn) or "U" (unlearn) of task id `task`."""
+    """One request: to learn (`op` "L") or unlearn ("U") task id `task`, or classes of it ("C").
 
-    op: Literal["L", "U"]
+    As text "L3", "U3" and "U3:7"; "U3:7+8" are two classes, and "L3-7" learns all but class 7.
+    """
+
+    op: Op
     task: int
+    classes: tuple[int, ...] = ()  # "C": that are unlearned; "L": that are not learned
 
     def __str__(self) -> str:
-        return f"{self.op}{self.task}"
+        classes = "+".join(map(str, self.classes))
+        sign = ("-" if self.op == "L" else ":") if classes else ""
+        return f"{'L' if self.op == 'L' else 'U'}{self.task}{sign}{classes}"
 
 
 # Table 4 of the paper; permuted-digits follows permuted-mnist.
@@ -55,6 +63,10 @@ def table_4(dataset: str, seq: int) -> tuple[Request, ...]:
     return parse(TABLE_4[dataset][seq - 1])
 
 
+ID = r"\d{1,6}"
+IDS = rf"{ID}(?:\+{ID})*"
+
+
 def parse(text: str) -> tuple[Request, ...]:
     """Requests from text such as "L0 L1 U0" (spaces, commas or arrows between them)."""
     words = [word for word in re.split(r"[\s,]+|->|→", text) if word]
@@ -62,13 +74,16 @@ def parse(text: str) -> tuple[Request, ...]:
         raise UncleError('--requests is empty (allowed: words such as "L0 L1 U0")')
     requests = []
     for word in words:
-        match = re.fullmatch(r"([LU])(\d{1,6})", word, flags=re.IGNORECASE)
+        match = re.fullmatch(f"(?:L({ID})(?:-({IDS}))?)|(?:U({ID})(?::({IDS}))?)", word.upper())
         if not match:
             raise UncleError(
-                f"malformed request {word!r} (allowed: L or U and a task id, as in L0 L1 U0)"
+                f"malformed request {word!r} (allowed: L or U and a task id, as in L0 L1 U0; "
+                "U0:7 to unlearn class 7 of it, L0-7 to learn all but that)"
             )
-        op: Literal["L", "U"] = "L" if match[1].upper() == "L" else "U"
-        requests.append(Request(op, int(match[2])))
+        learned, without, unlearned, of = match.groups()
+        classes = tuple(sorted({int(c) for c in (without or of or "").split("+") if c}))
+        op: Op = "L" if learned else "C" if classes else "U"
+        requests.append(Request(op, int(learned or unlearned), classes))
     return tuple(requests)
 
 
@@ -152,34 +167,76 @@ def in_short(requests: Sequence[object]) -> str:
     return " ".join([*told[:10], "...", *told[-2:], f"({len(told)} requests)"])
 
 
-def validate(requests: Iterable[Request], n_tasks: int) -> None:
+def validate(
+    requests: Iterable[Request], n_tasks: int, n_classes: Callable[[int], int] | None = None
+) -> None:
     """Raise UncleError unless every request can be answered in this order.
 
     A task is learned before it is unlearned, and not learned twice without an unlearning between;
-    it may be learned again afterwards. Ids run from 0 to n_tasks - 1.
+    it may be learned again afterwards. Ids run from 0 to n_tasks - 1, and a task's classes from 0
+    to n_classes(task) - 1; one of them stays.
     """
-    learned: set[int] = set()
-    for position, (op, task) in enumerate(requests):
-        where = f"request {position} ({op}{task})"
+    learned = dict[int, set[int]]()  # task -> classes that it lacks
+    for position, request in enumerate(requests):
+        op, task, classes = request
+        where = f"request {position} ({request})"
         if not 0 <= task < n_tasks:
             raise UncleError(f"{where}: unknown task {task} (allowed: 0 to {n_tasks - 1})")
         if op == "L" and task in learned:
             raise UncleError(f"{where}: task {task} is already learned (unlearn it first: U{task})")
-        if op == "U" and task not in learned:
+        if op != "L" and task not in learned:
             raise UncleError(
                 f"{where}: task {task} is not learned at this point, so it cannot be unlearned "
                 f"(learned here: {', '.join(map(str, sorted(learned))) or 'none'})"
             )
-        learned.symmetric_difference_update({task})
+        lacking = learned.pop(task, set[int]())
+        if gone := lacking & {*classes}:
+            raise UncleError(f"{where}: class {min(gone)} of task {task} is not there any more")
+        if op != "U":
+            learned[task] = lacking | {*classes}
+        n = n_classes(task) if n_classes and classes else None
+        if n is not None and max(classes) >= n:
+            allowed_ = f"allowed: 0 to {n - 1}"
+            raise UncleError(f"{where}: unknown class {max(classes)} of task {task} ({allowed_})")
+        if n is not None and len(learned[task]) == n:
+            raise UncleError(f"{where}: task {task} has no other class left (unlearn it: U{task})")
 
 
 def retained(requests: Sequence[Request]) -> list[int]:
     """Tasks learned and not unlearned once all `requests` are answered, in order of id."""
-    last = {task: op for op, task in requests}
-    return sorted(task for task, op in last.items() if op == "L")
+    return sorted(task for task, op in _last(requests).items() if op == "L")
 
 
 def forgotten(requests: Sequence[Request]) -> list[int]:
     """Tasks unlearned and not learned again once all `requests` are answered, in order of id."""
-    last = {task: op for op, task in requests}
-    return sorted(task for task, op in last.items() if op == "U")
+    return sorted(task for task, op in _last(requests).items() if op == "U")
+
+
+def _last(requests: Sequence[Request]) -> dict[int, Op]:
+    """{task: whether it was last learned or unlearned as a whole}."""
+    return {task: op for op, task, _ in requests if op != "C"}
+
+
+def lacking(requests: Sequence[Request]) -> dict[int, tuple[int, ...]]:
+    """{retained task: its classes that were unlearned, or not learned with it}, where there are."""
+    found = dict[int, set[int]]()
+    for op, task, classes in requests:
+        found[task] = {*classes} if op != "C" else found[task] | {*classes}
+    kept = retained(requests)
+    return {t: tuple(sorted(found[t])) for t in kept if found[t]}
+
+
+def from_the_start(requests: Sequence[Request]) -> tuple[Request, ...]:
+    """`requests` of a learner that is never shown a class that it will be asked to unlearn.
+
+    "L3 L4 U3:7" becomes "L3-7 L4 U3:7": the same places, and nothing is left to do at the last.
+    """
+    found = list(requests)
+    at = dict[int, int]()  # task -> the place of its latest learning
+    for i, (op, task, classes) in enumerate(requests):
+        if op == "L":
+            at[task] = i
+        elif op == "C":
+            earlier = found[at[task]]
+            found[at[task]] = earlier._replace(classes=tuple(sorted({*earlier.classes, *classes})))
+    return tuple(found)

@@ -1,5 +1,6 @@
 """What a task is: labelled images, classes and normalisation, and their checks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -167,6 +168,21 @@ def check_pixels(images: Any, what: str) -> None:
             f"{what}: float images run from {low:.4g} to {high:.4g} "
             "(allowed: float in 0..1, or uint8 in 0..255)"
         )
+
+
+def only_classes(data: Data, classes: Sequence[int]) -> Data:
+    """The images of `data` that are of `classes`; there may be none."""
+    return _chosen(data, np.isin(np.asarray(data.labels), np.asarray(classes, int)))
+
+
+def without_classes(data: Data, classes: Sequence[int]) -> Data:
+    """The images of `data` that are of none of `classes`, in their order; `data` itself if all."""
+    keep = ~np.isin(np.asarray(data.labels), np.asarray(classes, int))
+    return data if keep.all() else _chosen(data, keep)
+
+
+def _chosen(data: Data, which: np.ndarray) -> Data:
+    return Data(np.asarray(data.images)[which], np.asarray(data.labels)[which])
 
 
 def holdout(data: Data, seed: int, fraction: float = 0.1) -> tuple[Data, Data]:

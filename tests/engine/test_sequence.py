@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 from conftest import HYPER, TINY, Small
 
-from uncle_jax.engine.sequence import gather, run_sequence
+from uncle_jax.engine.sequence import run_sequence
 from uncle_jax.errors import UncleError
 from uncle_jax.evaluation.task_free import TASK_FREE
-from uncle_jax.methods.protocol import Method
 from uncle_jax.methods.registry import build
 from uncle_jax.methods.uncle import uncle
 from uncle_jax.requests import parse
@@ -56,57 +55,7 @@ def test_an_unlearn_request_reads_no_data(spec, blob_benchmark):
     method = uncle(spec, 4, TINY, Small(), HYPER)
     watched = dataclasses.replace(blob_benchmark, load=load)
     run_sequence(method, watched, parse("L0 L1 U0"), jax.random.key(0))
-    assert loaded == [(0, "train"), (0, "test"), (1, "train"), (1, "test")]
-
-
-@pytest.mark.parametrize(
-    ("reads", "forget", "retained"),
-    [
-        ("none", None, None),
-        ("buffer", None, None),
-        ("forget", 1, []),
-        ("forget+retain", 1, []),
-        ("latest", None, [0]),
-        ("all retained data", None, [2, 0]),
-    ],
-)
-def test_a_method_is_handed_what_it_declares_and_nothing_else(
-    blob_benchmark, reads, forget, retained
-):
-    handed = []
-
-    def learn(state, task, data, *, on_step=None, inflight=None):
-        return state
-
-    def unlearn(state, task, *past, on_step=None):
-        handed.append(past)
-        return state
-
-    method = Method(
-        "spy", lambda key: 0, learn, unlearn, lambda s, t, x: np.zeros((len(x), 3)), reads
-    )
-    run_sequence(method, blob_benchmark, parse("L0 L1 L2 L3 U0 L0 U3 U1"), jax.random.key(0))
-    *_, last = handed
-    if retained is None:
-        assert handed == [(), (), ()]
-        return
-    (past,) = last
-    if forget is None:
-        assert past.forget is None
-    else:
-        np.testing.assert_array_equal(past.forget.labels, blob_benchmark.load(1, "train").labels)
-    assert list(past.retained) == retained
-    for task, data in past.retained.items():
-        np.testing.assert_array_equal(data.images, blob_benchmark.load(task, "train").images)
-
-
-def test_past_data_excludes_what_is_held_out(blob_benchmark):
-    method = Method("spy", *[lambda *_: None] * 4, "forget")  # type: ignore[list-item]
-    held = blob_benchmark.held_out(5)
-    past = gather(method, held, parse("L0 U0"))
-    assert past is not None
-    np.testing.assert_array_equal(past.forget.images, held.load(0, "train").images)
-    assert len(past.forget.labels) < len(blob_benchmark.load(0, "train").labels)
+    assert loaded == [(0, "test"), (0, "train"), (1, "test"), (1, "train")]
 
 
 def test_what_else_is_measured_of_each_request(spec, blob_benchmark):

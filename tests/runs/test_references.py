@@ -20,6 +20,9 @@ UNCLE = RunSpec("permuted-digits", requests=parse("L0 L1 U0 L2 L0 U1"))
 def test_the_requests_of_references():
     assert list(map(str, never_of(UNCLE))) == ["L0", "U0", "L2", "L0"]
     assert list(map(str, kept_of(UNCLE))) == ["L0", "L1", "L2"]
+    of_classes = dataclasses.replace(UNCLE, requests=parse("L0 L1 U0:2 U1 L2-3 U2:0"))
+    assert list(map(str, never_of(of_classes))) == ["L0-2", "L2-0+3"]
+    assert list(map(str, kept_of(of_classes))) == ["L0", "L1", "L2-3"]
 
 
 def test_what_learns_alike_shares_a_reference():

@@ -122,7 +122,7 @@ def test_a_seed_of_before_times_json_keeps_its_share_of_the_times(tmp_path):
     workdirs.write_config(tmp_path, 5, settings | {"seed": 5}, {}, None)
     log = SeedLog(tmp_path, 5, "test")
     for i, request in enumerate(parse("L0 L1 U0 L2")):
-        seen = {task: 50.0 for _, task in parse("L0 L1 U0 L2")[: i + 1]}
+        seen = {task: 50.0 for _, task, _ in parse("L0 L1 U0 L2")[: i + 1]}
         log.add(Answer(i, request, seen, seconds=2.0, compile_seconds=1.0))
     summary = finish(tmp_path, settings, "title")
     assert set(summary["RA"]["per_seed"]) == {"0", "4", "5"}

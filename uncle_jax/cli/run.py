@@ -313,11 +313,15 @@ class Screen:
 
     def _announce(self) -> None:
         """What is run, and what should be known of it."""
+        from uncle_jax.engine.unlearning import relearns
+
         spec, method = self.asked.spec, self.asked.method()
         requests = in_short(spec.requests)
         print(f"{spec.dataset}, {spec.label}, preset {spec.preset}: {requests}")
         if method.reads != "none":
             print(f"note: {method.name} reads when it unlearns: {registry.READS[method.reads]}")
+        if relearns(method) and any(one.op == "C" for one in spec.requests):
+            print("note: a task's other classes are read, and learned again, when one is unlearned")
         for line in self.asked.first.understood:
             print(f"data: {line}")
         for remark in self.asked.first.remarks:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from uncle_jax.data.understood import NOTHING, Known, understand
-from uncle_jax.tasks import Data, InputSpec, TaskSpec, holdout
+from uncle_jax.tasks import Data, InputSpec, TaskSpec, holdout, without_classes
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,14 @@ class Benchmark:
         data, drawn by `seed` and held out from it; the real test split is never loaded."""
 
         return replace(self, load=partial(_held_out, self.load, seed))
+
+    def n_classes(self, task: int) -> int:
+        """How many classes a task has."""
+        return self.spec.task(task).n_classes
+
+    def without(self, classes: Mapping[int, Sequence[int]]) -> "Benchmark":
+        """This benchmark without the images of some tasks' classes: {task: classes}."""
+        return replace(self, load=partial(_without, self.load, classes)) if classes else self
 
     @staticmethod
     def from_arrays(
@@ -68,6 +76,12 @@ class Benchmark:
 def _held_out(load: Callable[[int, str], Data], seed: int, task: int, split: str) -> Data:
     rest, held = holdout(load(task, "train"), seed)
     return rest if split == "train" else held
+
+
+def _without(
+    load: Callable[[int, str], Data], classes: Mapping[int, Sequence[int]], task: int, split: str
+) -> Data:
+    return without_classes(load(task, split), classes.get(task, ()))
 
 
 def _stored(tasks: Sequence[Mapping[str, Data]], task: int, split: str) -> Data:

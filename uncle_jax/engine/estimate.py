@@ -20,7 +20,8 @@ from uncle_jax.config import Config, Hypernetwork
 from uncle_jax.core.loop import OnStep, steps_per_epoch
 from uncle_jax.core.pieces import rehearsal
 from uncle_jax.data.benchmark import Benchmark
-from uncle_jax.engine.sequence import gather, nbytes, unlearn
+from uncle_jax.engine.sequence import nbytes
+from uncle_jax.engine.unlearning import gather, one_by_one, unlearn, unlearn_classes
 from uncle_jax.methods.protocol import Method
 from uncle_jax.requests import Request, retained
 from uncle_jax.tasks import Data
@@ -103,7 +104,7 @@ def operations(
     settings: Any,
 ) -> Counted | None:
     """`requests` rehearsed, each learned for few steps; None if the method has no pieces."""
-    size, asked = config.batch_size, {t for _, t in requests}
+    size, asked = config.batch_size, {one.task for one in requests}
     # Each task is loaded once: permuting or decoding images takes longer than counting with them.
     first = {t: _first(benchmark.load(t, "train"), 2 * STEPS * size) for t in asked}
     counts = {t: n for t, (n, _) in first.items()}
@@ -138,11 +139,12 @@ def operations(
         def steps(n: int, epochs: int) -> int:
             return epochs * steps_per_epoch(n, size)
 
-        state = method.init(jax.random.key(0))
+        state, requests = method.init(jax.random.key(0)), one_by_one(method, requests)
         passed = method.passes(requests) if method.passes else ()
-        for index, (op, task) in enumerate(requests):
+        for index, request in enumerate(requests):
+            op, task, _ = request
             try:
-                if task in passed:
+                if task in passed or (op == "C" and method.passes):
                     pass
                 elif op == "L":
                     after, flops, each, n = learned(state, task, STEPS)
@@ -157,6 +159,8 @@ def operations(
                 else:
                     past = gather(method, benchmark, requests[: index + 1])
                     ask = partial(unlearn, method, state, task, past)
+                    if op == "C":
+                        ask = partial(unlearn_classes, method, state, request, past, None)
                     state, flops, each = counted(ask)
                     unlearn_step = max(unlearn_step, each)
                     total += flops
@@ -257,10 +261,11 @@ def _total(
     requests: Sequence[Request],
 ) -> float:
     """Seconds that `requests` take, each with the evaluation after it."""
-    counts = {t: len(benchmark.load(t, "train").labels) for t in {t for _, t in requests}}
+    counts = {t: len(benchmark.load(t, "train").labels) for t in {one.task for one in requests}}
     tests = {t: len(benchmark.load(t, "test").labels) for t in counts}
     total, seen, n_unlearned = 0.0, set(), 0
-    for index, (op, t) in enumerate(requests):
+    requests = one_by_one(method, requests)
+    for index, (op, t, _) in enumerate(requests):
         seen.add(t)
         if op == "L":
             steps = config.epochs * steps_per_epoch(counts[t], config.batch_size)

@@ -12,7 +12,7 @@ from uncle_jax.config import as_dict
 from uncle_jax.core.loop import OnStep
 from uncle_jax.engine.clock import CompileClock
 from uncle_jax.engine.finite import Losses, require_finite
-from uncle_jax.engine.sequence import unlearn
+from uncle_jax.engine.unlearning import unlearn
 from uncle_jax.errors import UncleError
 from uncle_jax.evaluation.accuracy import evaluate
 from uncle_jax.methods.protocol import Method

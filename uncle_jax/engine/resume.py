@@ -76,7 +76,8 @@ def facts_of(store: Store, method: Method, found: Answer) -> dict[str, Any]:
         "id": f"{found.index}-{found.request}",
         "op": found.request.op,
         "task": found.request.task,
-        "procedure": forget if found.request.op == "U" else None,
+        **({"classes": [*found.request.classes]} if found.request.classes else {}),
+        "procedure": None if found.request.op == "L" else forget,
         "accuracy_before": known_accuracy(store),
         # null: not finite, which JSON has no word for
         "accuracy": {str(t): v if math.isfinite(v) else None for t, v in found.accuracy.items()},
@@ -86,12 +87,17 @@ def facts_of(store: Store, method: Method, found: Answer) -> dict[str, Any]:
     }
 
 
+def request_of(entry: Mapping[str, Any]) -> Request:
+    """What a ledger's entry answered."""
+    return Request(entry["op"], entry["task"], tuple(entry.get("classes", ())))
+
+
 def run_of(store: Store, state: Any) -> Run:
     """The sequence that a store has answered so far, ending in `state`."""
     answers = (
         Answer(
             entry["step"] - 1,
-            Request(entry["op"], entry["task"]),
+            request_of(entry),
             {int(t): math.nan if v is None else v for t, v in entry["accuracy"].items()},
             entry["seconds"]["optimise"],
             entry["seconds"]["compile"],

@@ -116,7 +116,7 @@ def sweep(
     UncleError.
     """
     check(requests, benchmark.n_tasks)
-    first = next((i for i, (op, _) in enumerate(requests) if op == "U"), len(requests))
+    first = next((i for i, (op, *_) in enumerate(requests) if op != "L"), len(requests))
     learned: dict[tuple, Run | str] = {}  # or why it cannot be learned
     for point in trials:
         method = registry.build(

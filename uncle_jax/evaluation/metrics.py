@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from uncle_jax.evaluation.classes import AFTER, REST, REST_BEFORE
 from uncle_jax.evaluation.membership import FEATURES
 from uncle_jax.evaluation.task_free import TASK_FREE
-from uncle_jax.requests import Request, forgotten, retained
+from uncle_jax.requests import Request, forgotten, lacking, retained
 
 Accuracy = Sequence[Mapping[int, float]]
 
@@ -29,8 +30,8 @@ def forget_accuracy(requests: Sequence[Request], accuracy: Accuracy) -> float:
 def spill(requests: Sequence[Request], accuracy: Accuracy) -> float:
     """Spill as Table 2 reports it: |change| at U, mean over retained tasks, then over U.
 
-    Lower is better. Unlearnings that leave no task retained count for nothing. (Equation 4 sums
-    over tasks, see `spill_sum`; only the mean fits the paper's numbers.)
+    Lower is better. Unlearnings that leave no other task retained count for nothing. (Equation 4
+    sums over tasks, see `spill_sum`; only the mean fits the paper's numbers.)
     """
     return _mean([_mean(changes) for changes in _spills(requests, accuracy) if changes])
 
@@ -56,7 +57,8 @@ def relapse_signed(requests: Sequence[Request], accuracy: Accuracy) -> float:
 def erosion(requests: Sequence[Request], accuracy: Accuracy) -> float:
     """Erosion: accuracy right after learning - at the end, mean over retained tasks.
 
-    Lower is better. Spill counts what unlearning does to them; this counts what everything did.
+    Lower is better. Spill counts what unlearning does to them; this counts what everything did. Of
+    a task that lost classes it is what came after that.
     """
     return _mean(_erosions(requests, accuracy))
 
@@ -76,7 +78,7 @@ def fall_worst(requests: Sequence[Request], accuracy: Accuracy) -> float:
 
     Lower is better. Erosion looks at the end alone, where a stream may have unlearned the task.
     """
-    falls = [accuracy[start][t] - accuracy[i][t] for t, start, i in _while(requests, "L")]
+    falls = [accuracy[start][t] - accuracy[i][t] for t, start, i in _while(requests, "LC")]
     return max(falls, default=float("nan"))
 
 
@@ -137,12 +139,13 @@ Measured = Sequence[Mapping[str, float]]
 """Of each request, what there is of: UNI (of the task just unlearned), before (accuracy in per cent
 of the task just before it was learned), guess (what a guess is worth on it), kept_bytes (of the
 state afterwards), phi_norm (the L2 norm of phi afterwards, of a hypernetwork), read_bytes (of the
-data that unlearning was handed), MIA by each feature, and after the last request TASK_FREE."""
+data that unlearning was handed), those of evaluation/classes.py, MIA by each feature, and after the
+last request TASK_FREE."""
 
 
 def uni(requests: Sequence[Request], measured: Measured) -> float:
     """UNI right after each unlearning, mean over them; 100 is a uniform answer."""
-    return _mean([one.get("UNI", np.nan) for (op, _), one in _zipped(requests, measured, "U")])
+    return _mean([one.get("UNI", np.nan) for _, one in _zipped(requests, measured, "U")])
 
 
 def forward_transfer(requests: Sequence[Request], measured: Measured) -> float:
@@ -152,7 +155,7 @@ def forward_transfer(requests: Sequence[Request], measured: Measured) -> float:
     network as drawn is. A task that was learned before is not counted.
     """
     found, seen = [], set()
-    for (_, task), one in _zipped(requests, measured, "L"):
+    for (_, task, _), one in _zipped(requests, measured, "L"):
         if seen and task not in seen and "before" in one:
             found.append(one["before"] - one.get("guess", np.nan))
         seen.add(task)
@@ -169,6 +172,24 @@ def megabytes_read(requests: Sequence[Request], measured: Measured) -> float:
     """10^6 bytes of past data that an unlearning was handed, mean over unlearnings."""
     found = _zipped(requests, measured, "U")
     return _mean([one.get("read_bytes", np.nan) / 1e6 for _, one in found])
+
+
+def forget_accuracy_classes(requests: Sequence[Request], measured: Measured) -> float:
+    """FA_class: mean final accuracy on classes that retained tasks were to unlearn, or never had.
+
+    Lower is better: who was never shown a class does not answer it.
+    """
+    gone = [AFTER.format(task, one) for task, of in lacking(requests).items() for one in of]
+    return _mean([measured[-1].get(name, np.nan) for name in gone]) if measured else np.nan
+
+
+def fall_of_rest(requests: Sequence[Request], measured: Measured) -> float:
+    """fall_class: what a task's other classes lost when some were unlearned, mean over requests.
+
+    Lower is better; below 0 where they gained.
+    """
+    found = [one for _, one in _zipped(requests, measured, "C")]
+    return _mean([one.get(REST_BEFORE, np.nan) - one.get(REST, np.nan) for one in found])
 
 
 def at_the_end(name: str) -> Callable[[Sequence[Request], Measured], float]:
@@ -201,6 +222,8 @@ OF_MEASURED = {
     "UNI": uni,
     **{f"MIA_{feature}": mia(feature) for feature in FEATURES},
     "FWT": forward_transfer,
+    "FA_class": forget_accuracy_classes,
+    "fall_class": fall_of_rest,
     "MB_kept": megabytes_kept,
     "MB_read": megabytes_read,
     "phi_norm": phi_norm,
@@ -224,10 +247,10 @@ def _zipped(
     return [(request, one) for request, one in both if request.op == op]
 
 
-def _while(requests: Sequence[Request], op: str) -> Iterator[tuple[int, int, int]]:
-    """(task, place of its request of kind `op`, each later place before its next request)."""
-    for start, (kind, task) in enumerate(requests):
-        if kind != op:
+def _while(requests: Sequence[Request], ops: str) -> Iterator[tuple[int, int, int]]:
+    """(task, place of its request of a kind in `ops`, each later place before its next request)."""
+    for start, (kind, task, _) in enumerate(requests):
+        if kind not in ops:
             continue
         for i in range(start + 1, len(requests)):
             if requests[i].task == task:
@@ -244,8 +267,8 @@ def _reversals(requests: Sequence[Request], accuracy: Accuracy) -> dict[int, flo
 
 
 def _learned_at(requests: Sequence[Request]) -> dict[int, int]:
-    """{task: the place of its last learn request}."""
-    return {task: i for i, (op, task) in enumerate(requests) if op == "L"}
+    """{task: the place of its last learn request, or of that which took classes from it since}."""
+    return {task: i for i, (op, task, _) in enumerate(requests) if op != "U"}
 
 
 def _erosions(requests: Sequence[Request], accuracy: Accuracy) -> list[float]:
@@ -256,16 +279,16 @@ def _erosions(requests: Sequence[Request], accuracy: Accuracy) -> list[float]:
 def _spills(requests: Sequence[Request], accuracy: Accuracy) -> list[list[float]]:
     """For each unlearning, the absolute changes of the tasks retained through it."""
     spills = []
-    for i, (op, _) in enumerate(requests):
-        if op == "U":
-            kept = retained(requests[: i + 1])
+    for i, (op, own, _) in enumerate(requests):
+        if op != "L":
+            kept = [task for task in retained(requests[: i + 1]) if task != own]
             spills.append([abs(accuracy[i][task] - accuracy[i - 1][task]) for task in kept])
     return spills
 
 
 def _relapses(requests: Sequence[Request], accuracy: Accuracy) -> list[float]:
     """Final accuracy minus that right after the last unlearning, for each forgotten task."""
-    at = {task: i for i, (op, task) in enumerate(requests) if op == "U"}
+    at = {task: i for i, (op, task, _) in enumerate(requests) if op == "U"}
     return [accuracy[-1][task] - accuracy[at[task]][task] for task in forgotten(requests)]
 
 

@@ -13,6 +13,7 @@ from jax import Array
 from uncle_jax.config import Config, as_dict
 from uncle_jax.core.loop import Inflight, OnStep
 from uncle_jax.core.network import Network
+from uncle_jax.errors import UncleError
 from uncle_jax.requests import Request
 from uncle_jax.tasks import Data
 
@@ -58,6 +59,25 @@ class UnlearnDataFree(Protocol):
     """unlearn(state, task) -> state: it has no argument for data."""
 
     def __call__(self, state: Any, task: int, /, *, on_step: OnStep | None = None) -> Any: ...
+
+
+class UnlearnClasses(Protocol):
+    """unlearn_classes(state, task, classes) -> state, in which the task's other classes stay.
+
+    With a `Past` after them if the method `reads` data: to forget are the classes' images alone,
+    and the task is among those that are retained.
+    """
+
+    def __call__(
+        self,
+        state: Any,
+        task: int,
+        classes: Sequence[int],
+        past: Past | None = None,
+        /,
+        *,
+        on_step: OnStep | None = None,
+    ) -> Any: ...
 
 
 Passes = Callable[[Sequence[Request]], Collection[int]]
@@ -118,6 +138,8 @@ class Method(NamedTuple):
     # the whole state's where they lack some, could answer for the task with; None: those in place
     partial: Callable[[Any, Mapping[str, Any], int], Sequence[Any]] | None = None
     passes: Passes | None = None  # of a control that never learns some tasks; None: it answers all
+    # None: the task is unlearned, and learned again from its other classes
+    unlearn_classes: UnlearnClasses | None = None
     origin: Origin | None = None  # what made it
 
     def __reduce__(self) -> Any:
@@ -151,9 +173,9 @@ def remembering(factory: Callable[P, Method]) -> Callable[P, Method]:
 
     @functools.wraps(factory)
     def remembered(*args: P.args, **kwargs: P.kwargs) -> Method:
-        method = factory(*args, **kwargs)
         given = signature.bind(*args, **kwargs)
         given.apply_defaults()
+        method = _class_by_class(factory(*args, **kwargs), given.arguments["config"])
         made: list[Any] = [given.arguments.get(name) for name in Origin._fields[1:-1]]
         init, by = method.init, json.dumps(_told(method.name, *made))
 
@@ -164,6 +186,18 @@ def remembering(factory: Callable[P, Method]) -> Callable[P, Method]:
         return method._replace(origin=Origin(method.name, *made, fields=tuple(method)[:-1]))
 
     return remembered
+
+
+def _class_by_class(method: Method, config: Config | None) -> Method:
+    """`method` as `config.class_unlearning` has it. Raises UncleError if it has no own way."""
+    if (config or Config()).class_unlearning == "relearn":
+        return method._replace(unlearn_classes=None)
+    if method.unlearn_classes is None:
+        raise UncleError(
+            f"{method.name} has no way of its own to unlearn a class "
+            "(allowed: class_unlearning=relearn)"
+        )
+    return method
 
 
 def _told(

@@ -234,7 +234,7 @@ def relearning_table(rows: Sequence[Audited]) -> Table:
 def worst_loss(run: SeedRun) -> float | None:
     """What the retained task that lost most lost since it was learned, in points; None: no task."""
     requests = parse(run.told["requests"])
-    last = {task: index for index, (op, task) in enumerate(requests) if op == "L"}
+    last = {task: index for index, (op, task, _) in enumerate(requests) if op == "L"}
     losses = [run.accuracy[last[t]][t] - run.accuracy[-1][t] for t in retained(requests)]
     return max(losses, default=None)
 

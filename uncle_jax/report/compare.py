@@ -73,7 +73,9 @@ class Row:
     @property
     def reads(self) -> str:
         reads = self.runs[0].told.get("reads") or OLD_READS.get(self.method, "-")
-        return READS.get(reads, reads)
+        rest = ["a task's other classes"] if self.runs[0].told.get("reads_rest") else []
+        shown = READS.get(reads, reads)
+        return ", ".join([*([] if rest and shown == "nothing" else [shown]), *rest])
 
     @property
     def finite(self) -> bool:

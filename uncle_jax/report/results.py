@@ -39,7 +39,7 @@ class SeedRun(NamedTuple):
     def chances(self) -> Mapping[int, float] | None:
         """Accuracy of a guess on each task in per cent; of older runs the mean over all tasks."""
         told: Any = self.told.get("chance", self.summary.get("chance"))
-        tasks = {task for _, task in parse(self.told["requests"])}
+        tasks = {one.task for one in parse(self.told["requests"])}
         if isinstance(told, Mapping):
             return {task: told[str(task)] for task in tasks}
         return None if told is None else dict.fromkeys(tasks, float(told))
@@ -176,7 +176,8 @@ def read_accuracy(text: str, requests: str) -> list[dict[int, float]] | None:
     accuracy: list[dict[int, float]] = [{} for _ in asked]
     for row in csv.DictReader(io.StringIO(text)):
         if row["metric"] == "accuracy":
-            if f"{row['op']}{row['task']}" != str(asked[int(row["request"])]):
+            one = asked[int(row["request"])]
+            if (row["op"], row["task"]) != (one.op, str(one.task)):
                 raise ValueError(f"metrics.csv's request {row['request']} is not config.json's")
             accuracy[int(row["request"])][int(row["evaluated_task"])] = float(row["value"])
     return accuracy if accuracy[-1] else None

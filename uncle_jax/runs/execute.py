@@ -19,6 +19,7 @@ from uncle_jax.data.load import Choice, load_benchmark
 from uncle_jax.engine import estimate, resume
 from uncle_jax.engine.learner import identity
 from uncle_jax.engine.sequence import run_sequence
+from uncle_jax.engine.unlearning import relearns
 from uncle_jax.errors import UncleError
 from uncle_jax.evaluation.answers import Answer
 from uncle_jax.methods import registry
@@ -86,7 +87,7 @@ def load(spec: RunSpec) -> Experiment:
     each_once = parse(" ".join(f"L{t}" for t in range(n_tasks)) + " U0")
     drawn = each_once if spec.stream is None else stream(spec.stream, n_tasks)
     requests = spec.requests or drawn
-    validate(requests, n_tasks)
+    validate(requests, n_tasks, benchmarks[spec.seeds[0]].n_classes)
     spec = dataclasses.replace(spec, requests=requests)
     code = {"code": registry.source(spec.method), "network": backbones.source(spec.config)}
     records = {seed: _record(spec, seed, one, code) for seed, one in benchmarks.items()}
@@ -134,7 +135,7 @@ def execute(
 def _has_mia(run: SeedRun) -> bool:
     """Whether membership was measured wherever it can be: an unlearning that leaves a task."""
     asked = parse(run.told["requests"])
-    able = [i for i, (op, _) in enumerate(asked) if op == "U" and retained(asked[: i + 1])]
+    able = [i for i, one in enumerate(asked) if one.op == "U" and retained(asked[: i + 1])]
     return all("MIA_confidence" in run.measured[i] for i in able)
 
 
@@ -239,7 +240,8 @@ def _of_method(asked: Experiment, method: Method) -> dict[str, Any]:
     """What config.json says beside what decided the run: what it reads, and what a guess is."""
     spec, tasks = asked.first.spec, range(asked.first.n_tasks)
     chance = {str(task): 100 / spec.task(task).n_classes for task in tasks}
-    return {"reads": method.reads, "chance": chance}
+    anew = any(one.op == "C" for one in asked.spec.requests) and relearns(method)
+    return {"reads": method.reads, "chance": chance} | ({"reads_rest": True} if anew else {})
 
 
 def estimated(asked: Experiment, measure: bool = False) -> dict[str, Any]:

@@ -96,7 +96,7 @@ class RunLog:
         self.at += 1
 
     def _add(self, told: Mapping[str, Any]) -> None:
-        op, task = self.requests[self.at]
+        op, task, _ = self.requests[self.at]
         for sink in self.sinks:
             sink.add({"request": self.at, "op": OPS[op], "task": task, **told})
 

@@ -7,6 +7,7 @@ import math
 import sys
 import threading
 import time
+from itertools import chain
 from typing import Any, Self
 
 from uncle_jax.requests import Request
@@ -80,8 +81,10 @@ class Steps:
             self.bar.set_description_str(place)
 
     def on_step(self, step: int, steps: int, loss: Any) -> None:
-        self.known, now = (step, steps, loss), time.perf_counter()
-        if self.first is None:  # of a request that goes on it may be a later one
+        before, now = self.known, time.perf_counter()
+        self.known = step, steps, loss
+        again = before is not None and step < before[0]  # a class's request unlearns, then learns
+        if self.first is None or again:  # of a request that goes on it may be a later one
             self.first = (step, now) if self.unit == "step" else (0, self.begun)
         if self.bar.disable or (now - self.shown < 0.2 and step < steps):
             return
@@ -132,7 +135,7 @@ class Progress(Steps):
 
     def __init__(self, requests: tuple[Request, ...]) -> None:
         self.requests, self.index = requests, 0
-        self.seconds: dict[str, list[float]] = {"L": [], "U": []}
+        self.seconds: dict[str, list[float]] = {"L": [], "U": [], "C": []}
         super().__init__(self._named())
 
     def next_request(self) -> None:
@@ -142,7 +145,7 @@ class Progress(Steps):
 
     def later(self) -> float:
         """Seconds for the requests after this one, by what those like them took."""
-        all_ = self.seconds["L"] + self.seconds["U"] or [0.0]
+        all_ = [*chain(*self.seconds.values())] or [0.0]
         mean = {
             op: sum(s) / len(s) if s else sum(all_) / len(all_) for op, s in self.seconds.items()
         }

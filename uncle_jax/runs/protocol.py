@@ -63,7 +63,7 @@ def check(asked: Protocol) -> None:
     """Raise UncleError for what cannot be tried."""
     if asked.trials < 1:
         raise UncleError(f"--trials must be at least 1, not {asked.trials}")
-    if all(op == "L" for op, _ in parse(asked.requests)):
+    if all(one.op == "L" for one in parse(asked.requests)):
         raise UncleError(f"--requests must unlearn a task, as in {Protocol.requests!r}")
     for name in asked.methods:
         registry.check(name)

@@ -23,7 +23,7 @@ from uncle_jax.engine.learner import template
 from uncle_jax.methods import registry
 from uncle_jax.methods.protocol import Method
 from uncle_jax.report.results import read_json
-from uncle_jax.requests import Request, forgotten
+from uncle_jax.requests import Request, forgotten, from_the_start
 from uncle_jax.runs import execute
 from uncle_jax.runs.spec import RunSpec
 from uncle_jax.store import recovery
@@ -48,7 +48,7 @@ class Held(NamedTuple):
 def learner_of(spec: RunSpec) -> RunSpec:
     """`spec` by the control that learns as its method does, where no request is an unlearning."""
     control = LEARNERS.get(spec.method)
-    if control is None or any(op == "U" for op, _ in spec.requests):
+    if control is None or any(one.op != "L" for one in spec.requests):
         return spec
     usual = registry.settings_of(control, registry.find(control), {})
     own = {f.name: getattr(spec.settings, f.name) for f in dataclasses.fields(usual)}
@@ -56,9 +56,9 @@ def learner_of(spec: RunSpec) -> RunSpec:
 
 
 def never_of(spec: RunSpec) -> tuple[Request, ...]:
-    """The requests of `spec` without those of the tasks that it ends without."""
-    gone = forgotten(spec.requests)
-    return tuple(request for request in spec.requests if request.task not in gone)
+    """The requests of `spec` without those of the tasks, or classes, that it ends without."""
+    gone, requests = forgotten(spec.requests), from_the_start(spec.requests)
+    return tuple(one for one in requests if one.op != "C" and one.task not in gone)
 
 
 def kept_of(spec: RunSpec) -> tuple[Request, ...]:

@@ -125,7 +125,7 @@ class Subject:
 
     def place(self, task: int) -> int | None:
         """Which place the task has among those learned: 0 the first. None: it never was."""
-        order = list(dict.fromkeys(task for op, task in self.requests if op == "L"))
+        order = list(dict.fromkeys(one.task for one in self.requests if one.op == "L"))
         return order.index(task) if task in order else None
 
     def __getitem__(self, name: State) -> Held:

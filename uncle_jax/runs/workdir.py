@@ -34,7 +34,7 @@ from uncle_jax.report.origin import difference, same_setting
 from uncle_jax.report.results import SeedRun, older_times, read_json, read_run, read_seed
 from uncle_jax.requests import parse
 
-OPS = {"L": "learn", "U": "unlearn"}
+OPS = {"L": "learn", "U": "unlearn", "C": "unlearn_classes"}
 COLUMNS = ("request", "op", "task", "evaluated_task", "split", "metric", "value")
 
 
@@ -103,7 +103,7 @@ def finished(workdir: Path, seed: int, record: Mapping[str, Any]) -> SeedRun | N
 
 def answers_of(run: SeedRun) -> Iterator[Answer]:
     """A finished seed's answers, as its files tell them."""
-    seconds = {op: iter(run.times[f"{name}_seconds"]) for op, name in OPS.items()}
+    seconds = {op: iter(run.times.get(f"{name}_seconds", ())) for op, name in OPS.items()}
     for index, request in enumerate(parse(run.told["requests"])):
         accuracy, measured = dict(run.accuracy[index]), dict(run.measured[index])
         took = next(seconds[request.op], math.nan)
@@ -147,6 +147,7 @@ class SeedLog:
             **{
                 f"{name}_seconds": [one.seconds for one in self.answers if one.request.op == op]
                 for op, name in OPS.items()
+                if op != "C" or any(one.request.op == "C" for one in self.answers)
             },
             "compile_seconds": sum(one.compile_seconds for one in self.answers),
             "wall_seconds": wall_seconds,

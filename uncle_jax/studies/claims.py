@@ -226,9 +226,9 @@ def _path(run: SeedRun, task: int | None) -> tuple[list[float], list[float], lis
     """Of each unlearned task: how far it moved until then; from chance after that; at the end."""
     requests, chances = parse(run.told["requests"]), run.chances or {}
     moved, after, end = [], [], []
-    for at, (op, one) in enumerate(requests):
+    for at, (op, one, _) in enumerate(requests):
         if op == "U" and task in (None, one):
-            learned = max(i for i, (o, t) in enumerate(requests[:at]) if (o, t) == ("L", one))
+            learned = max(i for i, (o, t, _) in enumerate(requests[:at]) if (o, t) == ("L", one))
             moved.append(abs(run.accuracy[at - 1][one] - run.accuracy[learned][one]))
             after.append(abs(run.accuracy[at][one] - chances[one]))
             end.append(abs(run.accuracy[-1][one] - chances[one]))

@@ -30,25 +30,25 @@ def plot_accuracy(
     it is unlearned; dotted is chance, each task's own where they differ. `remarks` on the data
     stand below the title.
     """
-    tasks = sorted({task for _, task in requests})
+    tasks = sorted({one.task for one in requests})
     n = len(requests)
     wanted = max(7.0, 0.55 * n + 2.5)
     figure, crowded = blank(min(wanted, WIDEST), 4.6), wanted > WIDEST
     axes = figure.add_subplot()
     colours = _colours(len(tasks))
     for colour, task in zip(colours, tasks, strict=True):
-        first = next(i for i, (_, t) in enumerate(requests) if t == task)
+        first = next(i for i, one in enumerate(requests) if one.task == task)
         values = np.array([[accuracy[task] for accuracy in run[first:]] for run in runs])
         x, mean = np.arange(first, len(requests)), values.mean(0)
         axes.plot([], [], color=colour, label=f"task {task}")
         for start, end in _stretches(requests, task):
-            style, stretch = "-" if requests[start].op == "L" else "--", np.arange(start, end + 1)
+            style, stretch = "--" if requests[start].op == "U" else "-", np.arange(start, end + 1)
             axes.plot(stretch, mean[stretch - first], style, color=colour, lw=1.6)
         if len(runs) > 1:
             axes.fill_between(x, values.min(0), values.max(0), color=colour, alpha=0.12, lw=0)
-        for i, (op, t) in enumerate(requests):
+        for i, (op, t, _) in enumerate(requests):
             if t == task:
-                marker = "^" if op == "L" else "v"
+                marker = {"L": "^", "U": "v", "C": "d"}[op]
                 axes.plot(i, mean[i - first], marker, color=colour, markersize=4 if crowded else 8)
     for value in sorted(set((chances or {}).values())):
         of = [i for i, task in enumerate(tasks) if chances and chances[task] == value]
@@ -64,7 +64,8 @@ def plot_accuracy(
         axes.set_xticks(range(n), [str(request) for request in requests])
     axes.set_xlim(-0.5, len(requests) - 0.5)
     axes.set_ylim(0, 102)
-    axes.set_xlabel("request (L learn ▲, U unlearn ▼; dashed once unlearned)")
+    of_classes = ", of classes ♦" if any(one.op == "C" for one in requests) else ""
+    axes.set_xlabel(f"request (L learn ▲, U unlearn ▼{of_classes}; dashed once unlearned)")
     axes.set_ylabel("test accuracy (%)")
     width = int(14 * figure.get_figwidth())  # letters that a line of this size has room for
     lines = [line for remark in remarks for line in textwrap.wrap(remark, width)]
