@@ -76,7 +76,16 @@ MODULES = {
     ),
     **dict.fromkeys(("config", "errors", "files", "own", "presets", "requests", "tasks"), ""),
     **dict.fromkeys(
-        ("adversary", "backbones", "checks", "convolution", "devices", "holding", "hypernet"),
+        (
+            "adversary",
+            "backbones",
+            "checks",
+            "convolution",
+            "devices",
+            "heads",
+            "holding",
+            "hypernet",
+        ),
         "core.",
     ),
     **dict.fromkeys(("inputs", "interning", "layout", "loop", "losses", "network"), "core."),

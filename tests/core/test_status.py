@@ -13,10 +13,12 @@ from uncle_jax.core.status import (
     NEW,
     UNLEARNED,
     checked,
+    checked_classes,
     describe,
     in_range,
     learned,
     unlearned,
+    without_classes,
 )
 from uncle_jax.errors import UncleError
 
@@ -79,3 +81,23 @@ def test_only_what_is_learned_can_be_unlearned_and_the_other_way_round(state):
     for task in (0, 2):
         with pytest.raises(UncleError, match=r"not learned.*learned: \[1\]"):
             checked(again, task, learned=True)
+
+
+def test_classes_that_may_be_unlearned():
+    assert checked_classes([4, 1, 4], 5) == (1, 4)
+    for wrong, message in (
+        ([5], "unknown class 5 .allowed: 0 to 4"),
+        ([-1, 2], "unknown class -1"),
+        ([], "no class is named"),
+        (range(5), "no other class is left"),
+    ):
+        with pytest.raises(UncleError, match=message):
+            checked_classes(wrong, 5)
+
+
+def test_a_request_of_classes_is_recorded(state):
+    before = learned(state, 1, jax.random.key(1))
+    after = without_classes(before, jax.random.key(2), weights=jnp.ones(2))
+    assert describe(after) == describe(before)
+    assert (int(after.n_requests), int(after.n_unlearned)) == (6, 2)
+    assert after.weights.tolist() == [1, 1]

@@ -1,5 +1,6 @@
 """What the protocol says of what methods read is what the registry tells people."""
 
+import dataclasses
 import pickle
 from pathlib import Path
 from typing import get_args
@@ -8,6 +9,7 @@ import pytest
 from conftest import HYPER, SPEC, TINY, Small
 
 from uncle_jax.core import backbones
+from uncle_jax.errors import UncleError
 from uncle_jax.methods import protocol, registry
 from uncle_jax.methods.hypernetwork.refit import Refit, refit
 from uncle_jax.methods.uncle import uncle
@@ -43,6 +45,17 @@ def test_a_method_that_was_changed_says_so():
     method = uncle(SPEC, 3, TINY, Small(), HYPER)._replace(name="mine")
     with pytest.raises(pickle.PicklingError, match="mine was changed by _replace"):
         pickle.dumps(method)
+
+
+def test_a_method_without_a_way_of_its_own_to_unlearn_a_class_says_so():
+    own = dataclasses.replace(TINY, class_unlearning="own")
+    with pytest.raises(UncleError, match=r"clpu has no way of its own .*class_unlearning=relearn"):
+        registry.build("clpu", SPEC, 3, own, main_net=Small())
+    for name in ("gkt", "rt", "derpp", "never-derpp"):
+        with pytest.raises(UncleError, match=f"{name} has no way of its own"):
+            registry.build(name, SPEC, 3, own, main_net=Small(9))
+    for name in ("ssd", "salun", "scrub", "jit", "badteacher", "uniclun", "delete-head"):
+        assert registry.build(name, SPEC, 3, own, main_net=Small(9)).unlearn_classes
 
 
 def test_ones_own_method_is_found_again_by_its_name():

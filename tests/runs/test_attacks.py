@@ -8,6 +8,7 @@ from auditing import RELEARNED
 
 from uncle_jax.data.load import Choice
 from uncle_jax.evaluation.audit.rounding import Rounding
+from uncle_jax.requests import parse
 from uncle_jax.runs.attacks import ATTACKS, AuditSettings, able, attack, mark_of, plan
 from uncle_jax.runs.subject import Piece, Subject
 
@@ -26,8 +27,24 @@ def test_an_attack_looks_at_its_power_then_at_its_reference_then_at_the_run(run,
     alone = plan(subject, AuditSettings(power=0, references=0))
     assert {p.role for p in alone} == {"unlearned"}
     assert list(dict.fromkeys(p.attack for p in alone)) == [
-        a for a in ATTACKS if a != "representation"
+        a for a in ATTACKS if a not in ("representation", "classes")
     ]
+
+
+def test_classes_are_looked_for_where_they_were_unlearned(run, monkeypatch):
+    subject = Subject(run, Choice())
+    monkeypatch.setattr(subject, "method", subject.method._replace(network=True, main=True))
+    spec = dataclasses.replace(subject.spec, requests=parse("L0 L1 U0:3+4 L2-1 U1"))
+    monkeypatch.setattr(subject, "spec", spec)
+    pieces = [p for p in plan(subject, AuditSettings()) if p.attack == "classes"]
+    assert pieces == [
+        Piece("classes", "unlearned", state, task, task)
+        for state in ("kept", "never", "run")
+        for task in (0, 2)
+    ]
+    assert subject.lacking == {0: (3, 4), 2: (1,)}
+    monkeypatch.setattr(subject, "spec", dataclasses.replace(spec, requests=parse("L0 U0:3")))
+    assert {p.attack for p in plan(subject, AuditSettings())} == {"classes"}
 
 
 def test_a_method_is_attacked_where_it_has_what_is_looked_at(run):

@@ -49,6 +49,7 @@ ATTACKS = {
         "weights",
         "rounding",
         "margins",
+        "classes",
     )
 }
 

@@ -8,6 +8,7 @@ Shapes: N networks (surplus ones have weight 0), E embedding, C chunks, R = N C 
 W columns of a head.
 """
 
+import math
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,9 +19,9 @@ import numpy as np
 import optax
 from jax import Array
 
-from uncle_jax.core import objectives
+from uncle_jax.core import heads, objectives
 from uncle_jax.core.hypernet import Phi
-from uncle_jax.core.layout import Kind
+from uncle_jax.core.layout import Kind, pack, unpack
 from uncle_jax.core.loop import descend
 from uncle_jax.core.network import Network
 from uncle_jax.core.pieces import piece
@@ -58,6 +59,24 @@ def networks(net: Network, phi: Phi, emb: Array, chunk_emb: Array) -> dict[Kind,
     """{kind: [N, W, C]} of the embeddings [N, E]."""
     chex.assert_rank((emb, chunk_emb), 2)
     return jax.vmap(lambda one: outputs(net, phi, one, chunk_emb))(emb)
+
+
+def filled(out: dict[Kind, Array]) -> Networks:
+    """`out` {kind: [N, W, C]}, weighted evenly, up to the next power of two: one trace for each."""
+    n = len(next(iter(out.values())))
+    surplus = 2 ** math.ceil(math.log2(n)) - n
+    weight = jnp.where(jnp.arange(n + surplus) < n, 1 / n, 0.0)
+    return Networks(jax.tree.map(lambda a: jnp.pad(a, ((0, surplus), (0, 0), (0, 0))), out), weight)
+
+
+@piece(static_argnums=0)
+def without_classes(
+    net: Network, out: dict[Kind, Array], index: Array | np.int32, gone: Any, others: Any
+) -> dict[Kind, Array]:
+    """`out` {kind: [N, W, C]}, network `index` without the classes `gone` (core/heads.py)."""
+    theta = unpack(net.layout, {kind: matrix[index] for kind, matrix in out.items()})
+    own = pack(net.layout, heads.without_classes(theta, gone, others))
+    return {kind: matrix.at[index].set(own[kind]) for kind, matrix in out.items()}
 
 
 @piece(static_argnums=0, donate_argnums=1)

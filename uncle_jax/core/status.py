@@ -1,6 +1,7 @@
 """Which tasks are learned and which unlearned; every method's state has a `status` [T]."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import jax.numpy as jnp
@@ -54,6 +55,24 @@ def learned(state: State, task: int, key: Array, **changes: Any) -> State:
 def unlearned(state: State, task: int, key: Array, **changes: Any) -> State:
     """`state` after an unlearn request; `key`: the next one's; `changes`: what else is other."""
     return _answered(state, task, UNLEARNED, key, changes)
+
+
+def checked_classes(classes: Sequence[int], n_classes: int) -> tuple[int, ...]:
+    """`classes` of a task with so many, if they may be unlearned. Raises UncleError."""
+    wrong = [one for one in classes if not 0 <= one < n_classes]
+    if wrong or not classes:
+        named = f"unknown class {wrong[0]}" if wrong else "no class is named"
+        raise UncleError(f"{named} (allowed: 0 to {n_classes - 1})")
+    if len(set(classes)) == n_classes:
+        raise UncleError("no other class is left (unlearn the task)")
+    return tuple(sorted(set(classes)))
+
+
+def without_classes(state: Any, key: Array, **changes: Any) -> Any:
+    """`state` after a request that unlearned classes of a task, which stays; as `unlearned`."""
+    n = state.n_requests + 1, state.n_unlearned + 1
+    changes = {"key": key, "n_requests": n[0], "n_unlearned": n[1], **changes}
+    return dataclasses.replace(state, **changes)
 
 
 def _answered(state: Any, task: int, status: int, key: Array, changes: dict[str, Any]) -> Any:

@@ -266,12 +266,20 @@ def price_table(rows: Sequence[Audited]) -> Table:
     return Table("what it costs", head, body, set(), notes)
 
 
+def _tenth(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
+
+
 def headline(found: Found) -> str:
     """What a finding came to, in few numbers."""
     attack = found["piece"]["attack"]
     if attack == "relearning":
         columns = zip(*found["accuracy"], strict=True)
         return ", ".join(f"{statistics.fmean(column):.1f}" for column in columns)
+    if attack == "classes":
+        few = ", ".join(" ".join(map(_tenth, row)) for row in found["few"][0])
+        probes = " ".join(map(_tenth, found["probe"]))
+        return f"{few}; linear probe {probes}"
     if attack == "representation":
         return ", ".join(
             f"{layer} {'-' if value is None else f'{value:.1f}'}"

@@ -94,10 +94,16 @@ def of_examples(index: int) -> Callable[[Found], float]:
     return lambda found: mean([repeat[index] for repeat in found["few"]])
 
 
+def probe_at(index: int) -> Callable[[Found], float]:
+    """Balanced accuracy of a linear classifier on the settings' so-manieth number of images."""
+    return lambda found: number(found["probe"][index])
+
+
 SINGLE: tuple[tuple[str, str, Callable[[Found], float]], ...] = (
     ("relearning, all images (%)", "relearning", lambda f: mean(f["accuracy"])),
     ("embedding search, best start (%)", "embedding search", lambda f: best(f["accuracy"])),
     ("linear probe, last layer (%)", "representation", lambda f: number(f["probe"][-1])),
+    ("classes, probe of all (%)", "classes", lambda f: number(f["probe"][-1])),
     ("CKA with kept, last layer", "representation", lambda f: 100 * number(f["cka kept"][-1])),
     ("weights: share of the way to kept (%)", "weights", lambda f: 100 * number(f["share"])),
     ("best on the line from never (%)", "weights", lambda f: best(f["accuracy"])),
@@ -119,6 +125,10 @@ def _singles(one: Audited) -> list[tuple[str, str, Callable[[Found], float]]]:
         (f"relearning, {count} images (%)", "relearning", of_examples(index))
         for index, count in enumerate(counts)
     ]
+    counts = audits[0]["settings"].get("classes", {}).get("examples", ()) if audits else ()
+    for index, count in enumerate(counts):
+        few.append((f"classes, {count} images of each (%)", "classes", of_examples(index)))
+        few.append((f"classes, probe of {count} each (%)", "classes", probe_at(index)))
     return [*few, *SINGLE]
 
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from uncle_jax.config import Count, NonNegativeInt, Settings, as_dict, fingerprint
 from uncle_jax.evaluation.accuracy import evaluate
-from uncle_jax.evaluation.audit import margins, representation, rounding, weights
+from uncle_jax.evaluation.audit import classes, margins, representation, rounding, weights
+from uncle_jax.evaluation.audit.classes import ClassRelearning
 from uncle_jax.evaluation.audit.embedding_search import EmbeddingSearch, search
 from uncle_jax.evaluation.audit.relearning import Relearning, brief, relearn, relearn_few
 from uncle_jax.evaluation.audit.representation import Representation
@@ -25,7 +26,13 @@ from uncle_jax.evaluation.audit.rounding import Rounding
 from uncle_jax.runs.subject import Piece, State, Subject
 
 Attack = Literal[
-    "embedding search", "relearning", "representation", "weights", "rounding", "margins"
+    "embedding search",
+    "relearning",
+    "representation",
+    "weights",
+    "rounding",
+    "margins",
+    "classes",
 ]
 ATTACKS: tuple[Attack, ...] = get_args(Attack)
 PLAN = 2
@@ -42,6 +49,7 @@ class AuditSettings(Settings):
     relearning: Relearning = field(default_factory=Relearning)
     representation: Representation = field(default_factory=Representation)
     rounding: Rounding = field(default_factory=Rounding)
+    classes: ClassRelearning = field(default_factory=ClassRelearning)
     images: Count = 200  # of each split, whose margins are kept
     tasks: tuple[int, ...] = ()  # unlearned tasks that are attacked; (): all
     references: NonNegativeInt = 2  # never-learned tasks that are attacked as well
@@ -75,6 +83,12 @@ def plan(subject: Subject, settings: AuditSettings) -> list[Piece]:
         if not able(subject, attack):
             continue
         states: tuple[State, ...] = ("kept", "never", "run")
+        if attack == "classes":
+            lack = subject.lacking
+            pieces += [Piece(attack, "unlearned", s, t, t) for s in states for t in lack]
+            continue
+        if not subject.gone:
+            continue
         pieces += [Piece(attack, "unlearned", s, t, t) for s in states for t in gone]
         swap = [t for t in gone if t in subject.swap]
         pieces += [Piece(attack, "unlearned", "swapped", t, t) for t in swap]
@@ -93,7 +107,7 @@ def able(subject: Subject, attack: str) -> bool:
     method = subject.method
     if attack == "embedding search":
         return method.generator is not None
-    if attack == "representation":
+    if attack in ("representation", "classes"):
         return method.main is not None and method.network is not None
     return True
 
@@ -101,7 +115,10 @@ def able(subject: Subject, attack: str) -> bool:
 def mark_of(subject: Subject, piece: Piece, settings: AuditSettings) -> str:
     """Changes with whatever decides what `piece` finds in a reference."""
     own = {"embedding search": settings.search, "margins": settings.images}
-    own |= {name: getattr(settings, name) for name in ("relearning", "representation", "rounding")}
+    own |= {
+        name: getattr(settings, name)
+        for name in ("relearning", "representation", "rounding", "classes")
+    }
     how = own.get(piece.attack)
     told = {
         "piece": piece._asdict(),
@@ -164,6 +181,13 @@ def _weights(subject: Subject, piece: Piece, settings: AuditSettings) -> Found:
     return {**told, "accuracy": _list(line.accuracy), "loss": _list(line.loss)}
 
 
+def _classes(subject: Subject, piece: Piece, settings: AuditSettings) -> Found:
+    held, gone = subject[piece.state], subject.lacking[piece.task]
+    of = held.method, held.state, subject.target(piece), gone, settings.classes
+    found = classes.measure(*of)
+    return {"classes": [*gone], "few": [_list(found.few)], "probe": _list(found.probe)}
+
+
 def _rounding(subject: Subject, piece: Piece, settings: AuditSettings) -> Found:
     held = subject[piece.state]
     found = rounding.measure(held.method, held.state, subject.target(piece), settings.rounding)
@@ -190,6 +214,7 @@ FUNCTIONS: dict[str, Callable[[Subject, Piece, AuditSettings], Found]] = {
     "weights": _weights,
     "rounding": _rounding,
     "margins": _margins,
+    "classes": _classes,
 }
 
 

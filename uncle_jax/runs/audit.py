@@ -15,6 +15,7 @@ from typing import Any
 from uncle_jax.config import as_dict, restored
 from uncle_jax.data.load import Choice
 from uncle_jax.errors import UncleError
+from uncle_jax.evaluation.audit.classes import ClassRelearning
 from uncle_jax.evaluation.audit.embedding_search import EmbeddingSearch
 from uncle_jax.evaluation.audit.relearning import Relearning
 from uncle_jax.evaluation.audit.representation import Representation
@@ -31,6 +32,7 @@ PARTS = {
     "relearning": Relearning,
     "representation": Representation,
     "rounding": Rounding,
+    "classes": ClassRelearning,
 }
 
 

@@ -13,7 +13,7 @@ import io
 import os
 import pickle
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
@@ -188,7 +188,19 @@ class _Leader:
             more = {"on_step": on_step}
             return self._ask(method.unlearn, more, _Ask("unlearn", state, task, past))
 
-        return method._replace(learn=learn, unlearn=unlearn)
+        def unlearn_classes(
+            state: Any,
+            task: int,
+            classes: Sequence[int],
+            *past: Any,
+            on_step: OnStep | None = None,
+        ) -> Any:
+            assert method.unlearn_classes is not None
+            asked = _Ask("unlearn_classes", state, task, (classes, *past))
+            return self._ask(method.unlearn_classes, {"on_step": on_step}, asked)
+
+        own = unlearn_classes if method.unlearn_classes else None
+        return method._replace(learn=learn, unlearn=unlearn, unlearn_classes=own)
 
     def _ask(self, function: Callable[..., Any], more: dict[str, Any], what: _Ask) -> Any:
         self.line.say(what)

@@ -77,6 +77,9 @@ def reference(
     requests = {"never": never_of, "kept": kept_of}[name](spec)
     asked = dataclasses.replace(spec, requests=requests or spec.requests, seeds=(seed,))
     asked = learner_of(asked) if requests else asked
+    if all(one.op != "C" for one in asked.requests):  # how it would unlearn one decides nothing
+        plain = dataclasses.replace(asked.config, class_unlearning="relearn")
+        asked = dataclasses.replace(asked, config=plain)
     experiment = execute.load(asked)
     method = experiment.method()
     if not requests:  # nothing was ever learned

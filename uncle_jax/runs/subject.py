@@ -27,7 +27,7 @@ from uncle_jax.evaluation.audit.target import Target
 from uncle_jax.methods import registry
 from uncle_jax.methods.protocol import Method
 from uncle_jax.report.results import SeedRun
-from uncle_jax.requests import Request, forgotten, retained
+from uncle_jax.requests import Request, forgotten, lacking, retained
 from uncle_jax.runs import execute, references
 from uncle_jax.runs.references import Held
 from uncle_jax.runs.spec import RunSpec, spec_of
@@ -99,6 +99,11 @@ class Subject:
     def kept(self) -> list[int]:
         """Tasks that the run ends with."""
         return retained(self.requests)
+
+    @property
+    def lacking(self) -> dict[int, tuple[int, ...]]:
+        """{retained task: its classes that the run ends without}."""
+        return lacking(self.requests)
 
     @property
     def unused(self) -> list[int]:

@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -32,6 +34,33 @@ def test_hnet_only_lets_the_task_go(learned):
     assert int(after.n_unlearned) == 1
     with pytest.raises(UncleError, match="not learned"):
         method.unlearn(after, 0)
+
+
+def test_a_class_goes_without_data_and_nothing_else_moves():
+    """Exact while there are no more rows (chunks times tasks) than features."""
+    own = dataclasses.replace(TINY, class_unlearning="own")
+    method = hnet(SPEC, 4, own, Small(), dataclasses.replace(HYPER, trunk=(8, 32)))
+    state = method.init(jax.random.key(0))
+    for task in (0, 2):
+        state = method.learn(state, task, blobs(2 * task))
+    after = method.unlearn_classes(state, 2, [1])
+    images = blobs(4).images
+    for task in (0, 2):
+        old, new = (np.asarray(method.logits(s, task, images)) for s in (state, after))
+        if task == 2:
+            np.testing.assert_allclose(new[:, 1], (old[:, 0] + old[:, 2]) / 2, atol=2e-3)
+            old, new = old[:, [0, 2]], new[:, [0, 2]]
+        np.testing.assert_allclose(new, old, atol=2e-3)
+    assert describe(after)["learned"] == [0, 2]
+    same(after.task_emb, state.task_emb)
+    same(after.phi_star, after.phi)
+    same(after.phi.trunk, state.phi.trunk)
+    for task, classes, message in ((2, [3], "unknown class 3"), (0, [0, 1, 2], "no other class")):
+        with pytest.raises(UncleError, match=message):
+            method.unlearn_classes(state, task, classes)
+    with pytest.raises(UncleError, match="task 1 is not learned"):
+        method.unlearn_classes(state, 1, [0])
+    assert hnet(SPEC, 4, TINY, Small(), HYPER).unlearn_classes is None
 
 
 def test_the_network_of_a_task_is_ready_to_apply(learned):

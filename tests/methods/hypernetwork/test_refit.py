@@ -1,5 +1,7 @@
 """Unlearning by a hypernetwork drawn anew."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -157,3 +159,20 @@ def test_as_many_traces_as_powers_of_two():
     for task in range(4):
         state = one.unlearn(state, task)
     assert fits.step.jitted._cache_size() - before <= 4  # for one, two, four and eight networks
+
+
+def test_a_class_goes_and_the_hypernetwork_is_another():
+    own = dataclasses.replace(TINY, class_unlearning="own")
+    tiny = vars(part(Hypernetwork, HYPER)) | {"refit_steps": 40, "trunk": (8, 32)}
+    one = refit(SPEC, 5, own, Small(), Refit(**tiny))
+    state = after(one, (0, 1))
+    new = one.unlearn_classes(state, 1, [0])
+    images = blobs(2).images
+    for task in (0, 1):
+        old, now = (np.asarray(one.logits(s, task, images)) for s in (state, new))
+        np.testing.assert_allclose(now[:, task:], old[:, task:], atol=5e-3)
+    np.testing.assert_allclose(now[:, 0], old[:, 1:].mean(1), atol=5e-3)
+    assert describe(new) == {"learned": [0, 1], "unlearned": []}
+    for a, b in zip(jax.tree.leaves(state.phi.heads), jax.tree.leaves(new.phi.heads), strict=True):
+        assert np.all(a != b)
+    assert not np.any(np.isclose(new.task_emb, state.task_emb))

@@ -83,3 +83,21 @@ def test_a_replay_batch_weighs_every_task_alike():
         assert weights[tasks == task].sum() == pytest.approx(1 / 3)
     few = buffers.draw(np.random.default_rng(0), count, [1, 3, 4], 2)
     assert few[2].sum() == pytest.approx(1)
+
+
+def test_classes_leave_the_buffer_and_the_others_move_up():
+    whole = buffers.store(
+        buffers.empty(2, 5, (1, 1, 1), 3),
+        1,
+        np.arange(1, 6, dtype=np.uint8).reshape(5, 1, 1, 1),
+        np.array([0, 2, 1, 2, 0]),
+        np.arange(15.0).reshape(5, 3),
+        4,  # the last is none
+    )
+    after = buffers.without(whole, 1, (2,))
+    assert after.count.tolist() == [0, 2]
+    assert np.ravel(after.images[1]).tolist() == [1, 3, 0, 0, 0]
+    assert after.labels[1].tolist() == [0, 1, 0, 0, 0]
+    assert after.logits[1, :, 0].tolist() == [0, 6, 0, 0, 0]
+    assert buffers.without(whole, 1, ()) is whole
+    assert buffers.without(after, 0, (2,)).count.tolist() == [0, 2]

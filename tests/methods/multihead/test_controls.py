@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import numpy as np
 from conftest import SPEC, TINY, Small, assert_trees_close
@@ -30,6 +32,21 @@ def test_delete_head_zeroes_the_tasks_head_and_changes_nothing_else(blob_benchma
     logits = method.logits(after.state, 0, blob_benchmark.load(0, "test").images)
     assert not np.asarray(logits).any()
     assert after.answers[-1].accuracy[1] == before.answers[-1].accuracy[1]
+
+
+def test_delete_head_lays_a_classs_output_flat_and_changes_nothing_else(blob_benchmark):
+    own = dataclasses.replace(TINY, class_unlearning="own")
+    method = delete_head(blob_benchmark.spec, N_TASKS, own, NET)
+    run = run_sequence(method, blob_benchmark, parse("L0 L1 U1:2"), jax.random.key(3))
+    before = answered(delete_head, blob_benchmark, "L0 L1")
+    for name, layer in run.state.params.items():
+        if name != "Dense_1":
+            assert_trees_close(layer, before.state.params[name], 0)
+    kernel, old = (np.asarray(r.state.params["Dense_1"]["kernel"]) for r in (run, before))
+    np.testing.assert_allclose(kernel[:, 5], old[:, 3:5].mean(1), rtol=1e-5)
+    np.testing.assert_array_equal(np.delete(kernel, 5, 1), np.delete(old, 5, 1))
+    assert run.answers[-1].measured["class_1:2"] == 0
+    assert 2 not in run.state.buffer.labels[1, : int(run.state.buffer.count[1])]
 
 
 def test_reset_keeps_no_weight(blob_benchmark):

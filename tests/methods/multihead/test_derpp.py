@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,6 +21,7 @@ from uncle_jax.methods.multihead.derpp import (
 )
 from uncle_jax.methods.multihead.network import Model, Rows
 from uncle_jax.methods.protocol import Past
+from uncle_jax.tasks import only_classes
 
 SETTINGS = Derpp(buffer_per_task=20, w_mse=0.3, w_ce=0.7)
 
@@ -123,7 +126,7 @@ def test_an_algorithm_sees_what_it_declares(learned):
         return method.reads, seen[-1]
 
     forget = Past(forget=blobs(0))
-    assert unlearn("none")[1][2:] == (None, None)
+    assert unlearn("none")[1][2:4] == (None, None)
     reads, request = unlearn("forget", past=forget)
     assert (reads, len(request.forget.labels), request.retain) == ("forget", 48, None)
     _, request = unlearn("forget+retain", past=forget)
@@ -136,6 +139,45 @@ def test_an_algorithm_sees_what_it_declares(learned):
     for reads in ("forget", "all retained data"):
         with pytest.raises(UncleError, match="data to unlearn task 0"):
             unlearn(reads)
+
+
+def test_an_algorithm_that_forgets_rows_is_handed_a_classs(learned):
+    seen = []
+
+    def make(net, settings):
+        def unlearn(model, request, key, on_step):
+            seen.append(request)
+            return model
+
+        return unlearn
+
+    def unlearn(source, past=None):
+        settings = Derpp(buffer_per_task=20, forget_source=source)
+        own = dataclasses.replace(TINY, class_unlearning="own")
+        make_ = on_derpp("spy", make, Derpp(), "forget+retain", "Spies.", by_class=True)
+        method = make_(SPEC, 4, own, Heads(), settings)
+        return method.unlearn_classes(learned, 0, [2], *([] if past is None else [past]))
+
+    gone = only_classes(blobs(0), [2])
+    labels = np.asarray(learned.buffer.labels[0, :20])
+    for source, past, count in (
+        ("full", Past(gone), len(gone.labels)),
+        ("buffer", None, int(np.sum(labels == 2))),
+    ):
+        after = unlearn(source, past)
+        request = seen[-1]
+        assert (request.task, request.retained, request.classes) == (0, (0, 1), (2,))
+        assert np.asarray(request.forget.labels).tolist() == [2] * count
+        told = zip(request.retain.tasks.tolist(), request.retain.labels.tolist(), strict=True)
+        assert (0, 2) not in {*told}
+        assert len(request.retain.labels) == 40 - int(np.sum(labels == 2))
+        assert after.buffer.count.tolist() == [20 - int(np.sum(labels == 2)), 20, 0, 0]
+        assert describe(after) == {"learned": [0, 1], "unlearned": []}
+        assert int(after.n_unlearned) == 1
+    with pytest.raises(UncleError, match="unknown class 3"):
+        on_derpp("spy", make, Derpp(), "none", "Spies.", by_class=True)(
+            SPEC, 4, dataclasses.replace(TINY, class_unlearning="own"), Heads()
+        ).unlearn_classes(learned, 0, [3])
 
 
 def test_progress_within_a_request_is_resumed_to_the_same_bits(method, learned):

@@ -6,7 +6,15 @@ uncle_jax.audit.embedding_search.search(method, state, target, settings, key)
 import importlib
 
 MODULES = (
-    *("embedding_search", "margins", "relearning", "representation", "rounding", "store"),
+    *(
+        "classes",
+        "embedding_search",
+        "margins",
+        "relearning",
+        "representation",
+        "rounding",
+        "store",
+    ),
     *("target", "verdict", "weights"),
 )
 

@@ -63,14 +63,20 @@ def probe(
     train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray
 ) -> float:
     """Test accuracy in per cent of a linear (ridge) classifier on features [N, F], standardised."""
+    found = guesses(train, train_labels, test)
+    return float("nan") if found is None else 100 * float(np.mean(found == test_labels))
+
+
+def guesses(train: np.ndarray, train_labels: np.ndarray, test: np.ndarray) -> np.ndarray | None:
+    """[N] the labels that such a classifier gives `test`; None where features are not finite."""
     from sklearn.linear_model import RidgeClassifier  # slow to import
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     if not (np.isfinite(train).all() and np.isfinite(test).all()):
-        return float("nan")
+        return None
     fitted = make_pipeline(StandardScaler(), RidgeClassifier(alpha=1.0)).fit(train, train_labels)
-    return 100 * float(fitted.score(test, test_labels))
+    return np.asarray(fitted.predict(test))
 
 
 def cka(a: np.ndarray, b: np.ndarray) -> float:

@@ -1,7 +1,7 @@
 """A continual learner with a hypernetwork: Equation 2 of the paper, which is HyperCL's
 (von Oswald et al. 2020, without lookahead). What unlearns on it is in uncle.py and *_hnet.py."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,7 +12,8 @@ import numpy as np
 from jax import Array
 
 from uncle_jax.config import Config, Hypernetwork, part
-from uncle_jax.core import backbones, devices, steps
+from uncle_jax.core import backbones, devices, status, steps
+from uncle_jax.core import refit as fits
 from uncle_jax.core.holding import Held, hold
 from uncle_jax.core.inputs import (
     TaskInput,
@@ -23,12 +24,20 @@ from uncle_jax.core.inputs import (
     rows_at,
     task_input,
 )
+from uncle_jax.core.layout import Kind
 from uncle_jax.core.loop import Batch, Inflight, OnStep, Progress, run_epochs
 from uncle_jax.core.network import Network, network
 from uncle_jax.core.scanned import Step
 from uncle_jax.core.state import CLState, row_of, snapshot, with_arrays, with_row
-from uncle_jax.core.status import checked, in_range, learned, unlearned
-from uncle_jax.methods.protocol import MainNetwork, Method, TaskNetwork, remembering
+from uncle_jax.core.status import (
+    checked,
+    checked_classes,
+    describe,
+    in_range,
+    learned,
+    unlearned,
+)
+from uncle_jax.methods.protocol import MainNetwork, Method, Past, TaskNetwork, remembering
 from uncle_jax.tasks import Data, InputSpec, as_data
 
 
@@ -82,6 +91,7 @@ def hypernetwork(
         main=MainNetwork(main_net, shape),
         generator=net,
         partial=partial_states,
+        unlearn_classes=partial(_unlearn_classes, net, spec),
     )
     return Learner(method, net)
 
@@ -123,6 +133,45 @@ def _unlearn(state: CLState, task: int, /, *, on_step: OnStep | None = None) -> 
     del on_step  # nothing is optimised
     task = checked(state, task, learned=True)
     return snapshot(unlearned(state, task, jax.random.split(state.key, 3)[0]))
+
+
+def without_classes(
+    net: Network, spec: InputSpec, state: CLState, task: int, classes: Sequence[int]
+) -> tuple[list[int], dict[Kind, Array]]:
+    """(retained tasks, {kind: [N, W, C]} their networks), that of `task` without `classes`.
+
+    Raises UncleError for classes that cannot be unlearned.
+    """
+    n = spec.task(checked(state, task, learned=True)).n_classes
+    gone = np.isin(np.arange(spec.n_classes), checked_classes(classes, n))
+    others = ~gone & (np.arange(spec.n_classes) < n)
+    kept = describe(state)["learned"]
+    out = fits.networks(net, state.phi, state.task_emb[jnp.asarray(kept)], state.chunk_emb)
+    return kept, fits.without_classes(net, out, np.int32(kept.index(task)), gone, others)
+
+
+def _unlearn_classes(
+    net: Network,
+    spec: InputSpec,
+    state: CLState,
+    task: int,
+    classes: Sequence[int],
+    past: Past | None = None,
+    /,
+    *,
+    on_step: OnStep | None = None,
+) -> CLState:
+    """phi with the heads nearest to its own that generate the retained networks, one without them.
+
+    Nothing is read and no step taken: the heads are solved for (core/refit.py).
+    """
+    del past, on_step
+    kept, out = without_classes(net, spec, state, task, classes)
+    to = fits.filled(out)
+    emb = state.task_emb[jnp.asarray([*kept, *kept[:1] * (len(to.weight) - len(kept))])]
+    phi = fits.solve(net, fits.start(state.phi, emb, state.chunk_emb), to)
+    key = jax.random.split(state.key, 3)[0]
+    return snapshot(status.without_classes(state, key, phi=phi))
 
 
 def _task_network(net: Network, state: CLState, task: int) -> TaskNetwork:

@@ -7,7 +7,6 @@ over from those that it generates already, and keeps that (`inherit`). So each t
 one of its own, drawn anew, before one is fitted to all: no network holds anything of another task.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,14 +19,14 @@ from jax import Array
 
 from uncle_jax.config import Config, Count, Hypernetwork, Positive
 from uncle_jax.core import refit as fits
-from uncle_jax.core import steps
+from uncle_jax.core import status, steps
 from uncle_jax.core.layout import Kind
 from uncle_jax.core.loop import Inflight, OnStep, cosine, part_of, steps_per_epoch
 from uncle_jax.core.network import Network
 from uncle_jax.core.state import CLState, erase_task, snapshot, stats_of, with_row
 from uncle_jax.core.status import checked, describe, learned, unlearned
-from uncle_jax.methods.hypernetwork.learner import hypernetwork
-from uncle_jax.methods.protocol import Method, remembering
+from uncle_jax.methods.hypernetwork.learner import hypernetwork, without_classes
+from uncle_jax.methods.protocol import Method, Past, remembering
 from uncle_jax.tasks import Data, InputSpec, as_data
 
 
@@ -96,8 +95,24 @@ def refit(
         stats = with_row(state.norm_stats, task, stats_of(own, task))
         return snapshot(learned(state, task, key, norm_stats=stats, **new))
 
+    def unlearn_classes(
+        state: CLState,
+        task: int,
+        classes: Sequence[int],
+        past: Past | None = None,
+        /,
+        *,
+        on_step: OnStep | None = None,
+    ) -> CLState:
+        del past  # it reads nothing
+        kept, out = without_classes(net, spec, state, task, classes)
+        key, k_fit = jax.random.split(state.key)
+        new = _refitted(net, settings, n_tasks, kept, out, k_fit, on_step)
+        return snapshot(status.without_classes(state, key, **new))
+
     return learner.method._replace(
         name="refit",
+        unlearn_classes=unlearn_classes,
         learn=learner.method.learn if settings.inherit else learn_apart,
         onward=learner.method.learn,
         unlearn=unlearn,
@@ -129,12 +144,8 @@ def _refitted(
     fresh = steps.init(net, n_tasks, key)
     if not tasks:
         return {"phi": fresh.phi, "task_emb": fresh.task_emb, "chunk_emb": fresh.chunk_emb}
-    n = len(tasks)
-    surplus = 2 ** math.ceil(math.log2(n)) - n  # one trace for one, two, four, ... networks
-    emb = fresh.task_emb[jnp.asarray([*tasks, *tasks[:1] * surplus])]
-    weight = jnp.where(jnp.arange(n + surplus) < n, 1 / n, 0.0)
-    filled = jax.tree.map(lambda a: jnp.pad(a, ((0, surplus), (0, 0), (0, 0))), out)
-    to = fits.Networks(filled, weight)
+    n, to = len(tasks), fits.filled(out)
+    emb = fresh.task_emb[jnp.asarray([*tasks, *[tasks[0]] * (len(to.weight) - n)])]
     carry = fits.start(fresh.phi, emb, fresh.chunk_emb)
     for index in range(settings.refit_steps):
         lr = np.float32(cosine(settings.refit_lr, index, settings.refit_steps))

@@ -93,14 +93,13 @@ def step(
     carry: TrainState,
     teachers: Teachers,
     rows: Rows,
-    forgotten: np.int32,
+    forget: Any,
 ) -> tuple[TrainState, Array]:
-    """A step of the student on rows of any tasks: (carry after, loss)."""
+    """A step of the student on rows of any tasks, `forget` [B] those to forget: (carry, loss)."""
     incompetent, competent = (
         multihead.forward(net, *teacher, rows.images, rows.tasks, train=False)[0]
         for teacher in teachers
     )
-    forget = rows.tasks == forgotten
 
     def loss(params: Any) -> tuple[Array, Any]:
         logits, stats = multihead.forward(
@@ -131,11 +130,11 @@ def badteacher_algorithm(net: MultiHead, settings: BadTeacher) -> Algorithm:
             rows = multihead.join(rows, retain)
         params, stats = jax.tree.map(jnp.copy, tuple(model))  # the steps donate their carry
         carry = TrainState(params, stats, optax.adam(settings.lr).init(params))
-        get, n, forgotten = multihead.rows_of(rows), len(rows.labels), np.int32(request.task)
+        get, n, n_forget = multihead.rows_of(rows), len(rows.labels), len(request.forget.labels)
         steps, done = settings.epochs * steps_per_epoch(n, settings.batch_size), 0
         for epoch in range(settings.epochs):
             for batch in epoch_order(k_order, epoch, n, settings.batch_size):
-                carry, loss = step(net, settings, carry, teachers, get(batch), forgotten)
+                carry, loss = step(net, settings, carry, teachers, get(batch), batch < n_forget)
                 done += 1
                 if on_step:
                     on_step(done, steps, loss)
@@ -149,6 +148,7 @@ badteacher = on_derpp(
     badteacher_algorithm,
     BadTeacher(),
     reads="forget+retain",
+    by_class=True,
     doc="BadTeacher on DER++ (github.com/vikram2000b/bad-teaching-unlearning, unlearn.py).",
 )
 uniclun = on_derpp(
@@ -156,5 +156,6 @@ uniclun = on_derpp(
     badteacher_algorithm,
     Uniclun(),
     reads="forget+retain",
+    by_class=True,
     doc="UniCLUN's unlearning on DER++: BadTeacher with its KL (github.com/respailab/CLMUL).",
 )

@@ -75,6 +75,21 @@ def remove(buffer: Buffer, task: int) -> Buffer:
     )
 
 
+def without(buffer: Buffer, task: int, classes: Sequence[int]) -> Buffer:
+    """`buffer` without `task`'s samples of `classes`; the others move up, and zeros come after."""
+    if not classes:
+        return buffer
+    n = int(buffer.count[task])
+    kept = np.flatnonzero(~np.isin(np.asarray(buffer.labels[task, :n]), np.asarray(classes)))
+
+    def moved(array: Array) -> Array:
+        own = jnp.zeros_like(array[task]).at[: len(kept)].set(array[task, kept])
+        return array.at[task].set(own)
+
+    images, labels, logits = map(moved, (buffer.images, buffer.labels, buffer.logits))
+    return Buffer(images, labels, logits, buffer.count.at[task].set(len(kept)))
+
+
 def rows(buffer: Buffer, tasks: Sequence[int]) -> Rows:
     """Every sample held of `tasks`."""
     count = np.asarray(buffer.count)

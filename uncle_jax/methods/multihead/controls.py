@@ -6,8 +6,10 @@ the task is all there. `reset` forgets everything. `never-derpp` has nothing to 
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
+from uncle_jax.core import heads
 from uncle_jax.core.loop import OnStep
 from uncle_jax.methods.multihead import network as multihead
 from uncle_jax.methods.multihead.derpp import Algorithm, Derpp, on_derpp, unchanged
@@ -16,11 +18,20 @@ from uncle_jax.requests import forgotten
 
 
 def deletion(net: MultiHead, settings: Derpp) -> Algorithm:
-    """Zeros in the place of the task's head: it answers its first class whatever it is shown."""
+    """Zeros in the place of the task's head: it answers its first class whatever it is shown.
+
+    Of classes, in the place of their columns the mean of the task's others (core/heads.py).
+    """
     del settings
 
     def unlearn(model: Model, request: Request, key: Array, on_step: OnStep | None) -> Model:
         del key, on_step
+        if request.classes:
+            own = np.arange(net.n_tasks * net.n_classes) - request.task * net.n_classes
+            gone = np.isin(own, request.classes)
+            others = ~gone & (own >= 0) & (own < net.n_classes)
+            others[others] &= net.valid[request.task][own[others]]
+            return Model(heads.without_classes(model.params, gone, others), model.stats)
         mask = multihead.head_mask(net, model.params, request.task)
         params = jax.tree.map(lambda m, a: jnp.where(m, 0, a), mask, model.params)
         return Model(params, model.stats)
@@ -44,6 +55,7 @@ delete_head = on_derpp(
     deletion,
     Derpp(),
     reads="none",
+    by_class=True,
     doc="A control: DER++ whose unlearning zeroes the task's head, and no other weight.",
 )
 reset = on_derpp(

@@ -7,7 +7,7 @@ Everything else (learning, replay, status, which data it may read) is here, the 
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
@@ -25,7 +25,16 @@ from uncle_jax.core.loop import Inflight, OnStep, Progress, descend, run_epochs
 from uncle_jax.core.losses import cross_entropy
 from uncle_jax.core.pieces import piece
 from uncle_jax.core.scanned import Step
-from uncle_jax.core.status import NEW, checked, describe, in_range, learned, unlearned
+from uncle_jax.core.status import (
+    NEW,
+    checked,
+    checked_classes,
+    describe,
+    in_range,
+    learned,
+    unlearned,
+    without_classes,
+)
 from uncle_jax.errors import UncleError
 from uncle_jax.methods.multihead import buffer as buffers
 from uncle_jax.methods.multihead import network as multihead
@@ -125,12 +134,14 @@ def on_derpp(
     doc: str,
     restart: bool = False,
     passes: Passes | None = None,
+    by_class: bool = False,
 ) -> Baseline[Chosen]:
     """A baseline: DER++ that answers an unlearn request with the algorithm `make(net, settings)`.
 
     `settings` are the default ones. `reads` is what the algorithm reads with `forget_source=full`:
     its request holds no other rows. With `restart` the buffer's logits are those of the new model
-    after an unlearning. `passes`: the Method's. `doc` is the factory's docstring.
+    after an unlearning. `passes`: the Method's. `by_class`: the algorithm forgets rows, whatever
+    they are, and so can unlearn classes. `doc` is the factory's docstring.
     """
     default = settings
 
@@ -143,6 +154,8 @@ def on_derpp(
     ) -> Method:
         net = multihead.multihead(spec, n_tasks, config or Config(), main_net)
         method = _method(name, net, settings, reads, make(net, settings), restart)
+        if not by_class:
+            method = method._replace(unlearn_classes=None)
         return method._replace(passes=passes)
 
     build.__name__ = build.__qualname__ = name
@@ -158,14 +171,19 @@ class Source(NamedTuple):
     needs: Reads
     buffered: bool  # whether the forgotten task's come from the buffer
 
-    def request(self, state: ReplayState, task: int, past: Past | None) -> Request:
-        """What the algorithm is handed. Raises UncleError if `past` lacks what it needs."""
-        retained = tuple(t for t in describe(state)["learned"] if t != task)
+    def request(
+        self, state: ReplayState, task: int, past: Past | None, classes: tuple[int, ...] = ()
+    ) -> Request:
+        """What the algorithm is handed: to forget is `task`, or only `classes` of it.
+
+        Raises UncleError if `past` lacks what it needs.
+        """
+        retained = tuple(t for t in describe(state)["learned"] if classes or t != task)
         forget = retain = None
         if self.needs in ("forget", "forget+retain"):
-            forget = self._forgotten(state, task, past)
+            forget = self._forgotten(state, task, past, classes)
         if self.needs == "forget+retain" and retained:
-            retain = buffers.rows(state.buffer, retained)
+            retain = buffers.rows(buffers.without(state.buffer, task, classes), retained)
         if self.needs == "all retained data" and retained:
             if past is None or set(past.retained) != set(retained):
                 raise UncleError(
@@ -173,11 +191,17 @@ class Source(NamedTuple):
                 )
             parts = (multihead.fitted(self.net, t, data) for t, data in past.retained.items())
             retain = multihead.join(*parts)
-        return Request(task, retained, forget, retain)
+        return Request(task, retained, forget, retain, classes)
 
-    def _forgotten(self, state: ReplayState, task: int, past: Past | None) -> Rows:
+    def _forgotten(
+        self, state: ReplayState, task: int, past: Past | None, classes: tuple[int, ...]
+    ) -> Rows:
         if self.buffered:
-            return buffers.rows(state.buffer, (task,))
+            rows = buffers.rows(state.buffer, (task,))
+            if not classes:
+                return rows
+            of = np.flatnonzero(np.isin(np.asarray(rows.labels), classes))
+            return Rows(*(array[of] for array in rows))
         if past is None or past.forget is None:
             raise UncleError(f"{self.name} reads the forgotten task's data to unlearn task {task}")
         return multihead.fitted(self.net, task, past.forget)
@@ -216,6 +240,23 @@ def _method(
             buffer = _refreshed(net, Model(params, stats), buffer, request.retained)
         return unlearned(state, task, key, params=params, stats=stats, buffer=buffer)
 
+    def unlearn_classes(
+        state: ReplayState,
+        task: int,
+        classes: Sequence[int],
+        past: Past | None = None,
+        /,
+        *,
+        on_step: OnStep | None = None,
+    ) -> ReplayState:
+        task = checked(state, task, learned=True)
+        classes = checked_classes(classes, net.spec.task(task).n_classes)
+        request = source.request(state, task, past, classes)
+        key, k_unlearn = jax.random.split(state.key)
+        params, stats = algorithm(Model(state.params, state.stats), request, k_unlearn, on_step)
+        buffer = buffers.without(state.buffer, task, classes)
+        return without_classes(state, key, params=params, stats=stats, buffer=buffer)
+
     def network(state: ReplayState, task: int) -> TaskNetwork:
         in_range(state, task)
         return TaskNetwork(state.params, state.stats)
@@ -227,7 +268,18 @@ def _method(
 
     init = functools.partial(_init, net, settings.buffer_per_task)
     main = MainNetwork(net.module, net.shape)
-    return Method(name, init, learn, unlearn, logits, reads, settings, network=network, main=main)
+    return Method(
+        name,
+        init,
+        learn,
+        unlearn,
+        logits,
+        reads,
+        settings,
+        network=network,
+        main=main,
+        unlearn_classes=unlearn_classes,
+    )
 
 
 @piece(static_argnums=(0, 1))

@@ -185,5 +185,6 @@ jit_unlearning = on_derpp(
     algorithm,
     Jit(),
     reads="forget",
+    by_class=True,
     doc="JiT on DER++ (github.com/jwf40/Zeroshot-Unlearning-At-Scale, lipschitz.py).",
 )

@@ -16,7 +16,7 @@ import numpy as np
 from jax import Array
 
 from uncle_jax.config import Config
-from uncle_jax.core import backbones, resnet
+from uncle_jax.core import backbones, heads, resnet
 from uncle_jax.core.inputs import (
     fit_images,
     input_shape,
@@ -26,7 +26,6 @@ from uncle_jax.core.inputs import (
 )
 from uncle_jax.core.interning import interned
 from uncle_jax.core.pieces import piece
-from uncle_jax.errors import UncleError
 from uncle_jax.tasks import Data, InputSpec, as_data
 
 ABSENT = -1e9
@@ -55,6 +54,7 @@ class Request(NamedTuple):
     retained: tuple[int, ...]
     forget: Rows | None
     retain: Rows | None
+    classes: tuple[int, ...] = ()  # of `task`, which is retained without them; (): all of it goes
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,18 +162,11 @@ def head_mask(net: MultiHead, params: Any, task: int) -> Any:
     Raises UncleError unless exactly one dense layer has T * Y outputs.
     """
     width = net.n_tasks * net.n_classes
-    flat = jax.tree_util.tree_leaves_with_path(params)
-    homes = {path[:-1] for path, a in flat if a.ndim == 2 and a.shape[-1] == width}
-    if len(homes) != 1:
-        raise UncleError(
-            f"main_net has {len(homes)} dense layers with {width} outputs (tasks x classes), "
-            "expected one: its heads"
-        )
+    home = heads.home(params, width, "tasks x classes")
     own = np.arange(width) // net.n_classes == task
 
     def mask(path: Any, leaf: Any) -> np.ndarray:
-        inside = path[:-1] in homes
-        return np.broadcast_to(own if inside else False, leaf.shape)
+        return np.broadcast_to(own if path[:-1] == home else False, leaf.shape)
 
     return jax.tree_util.tree_map_with_path(mask, params)
 

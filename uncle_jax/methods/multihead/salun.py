@@ -202,5 +202,6 @@ salun = on_derpp(
     algorithm,
     Salun(),
     reads="forget+retain",
+    by_class=True,
     doc="SalUn on DER++ (github.com/OPTML-Group/Unlearn-Saliency, generate_mask.py and RL.py).",
 )

@@ -178,5 +178,6 @@ scrub = on_derpp(
     algorithm,
     Scrub(),
     reads="forget+retain",
+    by_class=True,
     doc="SCRUB on DER++ (github.com/meghdadk/SCRUB, loops.py and notebooks).",
 )

@@ -119,5 +119,6 @@ ssd = on_derpp(
     algorithm,
     Ssd(),
     reads="forget+retain",
+    by_class=True,
     doc="SSD on DER++ (github.com/if-loops/selective-synaptic-dampening, ssd.py).",
 )
