@@ -100,14 +100,14 @@ def new_store(folder: Path, keep_history: bool = False) -> Store:
 
 def ask(store: Store, word: str, **more) -> dict:
     """Answer a request such as "L3" on an open store; its ledger entry. Test data goes with it."""
-    ((op, task, _),) = parse(word)
-    data = {}
+    (asked,) = parse(word)
+    op, task, classes = asked
+    data = {} if op == "U" else {"data": noise(task, "train", 256), "data_sha": f"sha of {task}"}
     if op == "L":
-        data = {"data": noise(task, "train", 256), "data_sha": f"sha of {task}"}
         data["test"] = noise(task, "test", 300)
     every, on_step = more.pop("every", 1), more.pop("on_step", None)
-    name = service.order_id(store, op, task)
-    order = service.Order(op=op, task=task, **{"id": name, **data, **more})
+    name = service.order_id(store, asked)
+    order = service.Order(op=op, task=task, classes=classes, **{"id": name, **data, **more})
     state = store.load(template(learner()))
     return service.answer(store, learner(), state, order, every, on_step)[1]
 

@@ -2,7 +2,7 @@
 
 import random
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from uncle_jax.errors import UncleError, allowed
@@ -85,6 +85,11 @@ def parse(text: str) -> tuple[Request, ...]:
         op: Op = "L" if learned else "C" if classes else "U"
         requests.append(Request(op, int(learned or unlearned), classes))
     return tuple(requests)
+
+
+def request_of(entry: Mapping[str, Any]) -> Request:
+    """What a ledger's entry answered."""
+    return Request(entry["op"], entry["task"], tuple(entry.get("classes", ())))
 
 
 class Stream(NamedTuple):

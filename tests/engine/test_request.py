@@ -1,11 +1,15 @@
 import shutil
 
 import pytest
-from storing import SETTINGS, ask, learner, load, new_store, noise
+from storing import SETTINGS, Stop, ask, learner, load, new_store, noise, template
 
 from uncle_jax.engine import request as service
 from uncle_jax.engine.request import Order
 from uncle_jax.errors import UncleError
+from uncle_jax.evaluation.audit import store as verify
+from uncle_jax.requests import Request, parse
+from uncle_jax.store import certificate
+from uncle_jax.store.copies import read_tests
 from uncle_jax.store.recovery import open_store
 
 
@@ -53,8 +57,8 @@ def test_a_repeated_id_does_nothing_and_another_order_may_not_have_it(store):
 
 
 def test_ids_count_the_requests_on_a_task(store):
-    assert service.order_id(store, "U", 0) == "U0-2"
-    assert service.order_id(store, "L", 3) == "L3-1"
+    assert service.order_id(store, Request("U", 0)) == "U0-2"
+    assert service.order_id(store, Request("L", 3)) == "L3-1"
 
 
 def test_damaged_test_data_is_told_and_does_not_stop_a_request(store):
@@ -69,3 +73,66 @@ def test_damaged_test_data_is_told_and_does_not_stop_a_request(store):
 def test_learning_needs_data(store):
     with pytest.raises(UncleError, match="learn 2 needs --data"):
         service.answer(store, learner(), load(store), Order("L", 2, "x"))
+
+
+def test_a_class_of_a_task_is_unlearned_and_with_it_its_test_images(store):
+    whole = read_tests(store)[0][0]
+    entry = ask(store, "U0:2")
+    assert (entry["id"], entry["op"], entry["classes"]) == ("U0:2-2", "C", [2])
+    assert entry["class_accuracy"]["before"] > 50
+    assert entry["class_accuracy"]["after"] < 10
+    assert entry["accuracy"]["0"] > 50 < entry["accuracy"]["1"]
+    assert entry["tasks"]["learned"] == [0, 1]
+    assert entry["procedure"]["class_unlearning"] == "relearn"
+    assert "data/0.npz" in [path for path, *_ in entry["erase"]]
+    assert [path.name for path in sorted((store.folder / "data").iterdir())] == ["0-3.npz", "1.npz"]
+    kept = read_tests(store)[0][0]
+    assert sorted(set(kept.labels)) == [0, 1]
+    assert len(kept.labels) == sum(whole.labels != 2)
+    assert store.notes == [f"--data: {sum(noise(0, 'train', 256).labels == 2)} images of what is "
+                           "unlearned were left out"]  # fmt: skip
+    page = certificate.text(certificate.certify(store.entries, entry["id"]))
+    assert "class 2 of task 0 was unlearned" in page
+    assert "learned again from its other classes" in page
+    assert (store.folder / "certificates" / "3.txt").read_text() == page
+    report = verify.verify(store, learner(), template(learner()), {})
+    assert report.problems == ()
+    # what is asked again, or of a task that is gone
+    assert service.already_unlearned(store, Request("C", 0, (2,))) == entry
+    assert service.already_unlearned(store, Request("C", 0, (1, 2))) is None
+    for word, message in (
+        ("U0:1+2", "class 2 of task 0 is not there any more"),
+        ("U0:0+1", "no other class left"),
+        ("U1:3", "unknown class 3 of task 1 .allowed: 0 to 2"),
+        ("U2:0", "task 2 is not learned"),
+    ):
+        with pytest.raises(UncleError, match=message):
+            service.check(store, parse(word)[0])
+    ask(store, "U0")
+    assert [path.name for path in (store.folder / "data").iterdir()] == ["1.npz"]
+    with pytest.raises(UncleError, match="needs --data, the images of its other classes"):
+        ask(store, "U1:0", data=None)
+
+
+def test_a_class_request_that_was_interrupted_ends_in_the_same_bits(store, answered, tmp_path):
+    with open_store(shutil.copytree(answered, tmp_path / "other"), write=True) as other:
+        whole = ask(other, "U1:0")
+    steps = 2 * 11 + 1  # of the burn-in 40, then of the third epoch of learning
+    with pytest.raises(Stop):
+        ask(store, "U1:0", on_step=Counted(SETTINGS.burn_in + steps))
+    assert (store.folder / "inflight").iterdir()
+    again = ask(store, "U1:0")
+    assert any("goes on after" in note for note in store.notes)
+    assert again["state"] == whole["state"]
+
+
+class Counted:
+    """Interrupts a request at its so-manieth step, whatever the steps are called."""
+
+    def __init__(self, last):
+        self.left = last
+
+    def __call__(self, *step):
+        self.left -= 1
+        if not self.left:
+            raise Stop

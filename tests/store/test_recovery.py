@@ -9,6 +9,7 @@ from storing import Stop, ask, everything, new_store, predicts
 from uncle_jax import files
 from uncle_jax.engine import request as service
 from uncle_jax.errors import UncleError
+from uncle_jax.requests import Request
 from uncle_jax.store import ledger
 from uncle_jax.store import store as stores
 from uncle_jax.store.recovery import open_store
@@ -44,7 +45,9 @@ def test_a_crash_after_durable_is_finished_first(tmp_path, crash, monkeypatch):
     # Even a reader finishes it before it answers.
     with open_store(tmp_path / "s", write=False) as store:
         assert "is now finished" in store.notes[0]
-        assert service.order_id(store, "U", 0) == "U0-2"  # the command asked again is that one
+        assert (
+            service.order_id(store, Request("U", 0)) == "U0-2"
+        )  # the command asked again is that one
         assert store.finished("U0-2")
         assert [entry["event"] for entry in store.entries[-2:]] == ["durable", "erased"]
     assert predicts(tmp_path / "s", [0]) == []

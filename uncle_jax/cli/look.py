@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from uncle_jax.errors import UncleError
+from uncle_jax.requests import request_of
 from uncle_jax.runs.process import begin
 
 POWERLESS = 99.99  # per cent: what guessing stays under, with very few images
@@ -77,7 +78,8 @@ def history(args: argparse.Namespace) -> int:
         requests = [
             {
                 key: entry[key]
-                for key in ("time", "op", "task", "id", "accuracy", "seconds", "state")
+                for key in ("time", "op", "task", "classes", "id", "accuracy", "seconds", "state")
+                if key in entry
             }
             | {"erased": [path for path, *_ in entry["erase"]]}
             for entry in store.requests
@@ -94,9 +96,9 @@ def line_of(told: Mapping[str, Any]) -> str:
     """A request of `history`, in a line."""
     known = told["accuracy"].items()
     accuracy = ", ".join(f"{task}: {value:.1f}" for task, value in known) or "not measured"
-    did, seconds = f"{told['op']}{told['task']}", sum(told["seconds"].values())
+    did, seconds = request_of(told), sum(told["seconds"].values())
     return (
-        f"{told['time']}  {did:<5} {told['id']:<10} {seconds:7.1f} s  accuracy (%) "
+        f"{told['time']}  {did!s:<5} {told['id']:<10} {seconds:7.1f} s  accuracy (%) "
         f"{accuracy}; state {told['state'][:12]}; erased: {', '.join(told['erased']) or 'nothing'}"
     )
 

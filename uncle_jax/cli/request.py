@@ -3,6 +3,7 @@
 uncle request --store DIR init --tasks 10 --image-shape 8 8 1 --classes 10
 uncle request --store DIR learn 3 --data TRAIN.npz --test TEST.npz
 uncle request --store DIR unlearn 3
+uncle request --store DIR unlearn 5 --class 7 --data TRAIN.npz
 uncle request --store DIR predict 5 IMAGES.npz
 uncle request --store DIR status | history | verify --test 3=TEST.npz
 
@@ -32,7 +33,7 @@ from uncle_jax.errors import UncleError, allowed
 from uncle_jax.methods import registry
 from uncle_jax.presets import PRESETS, preset
 from uncle_jax.report import terminal
-from uncle_jax.requests import Request
+from uncle_jax.requests import Request, request_of
 from uncle_jax.runs.process import begin
 from uncle_jax.runs.progress import Steps
 from uncle_jax.runs.spec import check_seed, set_changes
@@ -75,7 +76,20 @@ def parser() -> Parser:
         add_warn_fall(ask)
         if name == "learn":
             ask.add_argument("--data", type=Path, required=True, help="to learn from; not kept")
-            ask.add_argument("--save-every", type=int, default=5, metavar="K", help="epochs")
+        else:
+            ask.add_argument(
+                "--class",
+                dest="classes",
+                type=int,
+                nargs="+",
+                default=[],
+                metavar="C",
+                help="these classes alone; the task stays, with its others",
+            )
+            ask.add_argument(
+                "--data", type=Path, help="with --class: images of the others, to learn them again"
+            )
+        ask.add_argument("--save-every", type=int, default=5, metavar="K", help="epochs")
     guess = commands.add_parser("predict", help="a line per image: its class")
     guess.add_argument("task", type=int)
     guess.add_argument("images", type=Path)
@@ -179,26 +193,31 @@ def ask(args: argparse.Namespace) -> int:
 
     clock = Clock("imports")
     check_id(args.id)
+    classes = tuple(sorted({*getattr(args, "classes", ())}))
+    if args.command == "unlearn" and args.data is not None and not classes:
+        raise UncleError("unlearn reads no data; --data goes with --class")
     with open_store(args.store, write=True) as store:
         spec = input_spec(store)
         test = read_npz(args.test, spec)[0] if args.test else None
         data, sha = None, None
-        if args.command == "learn":
+        if args.data is not None:
             data, sha = read_npz(args.data, spec)
-        name = args.id or requests.order_id(store, OPS[args.command], args.task)
-        order = requests.Order(OPS[args.command], args.task, name, data, sha, test)
+        asked = Request("C" if classes else OPS[args.command], args.task, classes)
+        name = args.id or requests.order_id(store, asked)
+        order = requests.Order(asked.op, args.task, name, data, sha, test, classes=classes)
         again = requests.repeated(store, order)
         if again:
             tell(store.notes)
             print(f"{name} was answered already, at {again['time']}; nothing done")
             return 0
-        if args.command == "unlearn" and (then := requests.already_unlearned(store, args.task)):
+        if then := requests.already_unlearned(store, asked):
             tell(store.notes)
             by = f"by {then['id']}, at {then['time']}"
-            print(f"task {args.task} was unlearned already {by}; nothing done")
+            print(f"{named(asked)} was unlearned already {by}; nothing done")
             return 0
+        requests.check(store, asked)
         begin(args.compile_cache, args.store)
-        every = args.save_every if args.command == "learn" else 1
+        every = args.save_every
         if every < 1:
             raise UncleError(f"--save-every must be at least 1 epoch, not {every}")
         with Steps(f"{name}: restore", compiles=False) as bar:
@@ -219,6 +238,9 @@ def ask(args: argparse.Namespace) -> int:
         accuracy = ", ".join(f"{task}: {value:.1f}" for task, value in entry["accuracy"].items())
         print(f"{name} is durable; erased: {gone(entry)}{kept(store.keep_history)}")
         print(f"accuracy (%) by task: {accuracy or 'no test data'}")
+        of_class = entry.get("class_accuracy", {})
+        if both := " -> ".join(f"{of_class[w]:.1f}" for w in ("before", "after") if w in of_class):
+            print(f"accuracy (%) on {named(asked)}: {both}")
         for task, (then, now) in fallen(*measured(store.requests), args.warn_fall).items():
             print(terminal.fall_line(task, then, now))
         total = time.perf_counter() - STARTED
@@ -232,7 +254,7 @@ def ask(args: argparse.Namespace) -> int:
 
 def measured(entries: Sequence[Mapping[str, Any]]) -> tuple[list[Request], list[dict[int, float]]]:
     """A store's requests, and the accuracies after each, by task, of what had test data."""
-    asked = [Request(entry["op"], entry["task"]) for entry in entries]
+    asked = [request_of(entry) for entry in entries]
     return asked, [{int(t): v for t, v in entry["accuracy"].items()} for entry in entries]
 
 
@@ -247,6 +269,14 @@ class Clock:
     def lap(self, name: str) -> None:
         now = time.perf_counter()
         self.laps[name], self.last = now - self.last, now
+
+
+def named(asked: Request) -> str:
+    """What is to be unlearned, in words."""
+    if not asked.classes:
+        return f"task {asked.task}"
+    kind = "class" if len(asked.classes) == 1 else "classes"
+    return f"{kind} {' '.join(map(str, asked.classes))} of task {asked.task}"
 
 
 def gone(entry: Mapping[str, Any]) -> str:

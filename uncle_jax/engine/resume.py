@@ -11,9 +11,10 @@ from uncle_jax import files
 from uncle_jax.engine.learner import template
 from uncle_jax.engine.request import known_accuracy, procedure
 from uncle_jax.errors import UncleError
+from uncle_jax.evaluation import classes
 from uncle_jax.evaluation.answers import Answer, Run
 from uncle_jax.methods.protocol import Method
-from uncle_jax.requests import Request
+from uncle_jax.requests import Request, request_of
 from uncle_jax.store import checkpoint
 from uncle_jax.store import recovery as opening
 from uncle_jax.store.inflight import Saves
@@ -71,7 +72,13 @@ def saves(store: Store, every: int, index: int, request: Request) -> Saves:
 def facts_of(store: Store, method: Method, found: Answer) -> dict[str, Any]:
     """A sequence's answer as the facts of its ledger entry; `run_of` reads it back."""
     unlearned = sum(entry["op"] == "U" for entry in store.requests)
-    forget = procedure(method, unlearned)
+    forget = procedure(method, unlearned, found.request.op == "C")
+    of_classes = dict[str, float]()
+    if found.request.op == "C" and classes.BEFORE in found.measured:
+        task, gone = found.request.task, found.request.classes
+        after = [found.measured[classes.AFTER.format(task, one)] for one in gone]
+        both = {"before": found.measured[classes.BEFORE], "after": sum(after) / len(after)}
+        of_classes = {name: value for name, value in both.items() if math.isfinite(value)}
     return {
         "id": f"{found.index}-{found.request}",
         "op": found.request.op,
@@ -81,15 +88,11 @@ def facts_of(store: Store, method: Method, found: Answer) -> dict[str, Any]:
         "accuracy_before": known_accuracy(store),
         # null: not finite, which JSON has no word for
         "accuracy": {str(t): v if math.isfinite(v) else None for t, v in found.accuracy.items()},
+        **({"class_accuracy": of_classes} if of_classes else {}),
         "seconds": {"optimise": found.seconds, "compile": found.compile_seconds},
         # as text, for some are infinite
         "measured": {name: repr(float(value)) for name, value in found.measured.items()},
     }
-
-
-def request_of(entry: Mapping[str, Any]) -> Request:
-    """What a ledger's entry answered."""
-    return Request(entry["op"], entry["task"], tuple(entry.get("classes", ())))
 
 
 def run_of(store: Store, state: Any) -> Run:

@@ -26,8 +26,7 @@ def measure(
     for task, classes in lacking.items():
         test = benchmark.load(task, "test")
         for one in classes:
-            data = only_classes(test, [one])
-            found[AFTER.format(task, one)] = _accuracy(method, state, task, data)
+            found[AFTER.format(task, one)] = accuracy_of(method, state, task, test, [one])
     return found
 
 
@@ -38,9 +37,16 @@ def before(method: "Method", state: Any, request: Request, test: Data) -> dict[s
     """
     task, gone = request.task, request.classes
     return {
-        BEFORE: _accuracy(method, state, task, only_classes(test, gone)),
+        BEFORE: accuracy_of(method, state, task, test, gone),
         REST_BEFORE: _accuracy(method, state, task, without_classes(test, gone)),
     }
+
+
+def accuracy_of(
+    method: "Method", state: Any, task: int, test: Data, classes: Sequence[int]
+) -> float:
+    """Accuracy in per cent on the images of some classes of `test`; nan if there is none."""
+    return _accuracy(method, state, task, only_classes(test, classes))
 
 
 def _accuracy(method: "Method", state: Any, task: int, data: Data) -> float:

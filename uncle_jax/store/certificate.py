@@ -58,22 +58,46 @@ def not_claimed(edition: Any, procedure: Mapping[str, Any]) -> tuple[str, ...]:
     return (_NO_TRACE, _NOT_BACK, *_ELSEWHERE)
 
 
+_FEATURES = (
+    "that nothing of the classes is left: the task's features are as they were, and what reads them"
+    " tells the classes as well as before (docs/classes.md)"
+)
+_AGAIN = (
+    "that no trace of the classes' data is left in phi or in the chunk embeddings: the task was"
+    " unlearned whole, and learned again from its other classes, no more is measured here"
+)
+
+
+def not_claimed_of_classes(procedure: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a certificate of unlearned classes does not claim of a `procedure`."""
+    own = procedure.get("class_unlearning") == "own"
+    return (_FEATURES if own else _AGAIN, *_ELSEWHERE)
+
+
 def certify(entries: Sequence[Entry], identifier: str) -> dict[str, Any]:
     """The certificate of unlearn request `identifier`, whose entries must be in the ledger."""
     events = {entry["event"]: entry for entry in entries if entry.get("id") == identifier}
     asked, erased = events["durable"], events["erased"]
     before, after = asked.get("accuracy_before") or {}, asked.get("accuracy") or {}
-    task = str(asked["task"])
+    task, procedure = str(asked["task"]), asked.get("procedure") or {}
+    of_task = {"before": before.get(task), "after": after.get(task)}
+    forgotten, not_told = of_task, not_claimed(asked.get("edition", 1), procedure)
+    classes = {}
+    if asked["op"] == "C":
+        of_class = asked.get("class_accuracy") or {}
+        forgotten = {name: of_class.get(name) for name in of_task}
+        classes, not_told = {"classes": asked["classes"]}, not_claimed_of_classes(procedure)
+    request = {key: asked.get(key) for key in ("id", "op", "task", "started")}
     return {
         "certificate": "unlearning",
-        "request": {key: asked.get(key) for key in ("id", "op", "task", "started")},
+        "request": request | classes,
         "durable": asked["time"],
         "erased_at": erased["time"],
         "procedure": asked.get("procedure"),
         "state_before": asked["state_before"],
         "state_after": asked["state"],
         "accuracy_percent": {
-            "forgotten": {"before": before.get(task), "after": after.get(task)},
+            "forgotten": forgotten,
             "retained": {
                 str(kept): {"before": before.get(str(kept)), "after": after.get(str(kept))}
                 for kept in asked["tasks"]["learned"]
@@ -84,15 +108,18 @@ def certify(entries: Sequence[Entry], identifier: str) -> dict[str, Any]:
         ],
         "history_kept": asked["history_kept"],
         "ledger": {"durable": asked["hash"], "erased": erased["hash"]},
-        "not_claimed": list(not_claimed(asked.get("edition", 1), asked.get("procedure") or {})),
+        "not_claimed": list(not_told),
     }
 
 
 def text(content: dict[str, Any]) -> str:
     """`content` as a page for people."""
     request, accuracy = content["request"], content["accuracy_percent"]
+    what = f"task {request['task']}"
+    if classes := request.get("classes"):
+        what = f"class {' '.join(map(str, classes))} of {what}"
     lines = [
-        f"Certificate: task {request['task']} was unlearned (request {request['id']})",
+        f"Certificate: {what} was unlearned (request {request['id']})",
         "",
         *([f"asked    {request['started']}"] if request["started"] else []),
         f"durable  {content['durable']}",
@@ -104,7 +131,7 @@ def text(content: dict[str, Any]) -> str:
         f"State after   {content['state_after']}",
         "",
         "Test accuracy (%)      before   after",
-        _row(f"task {request['task']}, forgotten", accuracy["forgotten"]),
+        _row(f"{what}, forgotten", accuracy["forgotten"]),
         *(_row(f"task {task}, retained", pair) for task, pair in accuracy["retained"].items()),
         "",
     ]
@@ -202,9 +229,10 @@ def expected(entries: Sequence[Entry]) -> dict[str, str]:
     files = {}
     done = {entry["id"] for entry in entries if entry["event"] == "erased"}
     for entry in entries:
-        if entry["event"] != "durable" or entry["id"] not in done or entry["op"] != "U":
+        if entry["event"] != "durable" or entry["id"] not in done or entry["op"] == "L":
             continue
-        if entry["task"] in entry["tasks"]["unlearned"]:  # some methods do not unlearn
+        # some methods do not unlearn
+        if entry["op"] == "C" or entry["task"] in entry["tasks"]["unlearned"]:
             content = certify(entries, entry["id"])
             files[f"{entry['step']}.json"] = json.dumps(content, indent=1) + "\n"
             files[f"{entry['step']}.txt"] = text(content)

@@ -8,15 +8,18 @@ import numpy as np
 from uncle_jax import files
 from uncle_jax.data.npz import read_npz
 from uncle_jax.errors import UncleError
-from uncle_jax.store.store import DATA, Store, input_spec
+from uncle_jax.store.store import DATA, Store, copy_name, input_spec, kept_tests
 from uncle_jax.tasks import Data
 
 
-def write_test(store: Store, task: int, data: Data) -> str:
-    """Keep a task's test images in the store; its commit erases them with the task."""
+def write_test(store: Store, task: int, data: Data, step: int | None = None) -> str:
+    """Keep a task's test images in the store; its commit erases them with the task.
+
+    `step`: the request that takes classes from the task, whose commit erases the copy before.
+    """
     raw = _bytes(data)
     try:
-        files.write(store.folder / DATA / f"{task}.npz", raw)
+        files.write(store.folder / DATA / copy_name(task, step), raw)
     except OSError as error:
         raise UncleError(
             f"cannot keep the test data ({error.strerror}); nothing was lost"
@@ -46,14 +49,14 @@ def _bytes(data: Data) -> bytes:
 
 def read_tests(store: Store) -> tuple[dict[int, Data], list[int]]:
     """(test data kept of learned tasks, tasks whose copy is damaged and thus not measured)."""
-    spec = input_spec(store)
-    shas = {entry["task"]: entry.get("test") for entry in store.requests if entry["op"] == "L"}
+    spec, copies = input_spec(store), kept_tests(store.requests)
     tests, damaged = {}, []
     for task in store.tasks["learned"]:
-        if shas.get(task) is None:
+        if task not in copies:
             continue
-        path = store.folder / DATA / f"{task}.npz"
-        if not path.is_file() or files.digest(path) != shas[task]:
+        name, sha = copies[task]
+        path = store.folder / DATA / name
+        if not path.is_file() or files.digest(path) != sha:
             damaged.append(task)
             store.notes.append(f"the test data of task {task} is damaged; it is not measured")
             continue

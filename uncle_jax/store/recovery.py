@@ -171,4 +171,4 @@ def _recover(store: Store, torn: int, pending: Entry | None) -> None:
         store.resumed = store.finish(unfinished)
         store.notes.append(f"request {unfinished['id']} was durable; it is now finished")
     certificate.write(store.folder / CERTIFICATES, store.entries)
-    store.sweep(store.step, store.tasks["learned"], spare=INFLIGHT)  # inflight.py goes on from it
+    store.sweep(store.step, spare=INFLIGHT)  # inflight.py goes on from it

@@ -5,7 +5,8 @@
     STORE/checkpoints/<n>   the state after n requests (checkpoint.py)
     STORE/mirror/<n>        the same bytes once more
     STORE/inflight/<e>      the request under way, after e epochs
-    STORE/data/<task>.npz   test images of a learned task, where some were given
+    STORE/data/<task>.npz   test images of a learned task, where some were given; <task>-<n>.npz of
+                            what request n left of its classes
     STORE/certificates/     one for each unlearn request, and for each audit (certificate.py)
 
 A request goes: compute; save the state (its manifest makes it *durable*; it carries the ledger line
@@ -14,7 +15,7 @@ append *erased*. A crash before the manifest leaves the state as it was, one aft
 forward when the store is opened next, before anything else.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -121,6 +122,8 @@ class Store:
         as before, or finishes the request when it is opened next.
         """
         step, tasks = self.step + 1, describe(state)
+        told = {**facts, "step": step, "tasks": tasks}
+        names = {name for name, _ in kept_tests([*self.requests, told]).values()}
         content = {
             **facts,
             "event": "durable",
@@ -133,7 +136,7 @@ class Store:
             "edition": certificate.EDITION,
             "erase": [
                 measure(self.folder, path)
-                for path in leftovers(self.folder, step, tasks["learned"], self.keep_history)
+                for path in leftovers(self.folder, step, names, self.keep_history)
             ],
         }
         entry = ledger.chain(self.entries, content)
@@ -146,16 +149,17 @@ class Store:
         self.mirror(step)
         if self.step < step:
             self.append(entry)
-        self.sweep(step, entry["tasks"]["learned"])
+        self.sweep(step)
         if self.entries[-1]["event"] == "durable":
             content = {"event": "erased", "time": now(), "id": entry["id"], "step": step}
             self.append(ledger.chain(self.entries, content))
         certificate.write(self.folder / CERTIFICATES, self.entries)
         return entry
 
-    def sweep(self, step: int, learned: Sequence[int], spare: str | None = None) -> None:
+    def sweep(self, step: int, spare: str | None = None) -> None:
         """Remove all `leftovers` but those in folder `spare`. Raises UncleError if it cannot."""
-        paths = leftovers(self.folder, step, learned, self.keep_history)
+        names = {name for name, _ in kept_tests(self.requests).values()}
+        paths = leftovers(self.folder, step, names, self.keep_history)
         try:
             files.remove(*(path for path in paths if path.parent.name != spare))
         except OSError as error:
@@ -191,16 +195,37 @@ class Store:
         raise Damaged(f"both copies of {self.folder / CHECKPOINTS / str(step)} are damaged")
 
 
-def leftovers(folder: Path, step: int, learned: Sequence[int], keep_history: bool) -> list[Path]:
-    """What must be gone once request `step` is durable and the tasks `learned` are what is held.
+def copy_name(task: int, step: int | None = None) -> str:
+    """Of a task's test images; `step`: of the request that took classes from it, if one did."""
+    return f"{task}.npz" if step is None else f"{task}-{step}.npz"
 
-    Every other checkpoint and its mirror, all of the request under way, test data of other tasks,
-    and half-written files. With `keep_history` checkpoints and data stay.
+
+def kept_tests(entries: Sequence[Mapping[str, Any]], past: bool = False) -> dict[Any, Any]:
+    """{learned task: (file name, digest)} of the test images that are held after requests.
+
+    `past`: {(task, step): (file name, digest)} of all that there ever were.
+    """
+    found: dict[Any, tuple[str, str]] = {}
+    for entry in entries:
+        task, sha = entry["task"], entry.get("test")
+        if not past:  # classes that are gone are in the copy before
+            found.pop(task, None)
+        if sha is not None:
+            step = entry["step"] if entry["op"] == "C" else None
+            found[(task, step) if past else task] = copy_name(task, step), sha
+    return found
+
+
+def leftovers(folder: Path, step: int, tests: Collection[str], keep_history: bool) -> list[Path]:
+    """What must be gone once request `step` is durable and `tests` the test data that are held.
+
+    Every other checkpoint and its mirror, all of the request under way, other test data, and
+    half-written files. With `keep_history` checkpoints and data stay.
     """
     keep = {name: {str(step), f"{step}.json"} for name in COPIES}
     if keep_history:
         keep[CHECKPOINTS] |= {f"{s}{end}" for s in range(step) for end in ("", ".json")}
-    keep[DATA] = {f"{task}.npz" for task in learned}
+    keep[DATA] = {*tests}
     keep[INFLIGHT] = set()
     if keep_history:
         keep[DATA] = {path.name for path in (folder / DATA).glob("[0-9]*.npz")}

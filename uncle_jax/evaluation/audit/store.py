@@ -26,6 +26,7 @@ from uncle_jax.store.store import (
     LEDGER,
     Store,
     intact,
+    kept_tests,
 )
 from uncle_jax.tasks import Data
 
@@ -158,10 +159,8 @@ def _explained(store: Store) -> set[str]:
     names = {f"{CHECKPOINTS}/{s}{end}" for s in steps for end in ("", ".json")}
     names |= {f"{copy}/{store.step}{end}" for copy in COPIES for end in ("", ".json")}
     names |= {f"{CERTIFICATES}/{name}" for name in certificate.expected(store.entries)}
-    held = {e["task"] for e in store.requests if e["op"] == "L" and e.get("test")}
-    if not store.keep_history:
-        held &= set(store.tasks["learned"])
-    names |= {f"{DATA}/{task}.npz" for task in held}
+    held = kept_tests(store.requests, past=store.keep_history)
+    names |= {f"{DATA}/{name}" for name, _ in held.values()}
     for done in checkpoint.committed(store.folder / INFLIGHT):
         names |= {f"{INFLIGHT}/{done}", f"{INFLIGHT}/{done}.json"}
     return names | {LEDGER, "LOCK"}
