@@ -4,6 +4,7 @@ import pytest
 from storing import SETTINGS, Stop, ask, learner, load, new_store, noise, template
 
 from uncle_jax.engine import request as service
+from uncle_jax.engine.growing import grown
 from uncle_jax.engine.request import Order
 from uncle_jax.errors import UncleError
 from uncle_jax.evaluation.audit import store as verify
@@ -136,3 +137,21 @@ class Counted:
         self.left -= 1
         if not self.left:
             raise Stop
+
+
+def test_a_store_grows_with_the_request_that_needs_it(store):
+    room = len(load(store).status)
+    assert store.identity["n_tasks"] == room == 4
+    method, state = grown(learner(), load(store), 7)
+    data = noise(6, "train", 256)
+    _, entry = service.answer(store, method, state, Order("L", 6, "new", data, "sha of 6"))
+    assert entry["n_tasks"] == store.identity["n_tasks"] == 7
+    assert entry["tasks"]["learned"] == [0, 1, 6]
+    assert entry["accuracy"]["0"] > 50 < entry["accuracy"]["1"]
+    with open_store(shutil.copytree(store.folder, store.folder.parent / "again"), True) as again:
+        assert again.identity["n_tasks"] == 7
+        later = again.load(template(method))
+        assert len(later.status) == 7
+        assert verify.verify(again, method, template(method), {}).problems == ()
+        after, entry = service.answer(again, method, later, Order("U", 6, "gone"))
+        assert entry["n_tasks"] == again.identity["n_tasks"] == len(after.status) == 7

@@ -185,6 +185,7 @@ def ask(args: argparse.Namespace) -> int:
 
     from uncle_jax.data.npz import read_npz
     from uncle_jax.engine import request as requests
+    from uncle_jax.engine.growing import grown
     from uncle_jax.engine.learner import learner, template
     from uncle_jax.evaluation.metrics import fallen
     from uncle_jax.runs.environment import environment
@@ -227,6 +228,11 @@ def ask(args: argparse.Namespace) -> int:
             clock.lap("restore")
             tell(store.notes)
             told = len(store.notes)
+            room = store.identity["n_tasks"]
+            if args.command == "learn" and room <= args.task < MOST:
+                method, state = grown(method, state, args.task + 1)
+                clock.lap("grow")
+                store.notes.append(f"there was room for {room} tasks, now for {args.task + 1}")
             order = replace(order, environment=environment())
             bar.begin(name)
             _, entry = requests.answer(store, method, state, order, every, bar.on_step)

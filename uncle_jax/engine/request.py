@@ -100,8 +100,9 @@ def answer(
     """(state after the order, its ledger entry), once it is durable and what it undoes is erased.
 
     Every learned task whose test data is at hand is measured, the order's own before and after. A
-    learn request saves its progress every `every` epochs. Raises UncleError; the store is then as
-    before, or finishes the request when it is opened next.
+    learn request saves its progress every `every` epochs. `method` and `state` may have more room
+    than the store had (engine/growing.py): it has it from then on. Raises UncleError; the store is
+    then as before, or finishes the request when it is opened next.
     """
     started, begun = now(), time.perf_counter()
     task, losses = order.task, Losses(on_step)
@@ -133,7 +134,7 @@ def answer(
     }
     damaged += [int(name) for name in measured.keys() - accuracy]  # no answer is no accuracy
     unlearned = sum(entry["op"] == "U" for entry in store.requests)
-    kept = None
+    kept, room = None, len(state.status)
     if order.op == "L" and order.test is not None:
         kept = write_test(store, task, order.test)
     if order.op == "C" and task in tests:
@@ -143,6 +144,7 @@ def answer(
         "op": order.op,
         "task": task,
         **({"classes": [*order.classes]} if order.classes else {}),
+        **({"n_tasks": room} if room != store.settings["identity"]["n_tasks"] else {}),
         "data": order.data_sha,
         "test": kept,
         **({"measured_with": digest_of(order.test)} if order.test is not None else {}),

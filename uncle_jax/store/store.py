@@ -69,8 +69,13 @@ class Store:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """The part of the settings that a checkpoint must share with them."""
-        return self.settings["identity"]
+        """The part of the settings that a checkpoint must share with them; its room can grow."""
+        return self._with_room(self.requests[-1] if self.step else {})
+
+    def _with_room(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """The identity of the state after `entry`."""
+        identity = self.settings["identity"]
+        return {**identity, "n_tasks": entry.get("n_tasks", identity["n_tasks"])}
 
     @property
     def keep_history(self) -> bool:
@@ -140,7 +145,8 @@ class Store:
             ],
         }
         entry = ledger.chain(self.entries, content)
-        checkpoint.save(self.folder / CHECKPOINTS, step, state, self.identity, {"entry": entry})
+        identity = self._with_room(entry)
+        checkpoint.save(self.folder / CHECKPOINTS, step, state, identity, {"entry": entry})
         return self.finish(entry)
 
     def finish(self, entry: Entry) -> Entry:
