@@ -134,7 +134,8 @@ def test_a_life_of_a_store(call, tmp_path):
     ("words", "told"),
     [
         (["unlearn", "3"], "task 3 is not learned"),
-        (["learn", "9", "--data", "train1.npz"], "unknown task 9 (allowed: 0 to 3)"),
+        (["unlearn", "9"], "unknown task 9 (allowed: 0 to 3)"),
+        (["learn", "100000", "--data", "train1.npz"], "unknown task 100000 (allowed: 0 to 3)"),
         (["learn", "2", "--data", "missing.npz"], "cannot read missing.npz"),
         (["learn", "2", "--data", "train2.npz", "--save-every", "0"], "at least 1 epoch"),
         (["predict", "2", "test2.npz"], "task 2 is not learned (learned: [])"),
