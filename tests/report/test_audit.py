@@ -81,7 +81,12 @@ def test_the_price_is_of_the_audited_seeds(tmp_path):
 
 @pytest.mark.parametrize(
     ("values", "signed", "told"),
-    [([], False, "-"), ([3.0], True, "+3.0"), ([1.0, 3.0], False, "2.0 ± 1.4")],
+    [
+        ([], False, "-"),
+        ([1.0, float("nan")], False, "-"),
+        ([3.0], True, "+3.0"),
+        ([1.0, 3.0], False, "2.0 ± 1.4"),
+    ],
 )
 def test_a_spread_needs_two(values, signed, told):
     assert report.spread(values, signed) == told

@@ -98,6 +98,16 @@ def step(net: Network, carry: Fit, to: Networks, lr: Array | np.float32) -> tupl
     return Fit(phi, emb, chunk_emb, optimiser), value
 
 
+def holding(net: Network, phi: Phi, emb: Array, chunk_emb: Array, out: dict[Kind, Array]) -> Phi:
+    """`phi` with the heads nearest to its own that generate `out` {kind: [N, W, C]} of emb [N, E].
+
+    Exact where N C is no more than the trunk's features; else by least squares.
+    """
+    to = filled(out)
+    emb = jnp.concatenate([emb, jnp.repeat(emb[:1], len(to.weight) - len(emb), axis=0)])
+    return solve(net, Fit(phi, emb, chunk_emb, ()), to)
+
+
 RIDGE = 1e-7
 """Of the solution, relative to the largest squared singular value: as float32 can tell apart."""
 

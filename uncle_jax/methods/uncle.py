@@ -16,7 +16,7 @@ from uncle_jax.core.network import Network
 from uncle_jax.core.scanned import Step, powers, take
 from uncle_jax.core.state import CLState, erase_task, snapshot
 from uncle_jax.core.status import checked, unlearned
-from uncle_jax.methods.hypernetwork.learner import hypernetwork
+from uncle_jax.methods.hypernetwork.learner import as_before, hypernetwork
 from uncle_jax.methods.protocol import Method, remembering
 from uncle_jax.tasks import InputSpec
 
@@ -95,11 +95,11 @@ def _unlearn(
     state = erase_task(state, task, net.fresh)  # first, so that drift no longer holds the task
     k_search = jax.random.fold_in(k_emb, 1)
     place = devices.place(net)
-    net, spread = place.net, place.out(state)
-    carry, forgotten = steps.start_unlearning(net, settings, spread, task, k_search)
-    carry, held = place.out(carry), hold(net, spread, unlearning=True)
+    wide, spread = place.net, place.out(state)
+    carry, forgotten = steps.start_unlearning(wide, settings, spread, task, k_search)
+    carry, held = place.out(carry), hold(wide, spread, unlearning=True)
     iterations = burn_in_iterations(settings, int(state.n_unlearned))
-    step = Step(_step, (net, settings), (forgotten, held, k_noise))
+    step = Step(_step, (wide, settings), (forgotten, held, k_noise))
     rates = unlearning_rates(settings, iterations)
     each = [Iteration(np.int32(index), np.float32(lr)) for index, lr in enumerate(rates)]
     carry = take(step, carry, each, powers(iterations), on_step)
@@ -107,6 +107,8 @@ def _unlearn(
     if settings.embedding_after == "redraw":
         task_emb = task_emb.at[task].set(jax.random.normal(k_emb, (net.hyper.embedding,)))
     phi = place.home(carry.phi)
+    if settings.hold == "solved":
+        phi = as_before(net, state, phi)
     return snapshot(unlearned(state, task, key, phi=phi, task_emb=task_emb))
 
 

@@ -3,6 +3,7 @@
 No jax, and nothing is written. Over the seeds of a work directory; a task and a seed are one case.
 """
 
+import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -133,8 +134,8 @@ def places_of(one: Audited) -> dict[tuple[int, int], int]:
 
 
 def spread(values: Sequence[float], signed: bool = False, digits: int = 1) -> str:
-    """Mean ± sample standard deviation of values, one a seed; - for none."""
-    if not values:
+    """Mean ± sample standard deviation of values, one a seed; - for none, or one not defined."""
+    if not values or not all(map(math.isfinite, values)):
         return "-"
     mean = f"{statistics.fmean(values):{'+' if signed else ''}.{digits}f}"
     return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.{digits}f}"

@@ -15,6 +15,7 @@ from uncle_jax.config import Config, Hypernetwork, part
 from uncle_jax.core import backbones, devices, status, steps
 from uncle_jax.core import refit as fits
 from uncle_jax.core.holding import Held, hold
+from uncle_jax.core.hypernet import Phi
 from uncle_jax.core.inputs import (
     TaskInput,
     fit_images,
@@ -167,9 +168,8 @@ def _unlearn_classes(
     """
     del past, on_step
     kept, out = without_classes(net, spec, state, task, classes)
-    to = fits.filled(out)
-    emb = state.task_emb[jnp.asarray([*kept, *kept[:1] * (len(to.weight) - len(kept))])]
-    phi = fits.solve(net, fits.start(state.phi, emb, state.chunk_emb), to)
+    emb = state.task_emb[jnp.asarray(kept)]
+    phi = fits.holding(net, state.phi, emb, state.chunk_emb, out)
     key = jax.random.split(state.key, 3)[0]
     return snapshot(status.without_classes(state, key, phi=phi))
 
@@ -190,6 +190,24 @@ def _logits(net: Network, spec: InputSpec, state: CLState, task: int, images: An
     inputs, size = task_input(spec, task, net.shape), net.config.eval_batch_size
     answer = partial(steps.logits, net, theta, stats, inputs)
     return logits_of(answer, images, spec, net.shape, size, not net.config.batch_independent)
+
+
+def as_before(net: Network, state: CLState, phi: Phi, emb: Array | None = None) -> Phi:
+    """`phi` with the heads nearest to its own under which what `state` retains is what it was.
+
+    `emb` [E]: of a task that was just learned, whose network stays what it is at `phi`. Ours: drift
+    that L_reg leaves would add up, request by request (core/refit.py has where this is exact).
+    """
+    kept = jnp.asarray(describe(state)["learned"], int)
+    if not len(kept):
+        return phi
+    embs = state.task_emb[kept]
+    out = fits.networks(net, state.phi, embs, state.chunk_emb)
+    if emb is not None:
+        its = fits.networks(net, phi, emb[None], state.chunk_emb)
+        embs = jnp.concatenate([embs, emb[None]])
+        out = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), out, its)
+    return fits.holding(net, phi, embs, state.chunk_emb, out)
 
 
 class Given(NamedTuple):
@@ -219,24 +237,26 @@ def _learn(
     key, k_emb, k_order = jax.random.split(state.key, 3)
     emb = jax.random.normal(k_emb, (net.hyper.embedding,))  # Algorithm 1, line 1
     place = devices.place(net)
-    net, spread = place.net, place.out(state)
-    carry = place.out(steps.start_learning(net, spread, emb))
+    wide, spread = place.net, place.out(state)
+    carry = place.out(steps.start_learning(wide, spread, emb))
     train_chunks = jnp.asarray(state.n_requests == 0, jnp.float32)
-    asked, held = steps.TaskToLearn(inputs, train_chunks), hold(net, spread)
+    asked, held = steps.TaskToLearn(inputs, train_chunks), hold(wide, spread)
     given, n = Given(asked, held, resident(data)), len(data.labels)
     progress = progress._replace(inflight=place.inflight(progress.inflight))
-    carry = run_epochs(config, k_order, n, carry, Step(_step, net, given), progress)
+    carry = run_epochs(config, k_order, n, carry, Step(_step, wide, given), progress)
     # theta moved faster than its running statistics: let them settle on the final theta.
     own = carry.stats
-    if net.hyper.norm_calibration and config.batch_independent and jax.tree.leaves(own):
-        theta = steps.theta(net, carry.phi, carry.emb, carry.chunk_emb)
+    if wide.hyper.norm_calibration and config.batch_independent and jax.tree.leaves(own):
+        theta = steps.theta(wide, carry.phi, carry.emb, carry.chunk_emb)
         order = jax.random.permutation(jax.random.fold_in(k_order, config.epochs), n)
-        order = np.resize(np.asarray(order), (net.hyper.norm_calibration, config.batch_size))
+        order = np.resize(np.asarray(order), (wide.hyper.norm_calibration, config.batch_size))
         for batch in order:
             images = devices.over_data(rows_at(given.data.images, batch))
-            own = steps.calibrate(net, theta, own, inputs, images)
+            own = steps.calibrate(wide, theta, own, inputs, images)
 
     phi, emb, chunk_emb, own = place.home((carry.phi, carry.emb, carry.chunk_emb, own))
+    if net.hyper.hold == "solved":
+        phi = as_before(net, state, phi, emb)
     rows = with_row((state.task_emb, state.norm_stats), task, (emb, own))
     after = learned(
         state,
