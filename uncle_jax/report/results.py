@@ -50,8 +50,13 @@ class SeedRun(NamedTuple):
         return statistics.fmean(self.chances[task] for task in of) if self.chances and of else None
 
     def time(self, key: str) -> float | None:
-        """Seconds: times.json's `key`, of a list the median; None: not known, or none."""
+        """Seconds: times.json's `key`, of a list the median; None: not known, or none.
+
+        Unlearnings are those of tasks, and of classes of them.
+        """
         told = self.times[key]
+        if key == "unlearn_seconds":
+            told = [*told, *self.times.get("unlearn_classes_seconds", ())]
         if told in (None, []):
             return None
         return statistics.median(told) if isinstance(told, Sequence) else told
