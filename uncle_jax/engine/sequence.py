@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -65,25 +66,17 @@ def run_sequence(
                 measured |= classes.before(method, state, request, held[task])
             if op != "U":
                 held[task] = present.load(task, "test")
-            if task in passed or (op == "C" and method.passes):
-                started, compiled = time.perf_counter(), clock.seconds
-            elif op == "L":
-                train = present.load(task, "train")
-                measured["before"] = evaluate(method, state, task, held[task])
-                measured["guess"] = 100 / benchmark.spec.task(task).n_classes
-                started, compiled = time.perf_counter(), clock.seconds
-                state = method.learn(state, task, train, on_step=losses, **saves)
-            else:
-                past, rest = gather(method, benchmark, requests[: index + 1]), None
-                if op == "C" and relearns(method):
-                    rest = present.load(task, "train")
-                measured["read_bytes"] = nbytes((past, rest))
-                started, compiled = time.perf_counter(), clock.seconds
-                if op == "C":
-                    state = unlearn_classes(method, state, request, past, rest, losses, **saves)
+            call: Callable[[Any], Any] = _untouched
+            if not (task in passed or (op == "C" and method.passes)):
+                call, read = _prepared(method, benchmark, requests[: index + 1], present)
+                if op == "L":
+                    measured["before"] = evaluate(method, state, task, held[task])
+                    measured["guess"] = 100 / benchmark.spec.task(task).n_classes
                 else:
-                    state = unlearn(method, state, task, past, losses)
-            jax.block_until_ready(state)
+                    measured["read_bytes"] = nbytes(read)
+                call = partial(call, on_step=losses, **({} if op == "U" else saves))
+            started, compiled = time.perf_counter(), clock.seconds
+            state = jax.block_until_ready(call(state))
             seconds = time.perf_counter() - started - (clock.seconds - compiled)
             require_finite(state, str(request), losses)
             accuracy = {seen: evaluate(method, state, seen, data) for seen, data in held.items()}
@@ -107,6 +100,27 @@ def run_sequence(
         if on_request:
             on_request(answers[-1], state)
     return Run(state, tuple(answers))
+
+
+def _untouched(state: Any) -> Any:
+    return state
+
+
+def _prepared(
+    method: Method, benchmark: Benchmark, requests: Sequence[Request], present: Benchmark
+) -> tuple[Callable[..., Any], Any]:
+    """(state -> state after the last of `requests`, what data it reads), all of them loaded."""
+    op, task, _ = request = requests[-1]
+    if op == "L":
+        train = present.load(task, "train")
+        return lambda state, **more: method.learn(state, task, train, **more), train
+    past, rest = gather(method, benchmark, requests), None
+    if op == "U":
+        return lambda state, on_step: unlearn(method, state, task, past, on_step), past
+    if relearns(method):
+        rest = present.load(task, "train")
+    ask = partial(unlearn_classes, method, request=request, past=past, rest=rest)
+    return lambda state, **more: ask(state=state, **more), (past, rest)
 
 
 def _tests(benchmark: Benchmark, requests: Sequence[Request]) -> dict[int, Data]:
