@@ -180,6 +180,7 @@ class Hypernetwork(Settings):
     beta: NonNegative = 0.1  # weight of L_reg
     reg_mean: Literal["retained", "benchmark"] = "retained"  # L_reg divides by (paper, or code)
     hold: Literal["drift", "solved"] = "drift"  # solved (ours): heads are solved for at the end too
+    dead: Literal["leave", "redraw"] = "leave"  # trunk units that no retained task uses; ours
     clip_norm: Positive | None = 1.0  # of phi's gradient, learning and UnCLe's unlearning (code)
     norm_calibration: NonNegativeInt = 50  # passes at the final theta that norms settle in; 0: none
 
@@ -211,6 +212,7 @@ LATER: dict[str, Any] = {
     "precision": "float32",
     "class_unlearning": "relearn",
     "hold": "drift",
+    "dead": "leave",
     "unlearn_schedule": "constant",
     "fresh_noise": 0.0,
     "fresh_draws": 1,

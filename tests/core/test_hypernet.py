@@ -49,3 +49,47 @@ def test_generate_depends_on_the_embedding_alone(tiny_layout):
     first, again, other = map(generate, (task_emb[0], jnp.array(task_emb[0]), task_emb[1]))
     jax.tree.map(np.testing.assert_array_equal, first, again)
     assert not np.allclose(first["conv"]["kernel"], other["conv"]["kernel"])
+
+
+def test_dead_units_are_drawn_anew_and_nothing_moves_where_they_were_dead():
+    key = jax.random.key(4)
+    task_emb, chunk_emb = jax.random.normal(key, (2, 5)), jax.random.normal(key, (3, 5))
+    first, second = (
+        hypernet.Dense(w, b)
+        for w, b in (
+            (jax.random.normal(key, (10, 6)), jnp.zeros(6).at[jnp.array([1, 4])].set(-99.0)),
+            (jax.random.normal(key, (6, 7)), jnp.zeros(7).at[jnp.array([0, 2, 5])].set(-99.0)),
+        )
+    )
+    phi = hypernet.Phi((first, second), {"weight": jax.random.normal(key, (8, 4))})
+
+    def all_outputs(phi, embs):
+        return np.stack([hypernet.outputs(phi, e, chunk_emb)["weight"] for e in embs])
+
+    def alive(phi):
+        u = np.asarray(hypernet.features(phi.trunk, task_emb, chunk_emb))[..., :-1]
+        return np.any(u > 0, axis=(0, 1))
+
+    after, count = hypernet.revived(jax.random.key(5), phi, task_emb, chunk_emb)
+    assert int(count) >= 5
+    assert not alive(phi)[[0, 2, 5]].any()
+    np.testing.assert_allclose(
+        all_outputs(after, task_emb), all_outputs(phi, task_emb), rtol=1e-5, atol=1e-5
+    )
+    dead = ~alive(phi)
+    assert alive(after)[dead].mean() > 0.5
+    assert not np.any(np.asarray(after.heads["weight"])[:-1][dead])
+    assert not np.any(np.asarray(after.trunk[1].w)[[1, 4]][:, ~dead])  # what was dead is not read
+    np.testing.assert_array_equal(after.trunk[0].w[:, 0], first.w[:, 0])
+    other = 60 * jax.random.normal(jax.random.key(9), (20, 5))  # where they lived they are forgotten
+    assert np.any(np.abs(all_outputs(after, other) - all_outputs(phi, other)) > 1e-3)
+
+
+def test_who_has_no_dead_unit_stays_as_it_is():
+    key = jax.random.key(4)
+    task_emb, chunk_emb = jax.random.normal(key, (2, 5)), jax.random.normal(key, (3, 5))
+    trunk = (hypernet.Dense(jax.random.normal(key, (10, 6)), jnp.full(6, 50.0)),)
+    phi = hypernet.Phi(trunk, {"weight": jax.random.normal(key, (7, 4))})
+    after, count = hypernet.revived(jax.random.key(5), phi, task_emb, chunk_emb)
+    assert int(count) == 0
+    jax.tree.map(np.testing.assert_array_equal, after, phi)

@@ -45,6 +45,32 @@ def features(trunk: tuple[Dense, ...], task_emb: Array, chunk_emb: Array) -> Arr
     return jnp.concatenate([h, jnp.ones_like(h[..., :1])], axis=-1)
 
 
+def revived(key: Array, phi: Phi, task_emb: Array, chunk_emb: Array) -> tuple[Phi, Array]:
+    """(`phi` whose dead units are drawn anew, how many there were).
+
+    Dead is a trunk unit that is 0 for every one of the task embeddings [T, E] and chunks. It gets
+    weights as `init` draws them, and what reads it forgets it, so that all of these tasks' outputs
+    stay as they are, and learning can use it again. After Sokar et al. 2023 (ReDo), who keep what
+    is dormant by a threshold; at 0 nothing is lost.
+    """
+    chex.assert_rank((task_emb, chunk_emb), 2)
+    shape = (len(task_emb), *chunk_emb.shape)
+    both = task_emb[:, None], chunk_emb[None]
+    h_TxCxK = jnp.concatenate([jnp.broadcast_to(e, shape) for e in both], axis=-1)
+    layers, count, gone = list[Dense](), jnp.zeros((), jnp.int32), None
+    for k, layer in zip(jax.random.split(key, len(phi.trunk)), phi.trunk, strict=True):
+        w = layer.w if gone is None else jnp.where(gone[:, None], 0, layer.w)
+        h_TxCxK = jax.nn.relu(precision.matmul(h_TxCxK, w) + layer.b)
+        gone = ~jnp.any(h_TxCxK > 0, axis=(0, 1))
+        drawn = jax.random.normal(k, w.shape) * np.sqrt(2 / len(w))
+        layers.append(Dense(jnp.where(gone, drawn, w), jnp.where(gone, 0, layer.b)))
+        count += jnp.sum(gone)
+    assert gone is not None
+    read = jnp.append(~gone, True)[:, None]  # the bias stays
+    heads = {kind: jnp.where(read, head, 0) for kind, head in phi.heads.items()}
+    return Phi(tuple(layers), heads), count
+
+
 def outputs(phi: Phi, task_emb: Array, chunk_emb: Array) -> dict[Kind, Array]:
     """H(e; phi): every head's outputs {kind: [W, C]} for one task embedding [E]."""
     u_CxU = features(phi.trunk, task_emb, chunk_emb)

@@ -93,6 +93,12 @@ def theta(net: Network, phi: Phi, emb: Array, chunk_emb: Array) -> dict[str, Any
     return generate(net, phi, emb, chunk_emb)
 
 
+@piece()
+def revived(key: Array, phi: Phi, task_emb: Array, chunk_emb: Array) -> Phi:
+    """`phi` whose units that are dead for the embeddings [N, E] are drawn anew, compiled."""
+    return hypernet.revived(key, phi, task_emb, chunk_emb)[0]
+
+
 @piece(static_argnums=(0, 1))
 def init(net: Network, n_tasks: int, key: Array) -> CLState:
     """A state with room for `n_tasks` tasks, none learned."""

@@ -16,7 +16,7 @@ from uncle_jax.core.network import Network
 from uncle_jax.core.scanned import Step, powers, take
 from uncle_jax.core.state import CLState, erase_task, snapshot
 from uncle_jax.core.status import checked, unlearned
-from uncle_jax.methods.hypernetwork.learner import as_before, hypernetwork
+from uncle_jax.methods.hypernetwork.learner import hypernetwork, settled
 from uncle_jax.methods.protocol import Method, remembering
 from uncle_jax.tasks import InputSpec
 
@@ -106,9 +106,7 @@ def _unlearn(
     task_emb = state.task_emb
     if settings.embedding_after == "redraw":
         task_emb = task_emb.at[task].set(jax.random.normal(k_emb, (net.hyper.embedding,)))
-    phi = place.home(carry.phi)
-    if settings.hold == "solved":
-        phi = as_before(net, state, phi)
+    phi = settled(net, state, place.home(carry.phi), state.chunk_emb)
     return snapshot(unlearned(state, task, key, phi=phi, task_emb=task_emb))
 
 

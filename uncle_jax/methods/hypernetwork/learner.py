@@ -14,7 +14,7 @@ from jax import Array
 from uncle_jax.config import Config, Hypernetwork, part
 from uncle_jax.core import backbones, devices, status, steps
 from uncle_jax.core import refit as fits
-from uncle_jax.core.holding import Held, hold
+from uncle_jax.core.holding import Held, bucket, hold
 from uncle_jax.core.hypernet import Phi
 from uncle_jax.core.inputs import (
     TaskInput,
@@ -192,15 +192,30 @@ def _logits(net: Network, spec: InputSpec, state: CLState, task: int, images: An
     return logits_of(answer, images, spec, net.shape, size, not net.config.batch_independent)
 
 
-def as_before(net: Network, state: CLState, phi: Phi, emb: Array | None = None) -> Phi:
-    """`phi` with the heads nearest to its own under which what `state` retains is what it was.
+def settled(
+    net: Network, state: CLState, phi: Phi, chunk_emb: Array, emb: Array | None = None
+) -> Phi:
+    """`phi` as a request leaves it, by `hold` and `dead`; `state` is the one before it.
 
-    `emb` [E]: of a task that was just learned, whose network stays what it is at `phi`. Ours: drift
-    that L_reg leaves would add up, request by request (core/refit.py has where this is exact).
+    `emb` [E]: of a task that was just learned.
     """
     kept = jnp.asarray(describe(state)["learned"], int)
-    if not len(kept):
-        return phi
+    if net.hyper.hold == "solved" and len(kept):
+        phi = _as_before(net, state, phi, kept, emb)
+    if net.hyper.dead == "redraw" and (len(kept) or emb is not None):
+        embs = state.task_emb[kept]
+        embs = embs if emb is None else jnp.concatenate([embs, emb[None]])
+        embs = jnp.resize(embs, (bucket(len(embs), len(embs) + 8), embs.shape[1]))
+        phi = steps.revived(jax.random.fold_in(state.key, 3), phi, embs, chunk_emb)
+    return phi
+
+
+def _as_before(net: Network, state: CLState, phi: Phi, kept: Array, emb: Array | None) -> Phi:
+    """`phi` with the heads nearest to its own under which what `state` retains is what it was.
+
+    The network of `emb` [E] stays what it is at `phi`. Ours: drift that L_reg leaves would add up,
+    request by request (core/refit.py has where this is exact).
+    """
     embs = state.task_emb[kept]
     out = fits.networks(net, state.phi, embs, state.chunk_emb)
     if emb is not None:
@@ -255,8 +270,7 @@ def _learn(
             own = steps.calibrate(wide, theta, own, inputs, images)
 
     phi, emb, chunk_emb, own = place.home((carry.phi, carry.emb, carry.chunk_emb, own))
-    if net.hyper.hold == "solved":
-        phi = as_before(net, state, phi, emb)
+    phi = settled(net, state, phi, chunk_emb, emb)
     rows = with_row((state.task_emb, state.norm_stats), task, (emb, own))
     after = learned(
         state,
