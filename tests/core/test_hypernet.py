@@ -81,7 +81,7 @@ def test_dead_units_are_drawn_anew_and_nothing_moves_where_they_were_dead():
     assert not np.any(np.asarray(after.heads["weight"])[:-1][dead])
     assert not np.any(np.asarray(after.trunk[1].w)[[1, 4]][:, ~dead])  # what was dead is not read
     np.testing.assert_array_equal(after.trunk[0].w[:, 0], first.w[:, 0])
-    other = 60 * jax.random.normal(jax.random.key(9), (20, 5))  # where they lived they are forgotten
+    other = 60 * jax.random.normal(jax.random.key(9), (20, 5))  # where they lived
     assert np.any(np.abs(all_outputs(after, other) - all_outputs(phi, other)) > 1e-3)
 
 
