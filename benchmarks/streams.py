@@ -5,7 +5,9 @@
 Of each run's first seed: the mean change (points) of a retained task at a learning and at an
 unlearning; how many unlearnings come before the first that moves one by BIG points; RA and the
 worst retained task after every twentieth request; accuracy just after learning; median seconds of
-a learning with as many tasks retained as most have, among the first and the last half.
+a learning with as many tasks retained as most have, among the first and the last half. Where the
+run's store is there: how many units of the trunk are 0 for every chunk of every retained task, and
+how many of these tasks' rows are told apart (the features' rank).
 """
 
 import argparse
@@ -16,9 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
+from uncle_jax.core.objectives import features_of_rows
+from uncle_jax.data.load import Choice
 from uncle_jax.evaluation.metrics import retain_accuracy, retain_worst
-from uncle_jax.report.results import read_run
+from uncle_jax.report.results import SeedRun, read_run
 from uncle_jax.requests import Request, parse, retained
+from uncle_jax.runs.subject import Subject
+from uncle_jax.store import recovery
 
 BIG = 1.5  # points
 
@@ -49,7 +55,23 @@ def told(folder: Path) -> list[str]:
         f"  RA {' '.join(mean)}; worst {' '.join(worst)}",
         f"  just learned: {np.mean(new[:20]):.1f} at first, {np.mean(new[-20:]):.1f} at last",
         f"  seconds of a learning with {halves[0]} retained: {halves[1]:.2f}, then {halves[2]:.2f}",
+        *_trunk(run),
     ]
+
+
+def _trunk(run: SeedRun) -> list[str]:
+    """A line on a hypernetwork's features at the end; none where there is no store of one."""
+    if not recovery.exists(run.folder / "store"):
+        return []
+    subject = Subject(run, Choice())
+    state, kept = subject["run"].state, np.array(subject.kept)
+    if subject.method.generator is None:
+        return []
+    u_RxU = features_of_rows(state.phi, state.task_emb[kept], state.chunk_emb)
+    dead = int(np.sum(~np.any(np.asarray(u_RxU) > 0, axis=0)))
+    rank = int(np.linalg.matrix_rank(np.asarray(u_RxU), rtol=1e-5))
+    told = f"{dead} of {u_RxU.shape[1] - 1} units dead, rank {rank} of {len(u_RxU)} rows"
+    return [f"  trunk with {len(kept)} retained: {told}"]
 
 
 def _seconds(
