@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 from uncle_jax.errors import UncleError, allowed
 
 Op = Literal["L", "U", "C"]
+MOST = 100_000  # tasks that a learner has room for
 
 
 class Request(NamedTuple):

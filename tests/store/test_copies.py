@@ -9,6 +9,7 @@ from storing import identity, noise
 from uncle_jax import files
 from uncle_jax.errors import UncleError
 from uncle_jax.store import copies
+from uncle_jax.store import store as stores
 
 
 @pytest.fixture
@@ -39,7 +40,8 @@ def test_those_of_a_task_that_is_no_longer_learned_are_not_read(store):
 
 def test_of_a_task_learned_twice_the_last_ones_count(store):
     sha = copies.write_test(store, 0, noise(3, "test", 5))
-    store.requests += [{"op": "U", "task": 0}, {"op": "L", "task": 0, "test": sha}]
+    gone = {"op": "U", "task": 0, "tasks": {"learned": [1, 2]}}
+    store.requests += [gone, {"op": "L", "task": 0, "test": sha}]
     assert len(copies.read_tests(store)[0][0].labels) == 5
 
 
@@ -75,3 +77,20 @@ def test_test_images_are_known_by_their_arrays(store):
     known = copies.known_tests(store)
     assert known[1] == {store.requests[1]["test"], "ab"}
     assert known[2] == set()
+
+
+def entry(step, op, task, learned, test=None):
+    return {"step": step, "op": op, "task": task, "test": test, "tasks": {"learned": learned}}
+
+
+def test_which_copies_are_held_and_which_there_ever_were():
+    asked = [
+        entry(1, "L", 0, [0], "a"),
+        entry(2, "L", 1, [0, 1], "b"),
+        entry(3, "C", 1, [0, 1], "c"),
+        entry(4, "U", 0, [0, 1]),  # of a method that does not unlearn
+    ]
+    assert stores.kept_tests(asked) == {0: ("0.npz", "a"), 1: ("1-3.npz", "c")}
+    gone = [*asked, entry(5, "C", 1, [0, 1]), entry(6, "U", 0, [1])]
+    assert stores.kept_tests(gone) == {}
+    assert [name for _, name, _ in stores.copies_of(gone)] == ["0.npz", "1.npz", "1-3.npz"]

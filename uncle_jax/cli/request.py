@@ -33,12 +33,11 @@ from uncle_jax.errors import UncleError, allowed
 from uncle_jax.methods import registry
 from uncle_jax.presets import PRESETS, preset
 from uncle_jax.report import terminal
-from uncle_jax.requests import Request, request_of
+from uncle_jax.requests import MOST, Request, request_of  # MOST: of classes and pixels a side, too
 from uncle_jax.runs.process import begin
 from uncle_jax.runs.progress import Steps
 from uncle_jax.runs.spec import check_seed, set_changes
 
-MOST = 100_000  # tasks, classes, pixels a side
 LONGEST_ID = 200
 OPS: Any = {"learn": "L", "unlearn": "U"}
 STARTED = time.perf_counter()

@@ -3,10 +3,12 @@
 Shapes: D features, Y outputs.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from uncle_jax.errors import UncleError
@@ -27,6 +29,15 @@ def home(params: Any, width: int, what: str = "classes") -> Path:
             "expected one: its head"
         )
     return homes.pop()
+
+
+def columns(
+    width: int, first: int, n: int, classes: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """[Y] of `width` outputs, where a task has `n` from `first` on: `classes`' own, its others'."""
+    own = np.arange(width) - first
+    gone = np.isin(own, np.asarray(classes))
+    return gone, ~gone & (own >= 0) & (own < n)
 
 
 def without_classes(params: Any, gone: Any, others: Any) -> Any:

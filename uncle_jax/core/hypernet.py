@@ -35,14 +35,19 @@ class Phi(NamedTuple):
 
 def features(trunk: tuple[Dense, ...], task_emb: Array, chunk_emb: Array) -> Array:
     """Trunk features with a 1 appended, [..., C, U], of embeddings [..., E] and [C, E]."""
+    h = _trunk_input(task_emb, chunk_emb)
+    for layer in trunk:
+        h = jax.nn.relu(precision.matmul(h, layer.w) + layer.b)
+    return jnp.concatenate([h, jnp.ones_like(h[..., :1])], axis=-1)
+
+
+def _trunk_input(task_emb: Array, chunk_emb: Array) -> Array:
+    """[..., C, 2 E] each task embedding [..., E] beside each chunk's [C, E]."""
     chex.assert_rank(chunk_emb, 2)
     shape = (*task_emb.shape[:-1], *chunk_emb.shape)
     task = jnp.broadcast_to(task_emb[..., None, :], shape)
     chunk = jnp.broadcast_to(chunk_emb, shape)
-    h = jnp.concatenate([task, chunk], axis=-1)
-    for layer in trunk:
-        h = jax.nn.relu(precision.matmul(h, layer.w) + layer.b)
-    return jnp.concatenate([h, jnp.ones_like(h[..., :1])], axis=-1)
+    return jnp.concatenate([task, chunk], axis=-1)
 
 
 def revived(key: Array, phi: Phi, task_emb: Array, chunk_emb: Array) -> tuple[Phi, Array]:
@@ -53,10 +58,8 @@ def revived(key: Array, phi: Phi, task_emb: Array, chunk_emb: Array) -> tuple[Ph
     stay as they are, and learning can use it again. After Sokar et al. 2023 (ReDo), who keep what
     is dormant by a threshold; at 0 nothing is lost.
     """
-    chex.assert_rank((task_emb, chunk_emb), 2)
-    shape = (len(task_emb), *chunk_emb.shape)
-    both = task_emb[:, None], chunk_emb[None]
-    h_TxCxK = jnp.concatenate([jnp.broadcast_to(e, shape) for e in both], axis=-1)
+    chex.assert_rank(task_emb, 2)
+    h_TxCxK = _trunk_input(task_emb, chunk_emb)
     layers, count, gone = list[Dense](), jnp.zeros((), jnp.int32), None
     for k, layer in zip(jax.random.split(key, len(phi.trunk)), phi.trunk, strict=True):
         w = layer.w if gone is None else jnp.where(gone[:, None], 0, layer.w)

@@ -61,12 +61,17 @@ def networks(net: Network, phi: Phi, emb: Array, chunk_emb: Array) -> dict[Kind,
     return jax.vmap(lambda one: outputs(net, phi, one, chunk_emb))(emb)
 
 
-def filled(out: dict[Kind, Array]) -> Networks:
-    """`out` {kind: [N, W, C]}, weighted evenly, up to the next power of two: one trace for each."""
+def filled(emb: Array) -> Array:
+    """`emb` [N, E] up to the next power of two, by the first again: one trace for each."""
+    surplus = 2 ** math.ceil(math.log2(len(emb))) - len(emb)
+    return jnp.concatenate([emb, jnp.repeat(emb[:1], surplus, axis=0)])
+
+
+def targets(out: dict[Kind, Array], of: int) -> Networks:
+    """`out` {kind: [N, W, C]}, weighted evenly, among `of` networks: the others have weight 0."""
     n = len(next(iter(out.values())))
-    surplus = 2 ** math.ceil(math.log2(n)) - n
-    weight = jnp.where(jnp.arange(n + surplus) < n, 1 / n, 0.0)
-    return Networks(jax.tree.map(lambda a: jnp.pad(a, ((0, surplus), (0, 0), (0, 0))), out), weight)
+    weight = jnp.where(jnp.arange(of) < n, 1 / n, 0.0)
+    return Networks(jax.tree.map(lambda a: jnp.pad(a, ((0, of - n), (0, 0), (0, 0))), out), weight)
 
 
 @piece(static_argnums=0)
@@ -103,9 +108,8 @@ def holding(net: Network, phi: Phi, emb: Array, chunk_emb: Array, out: dict[Kind
 
     Exact where N C is no more than the trunk's features; else by least squares.
     """
-    to = filled(out)
-    emb = jnp.concatenate([emb, jnp.repeat(emb[:1], len(to.weight) - len(emb), axis=0)])
-    return solve(net, Fit(phi, emb, chunk_emb, ()), to)
+    emb = filled(emb)
+    return solve(net, Fit(phi, emb, chunk_emb, ()), targets(out, len(emb)))
 
 
 RIDGE = 1e-7

@@ -8,8 +8,7 @@ from jax import Array
 from uncle_jax.errors import UncleError
 from uncle_jax.methods import registry
 from uncle_jax.methods.protocol import Method
-
-MOST = 100_000  # tasks
+from uncle_jax.requests import MOST
 
 
 def grown(method: Method, state: Any, n_tasks: int) -> tuple[Method, Any]:

@@ -67,9 +67,8 @@ def already_unlearned(store: Store, asked: Request) -> Entry | None:
 def check(store: Store, asked: Request) -> None:
     """Raise UncleError for classes of a task that cannot be unlearned now."""
     if asked.op == "C":
-        n_classes, n_tasks = input_spec(store).task, store.identity["n_tasks"]
-        requests = [*map(request_of, store.requests), asked]
-        validate(requests, n_tasks, lambda task: n_classes(task).n_classes)
+        spec, requests = input_spec(store), [*map(request_of, store.requests), asked]
+        validate(requests, store.identity["n_tasks"], lambda task: spec.task(task).n_classes)
 
 
 def repeated(store: Store, order: Order) -> Entry | None:
@@ -126,7 +125,7 @@ def answer(
         if of_classes and whole is not None:
             of_classes["after"] = accuracy_of(method, after, task, whole, order.classes)
         measured = {str(t): evaluate(method, after, t, tests[t]) for t in sorted(tests)}
-    accuracy = {name: value for name, value in measured.items() if math.isfinite(value)}
+    accuracy = finite(measured)
     seconds = {
         "optimise": round(optimised - begun - compiled, 4),
         "compile": round(clock.seconds, 4),
@@ -152,7 +151,7 @@ def answer(
         "procedure": None if order.op == "L" else procedure(method, unlearned, order.op == "C"),
         "accuracy_before": before,
         "accuracy": accuracy,
-        **({"class_accuracy": _finite(of_classes)} if of_classes else {}),
+        **({"class_accuracy": finite(of_classes)} if of_classes else {}),
         "not_measured": sorted(damaged),
         "seconds": seconds,
         **(order.environment or {}),
@@ -200,7 +199,8 @@ def _rest(store: Store, method: Method, order: Order) -> Data | None:
     return rest
 
 
-def _finite(values: Mapping[str, float]) -> dict[str, float]:
+def finite(values: Mapping[str, float]) -> dict[str, float]:
+    """Those of the values that are: JSON has no word for others."""
     return {name: value for name, value in values.items() if math.isfinite(value)}
 
 

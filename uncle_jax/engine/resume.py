@@ -9,7 +9,7 @@ from jax import Array
 
 from uncle_jax import files
 from uncle_jax.engine.learner import template
-from uncle_jax.engine.request import known_accuracy, procedure
+from uncle_jax.engine.request import finite, known_accuracy, procedure
 from uncle_jax.errors import UncleError
 from uncle_jax.evaluation import classes
 from uncle_jax.evaluation.answers import Answer, Run
@@ -78,7 +78,7 @@ def facts_of(store: Store, method: Method, found: Answer) -> dict[str, Any]:
         task, gone = found.request.task, found.request.classes
         after = [found.measured[classes.AFTER.format(task, one)] for one in gone]
         both = {"before": found.measured[classes.BEFORE], "after": sum(after) / len(after)}
-        of_classes = {name: value for name, value in both.items() if math.isfinite(value)}
+        of_classes = finite(both)
     return {
         "id": f"{found.index}-{found.request}",
         "op": found.request.op,

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from uncle_jax.evaluation.metrics import erosion_worst
 from uncle_jax.report.compare import Row, Table, groups
 from uncle_jax.report.results import SeedRun, read_json
-from uncle_jax.requests import parse, retained
+from uncle_jax.requests import parse
 
 Found = Mapping[str, Any]  # one of audit.json's `found`
 
@@ -234,10 +235,8 @@ def relearning_table(rows: Sequence[Audited]) -> Table:
 
 def worst_loss(run: SeedRun) -> float | None:
     """What the retained task that lost most lost since it was learned, in points; None: no task."""
-    requests = parse(run.told["requests"])
-    last = {task: index for index, (op, task, _) in enumerate(requests) if op == "L"}
-    losses = [run.accuracy[last[t]][t] - run.accuracy[-1][t] for t in retained(requests)]
-    return max(losses, default=None)
+    worst = erosion_worst(parse(run.told["requests"]), run.accuracy)
+    return None if math.isnan(worst) else worst
 
 
 def price_table(rows: Sequence[Audited]) -> Table:

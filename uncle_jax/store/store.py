@@ -15,7 +15,7 @@ append *erased*. A crash before the manifest leaves the state as it was, one aft
 forward when the store is opened next, before anything else.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -127,8 +127,7 @@ class Store:
         as before, or finishes the request when it is opened next.
         """
         step, tasks = self.step + 1, describe(state)
-        told = {**facts, "step": step, "tasks": tasks}
-        names = {name for name, _ in kept_tests([*self.requests, told]).values()}
+        requests = [*self.requests, {**facts, "step": step, "tasks": tasks}]
         content = {
             **facts,
             "event": "durable",
@@ -141,7 +140,7 @@ class Store:
             "edition": certificate.EDITION,
             "erase": [
                 measure(self.folder, path)
-                for path in leftovers(self.folder, step, names, self.keep_history)
+                for path in leftovers(self.folder, step, requests, self.keep_history)
             ],
         }
         entry = ledger.chain(self.entries, content)
@@ -164,8 +163,7 @@ class Store:
 
     def sweep(self, step: int, spare: str | None = None) -> None:
         """Remove all `leftovers` but those in folder `spare`. Raises UncleError if it cannot."""
-        names = {name for name, _ in kept_tests(self.requests).values()}
-        paths = leftovers(self.folder, step, names, self.keep_history)
+        paths = leftovers(self.folder, step, self.requests, self.keep_history)
         try:
             files.remove(*(path for path in paths if path.parent.name != spare))
         except OSError as error:
@@ -206,32 +204,38 @@ def copy_name(task: int, step: int | None = None) -> str:
     return f"{task}.npz" if step is None else f"{task}-{step}.npz"
 
 
-def kept_tests(entries: Sequence[Mapping[str, Any]], past: bool = False) -> dict[Any, Any]:
-    """{learned task: (file name, digest)} of the test images that are held after requests.
-
-    `past`: {(task, step): (file name, digest)} of all that there ever were.
-    """
-    found: dict[Any, tuple[str, str]] = {}
+def copies_of(entries: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, str, str]]:
+    """(task, file name, digest) of the test images that each request kept, if it did."""
     for entry in entries:
-        task, sha = entry["task"], entry.get("test")
-        if not past:  # classes that are gone are in the copy before
-            found.pop(task, None)
-        if sha is not None:
+        if entry.get("test") is not None:
             step = entry["step"] if entry["op"] == "C" else None
-            found[(task, step) if past else task] = copy_name(task, step), sha
+            yield entry["task"], copy_name(entry["task"], step), entry["test"]
+
+
+def kept_tests(requests: Sequence[Mapping[str, Any]]) -> dict[int, tuple[str, str]]:
+    """{learned task: (file name, digest)} of the test images that are held after `requests`."""
+    found = dict[int, tuple[str, str]]()
+    for entry in requests:
+        task = entry["task"]
+        # Classes that are gone are in the copy before. Some methods do not unlearn.
+        if entry["op"] == "C" or (entry["op"] == "U" and task not in entry["tasks"]["learned"]):
+            found.pop(task, None)
+        found |= {task: (name, sha) for task, name, sha in copies_of([entry])}
     return found
 
 
-def leftovers(folder: Path, step: int, tests: Collection[str], keep_history: bool) -> list[Path]:
-    """What must be gone once request `step` is durable and `tests` the test data that are held.
+def leftovers(
+    folder: Path, step: int, requests: Sequence[Mapping[str, Any]], keep_history: bool
+) -> list[Path]:
+    """What must be gone once request `step`, the last of `requests`, is durable.
 
-    Every other checkpoint and its mirror, all of the request under way, other test data, and
-    half-written files. With `keep_history` checkpoints and data stay.
+    Every other checkpoint and its mirror, all of the request under way, test data but what is held,
+    and half-written files. With `keep_history` checkpoints and data stay.
     """
     keep = {name: {str(step), f"{step}.json"} for name in COPIES}
     if keep_history:
         keep[CHECKPOINTS] |= {f"{s}{end}" for s in range(step) for end in ("", ".json")}
-    keep[DATA] = {*tests}
+    keep[DATA] = {name for name, _ in kept_tests(requests).values()}
     keep[INFLIGHT] = set()
     if keep_history:
         keep[DATA] = {path.name for path in (folder / DATA).glob("[0-9]*.npz")}

@@ -103,9 +103,11 @@ def _probes(
     for data in shown:
         seen = list(representation.features(method, state, target, data).values())[-1]
         guess = representation.guesses(seen, data.labels, asked)
-        answers = np.eye(target.spec.n_classes)[0 if guess is None else guess]
-        told = math.nan if guess is None else balanced(answers, np.asarray(test.labels), classes)
-        found.append(told)
+        if guess is None:
+            found.append(math.nan)
+            continue
+        answers = np.eye(target.spec.n_classes)[guess]
+        found.append(balanced(answers, np.asarray(test.labels), classes))
     return found
 
 
@@ -128,7 +130,7 @@ class _Tuning(NamedTuple):
 def _network(
     module: nn.Module, network: TaskNetwork, shape: tuple[int, ...], target: Target
 ) -> _Network:
-    variables = _variables(network.params, network.stats)
+    variables = representation.variables(network.params, network.stats)
     out: Any = jax.eval_shape(partial(module.apply, train=False), variables, jnp.zeros((1, *shape)))
     spec, width = target.spec, int(out.shape[-1])
     first = target.task * spec.n_classes if width > spec.n_classes else 0
@@ -144,16 +146,10 @@ def _of_each(data: Data, count: int) -> Data:
 
 def _starts(net: _Network, params: Any, classes: Sequence[int]) -> list[Any]:
     """The network as it is, and with the classes' outputs laid flat, if it has one head."""
-    own = np.arange(net.width) - net.first
-    gone = np.isin(own, np.asarray(classes))
+    parts = heads.columns(net.width, net.first, net.n, classes)
     with suppress(UncleError):
-        others = ~gone & (own >= 0) & (own < net.n)
-        return [params, heads.without_classes(params, gone, others)]
+        return [params, heads.without_classes(params, *parts)]
     return [params]
-
-
-def _variables(params: Any, stats: Any) -> dict[str, Any]:
-    return {"params": params, **({"batch_stats": stats} if jax.tree.leaves(stats) else {})}
 
 
 @partial(jax.jit, static_argnums=0)
@@ -174,5 +170,5 @@ def _answer(net: _Network, stats: Any, params: Any, x: Array) -> Array:
 
 
 def _logits(net: _Network, stats: Any, params: Any, x: Array) -> Array:
-    out: Any = net.module.apply(_variables(params, stats), x, train=False)
+    out: Any = net.module.apply(representation.variables(params, stats), x, train=False)
     return out[:, net.first : net.first + net.n]

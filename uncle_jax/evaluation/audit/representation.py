@@ -107,6 +107,11 @@ def measure(
     return told
 
 
+def variables(params: Any, stats: Any) -> dict[str, Any]:
+    """A `TaskNetwork`, as its module takes it."""
+    return {"params": params, **({"batch_stats": stats} if jax.tree.leaves(stats) else {})}
+
+
 def _captured(module: nn.Module, called: list[str], params: Any, stats: Any, x: Array) -> Any:
     """What the module's children give for x, by name; `called` is told their order."""
 
@@ -116,9 +121,10 @@ def _captured(module: nn.Module, called: list[str], params: Any, stats: Any, x: 
         called.append(one.path[0])
         return True
 
-    variables = {"params": params, **({"batch_stats": stats} if jax.tree.leaves(stats) else {})}
     mutable = ["intermediates", "batch_stats"]
-    _, seen = module.apply(variables, x, train=True, capture_intermediates=child, mutable=mutable)
+    _, seen = module.apply(
+        variables(params, stats), x, train=True, capture_intermediates=child, mutable=mutable
+    )
     return seen["intermediates"]
 
 

@@ -25,6 +25,7 @@ from uncle_jax.store.store import (
     INFLIGHT,
     LEDGER,
     Store,
+    copies_of,
     intact,
     kept_tests,
 )
@@ -159,8 +160,10 @@ def _explained(store: Store) -> set[str]:
     names = {f"{CHECKPOINTS}/{s}{end}" for s in steps for end in ("", ".json")}
     names |= {f"{copy}/{store.step}{end}" for copy in COPIES for end in ("", ".json")}
     names |= {f"{CERTIFICATES}/{name}" for name in certificate.expected(store.entries)}
-    held = kept_tests(store.requests, past=store.keep_history)
-    names |= {f"{DATA}/{name}" for name, _ in held.values()}
+    held = {name for name, _ in kept_tests(store.requests).values()}
+    if store.keep_history:
+        held = {name for _, name, _ in copies_of(store.requests)}
+    names |= {f"{DATA}/{name}" for name in held}
     for done in checkpoint.committed(store.folder / INFLIGHT):
         names |= {f"{INFLIGHT}/{done}", f"{INFLIGHT}/{done}.json"}
     return names | {LEDGER, "LOCK"}

@@ -12,9 +12,9 @@ import numpy as np
 from jax import Array
 
 from uncle_jax.config import Config, Hypernetwork, part
-from uncle_jax.core import backbones, devices, status, steps
+from uncle_jax.core import backbones, devices, heads, status, steps
 from uncle_jax.core import refit as fits
-from uncle_jax.core.holding import Held, bucket, hold
+from uncle_jax.core.holding import Held, hold
 from uncle_jax.core.hypernet import Phi
 from uncle_jax.core.inputs import (
     TaskInput,
@@ -144,11 +144,10 @@ def without_classes(
     Raises UncleError for classes that cannot be unlearned.
     """
     n = spec.task(checked(state, task, learned=True)).n_classes
-    gone = np.isin(np.arange(spec.n_classes), checked_classes(classes, n))
-    others = ~gone & (np.arange(spec.n_classes) < n)
+    parts = heads.columns(spec.n_classes, 0, n, checked_classes(classes, n))
     kept = describe(state)["learned"]
     out = fits.networks(net, state.phi, state.task_emb[jnp.asarray(kept)], state.chunk_emb)
-    return kept, fits.without_classes(net, out, np.int32(kept.index(task)), gone, others)
+    return kept, fits.without_classes(net, out, np.int32(kept.index(task)), *parts)
 
 
 def _unlearn_classes(
@@ -197,32 +196,24 @@ def settled(
 ) -> Phi:
     """`phi` as a request leaves it, by `hold` and `dead`; `state` is the one before it.
 
-    `emb` [E]: of a task that was just learned.
+    `emb` [E]: of a task that was just learned, whose network stays what it is at `phi`. Solved
+    heads are the nearest to phi's own under which what `state` retains is what it was: drift that
+    L_reg leaves would add up, request by request (core/refit.py has where this is exact).
     """
-    kept = jnp.asarray(describe(state)["learned"], int)
-    if net.hyper.hold == "solved" and len(kept):
-        phi = _as_before(net, state, phi, kept, emb)
-    if net.hyper.dead == "redraw" and (len(kept) or emb is not None):
-        embs = state.task_emb[kept]
-        embs = embs if emb is None else jnp.concatenate([embs, emb[None]])
-        embs = jnp.resize(embs, (bucket(len(embs), len(embs) + 8), embs.shape[1]))
-        phi = steps.revived(jax.random.fold_in(state.key, 3), phi, embs, chunk_emb)
+    solved, redraw = net.hyper.hold == "solved", net.hyper.dead == "redraw"
+    if not (solved or redraw):
+        return phi
+    held = state.task_emb[jnp.asarray(describe(state)["learned"], int)]
+    every = held if emb is None else jnp.concatenate([held, emb[None]])
+    if solved and len(held):
+        out = fits.networks(net, state.phi, held, chunk_emb)
+        if emb is not None:
+            its = fits.networks(net, phi, emb[None], chunk_emb)
+            out = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), out, its)
+        phi = fits.holding(net, phi, every, chunk_emb, out)
+    if redraw and len(every):
+        phi = steps.revived(jax.random.fold_in(state.key, 3), phi, fits.filled(every), chunk_emb)
     return phi
-
-
-def _as_before(net: Network, state: CLState, phi: Phi, kept: Array, emb: Array | None) -> Phi:
-    """`phi` with the heads nearest to its own under which what `state` retains is what it was.
-
-    The network of `emb` [E] stays what it is at `phi`. Ours: drift that L_reg leaves would add up,
-    request by request (core/refit.py has where this is exact).
-    """
-    embs = state.task_emb[kept]
-    out = fits.networks(net, state.phi, embs, state.chunk_emb)
-    if emb is not None:
-        its = fits.networks(net, phi, emb[None], state.chunk_emb)
-        embs = jnp.concatenate([embs, emb[None]])
-        out = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), out, its)
-    return fits.holding(net, phi, embs, state.chunk_emb, out)
 
 
 class Given(NamedTuple):

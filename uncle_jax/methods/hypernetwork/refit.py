@@ -144,8 +144,8 @@ def _refitted(
     fresh = steps.init(net, n_tasks, key)
     if not tasks:
         return {"phi": fresh.phi, "task_emb": fresh.task_emb, "chunk_emb": fresh.chunk_emb}
-    n, to = len(tasks), fits.filled(out)
-    emb = fresh.task_emb[jnp.asarray([*tasks, *[tasks[0]] * (len(to.weight) - n)])]
+    n, emb = len(tasks), fits.filled(fresh.task_emb[jnp.asarray(tasks)])
+    to = fits.targets(out, len(emb))
     carry = fits.start(fresh.phi, emb, fresh.chunk_emb)
     for index in range(settings.refit_steps):
         lr = np.float32(cosine(settings.refit_lr, index, settings.refit_steps))

@@ -6,7 +6,6 @@ the task is all there. `reset` forgets everything. `never-derpp` has nothing to 
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from uncle_jax.core import heads
@@ -27,11 +26,9 @@ def deletion(net: MultiHead, settings: Derpp) -> Algorithm:
     def unlearn(model: Model, request: Request, key: Array, on_step: OnStep | None) -> Model:
         del key, on_step
         if request.classes:
-            own = np.arange(net.n_tasks * net.n_classes) - request.task * net.n_classes
-            gone = np.isin(own, request.classes)
-            others = ~gone & (own >= 0) & (own < net.n_classes)
-            others[others] &= net.valid[request.task][own[others]]
-            return Model(heads.without_classes(model.params, gone, others), model.stats)
+            width, n = net.n_tasks * net.n_classes, int(net.valid[request.task].sum())
+            parts = heads.columns(width, request.task * net.n_classes, n, request.classes)
+            return Model(heads.without_classes(model.params, *parts), model.stats)
         mask = multihead.head_mask(net, model.params, request.task)
         params = jax.tree.map(lambda m, a: jnp.where(m, 0, a), mask, model.params)
         return Model(params, model.stats)
