@@ -54,6 +54,9 @@ def test_a_method_without_a_way_of_its_own_to_unlearn_a_class_says_so():
     for name in ("gkt", "rt", "derpp", "never-derpp"):
         with pytest.raises(UncleError, match=f"{name} has no way of its own"):
             registry.build(name, SPEC, 3, own, main_net=Small(9))
+    for name in ("jit-hnet", "gkt-hnet", "rt-hnet"):  # the learner's would not be theirs
+        with pytest.raises(UncleError, match=f"{name} has no way of its own"):
+            registry.build(name, SPEC, 3, own, main_net=Small())
     for name in ("ssd", "salun", "scrub", "jit", "badteacher", "uniclun", "delete-head"):
         assert registry.build(name, SPEC, 3, own, main_net=Small(9)).unlearn_classes
 

@@ -248,6 +248,16 @@ def test_only_learning_ignores_unlearning(spec, blob_benchmark):
     assert run.metrics["spill"] == 0
 
 
+@pytest.mark.parametrize("way", ["relearn", "own"])
+def test_only_learning_still_has_what_it_is_to_learn_again(spec, blob_benchmark, way):
+    method = only_learning(spec, 4, replace(TINY, class_unlearning=way), Small(), HYPER)
+    key = jax.random.key(0)
+    run = run_sequence(method, blob_benchmark, parse("L0 L1 U0 L0 U1:2"), key)
+    assert run.answers[3].accuracy == run.answers[1].accuracy
+    once = run_sequence(method, blob_benchmark, parse("L0 L1"), key)
+    assert same(run.state.phi, once.state.phi)
+
+
 def test_a_burn_ins_rate_is_constant_or_falls_to_nothing():
     constant, cosine = (
         unlearning_rates(replace(HYPER, unlearn_lr=0.1, unlearn_schedule=name), 4)

@@ -27,11 +27,19 @@ def summary(**more):
 def test_the_table_has_a_line_a_metric_and_what_is_not_defined_is_a_dash():
     none = {"mean": None, "std": None, "per_seed": {"0": None, "3": None}}
     lines = terminal.table(summary(FA=none), None).splitlines()
-    assert [line.split()[0] for line in lines[1:8]] == list(terminal.HEADINGS)
+    assert [line.split()[0] for line in lines[1:11]] == list(terminal.HEADINGS)
     assert lines[1].endswith("90.00 ± 1.00")
     assert lines[2].split()[-1] == "-"
-    assert lines[8] == "seeds 0, 3; chance 10.0; learn 2.0 s, compile 3.0 s, all 60.0 s"
-    assert len({len(line) for line in lines[:8]}) == 1
+    assert lines[11] == "seeds 0, 3; chance 10.0; learn 2.0 s, compile 3.0 s, all 60.0 s"
+    assert len({len(line) for line in lines[:11]}) == 1
+
+
+def test_classes_have_lines_only_where_some_were_unlearned():
+    none = {"mean": None, "std": None, "per_seed": {"0": None, "3": None}}
+    old = summary(FA_class=none)
+    del old["fall_class"]  # a summary.json of before there were classes
+    names = [line.split()[0] for line in terminal.table(old, None).splitlines()[1:9]]
+    assert names == [*terminal.ALWAYS, "fall_worst"]
 
 
 def test_the_papers_numbers_stand_beside_and_remarks_below():
@@ -42,5 +50,5 @@ def test_the_papers_numbers_stand_beside_and_remarks_below():
     assert lines[0].split()[-2:] == ["ours", "paper"]
     assert lines[1].endswith("90.00 ± 1.00    62.65")
     assert lines[2].endswith("90.00 ± 1.00")
-    assert "chance not known" in lines[8]
-    assert lines[9] == "note: svhn stood in"
+    assert "chance not known" in lines[11]
+    assert lines[12] == "note: svhn stood in"

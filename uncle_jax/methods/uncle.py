@@ -1,6 +1,7 @@
 """UnCLe: Algorithm 1 of the paper. This is unlearning, without data; learning is
 hypernetwork/learner.py's."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -11,14 +12,14 @@ from jax import Array
 from uncle_jax.config import Config, Hypernetwork, Uncle
 from uncle_jax.core import devices, steps
 from uncle_jax.core.holding import hold
-from uncle_jax.core.loop import OnStep, cosine
+from uncle_jax.core.loop import Inflight, OnStep, cosine
 from uncle_jax.core.network import Network
 from uncle_jax.core.scanned import Step, powers, take
 from uncle_jax.core.state import CLState, erase_task, snapshot
-from uncle_jax.core.status import checked, unlearned
+from uncle_jax.core.status import checked, checked_classes, describe, in_range, unlearned
 from uncle_jax.methods.hypernetwork.learner import hypernetwork, settled
 from uncle_jax.methods.protocol import Method, remembering
-from uncle_jax.tasks import InputSpec
+from uncle_jax.tasks import Data, InputSpec
 
 
 @remembering
@@ -56,14 +57,37 @@ def only_learning(
     main_net: nn.Module | None = None,
     settings: Hypernetwork = Hypernetwork(),
 ) -> Method:
-    """UnCLe that answers no unlearning request: the reference of Table 3 and Figures 5 and 7."""
+    """UnCLe that answers no unlearning request: the reference of Table 3 and Figures 5 and 7.
+
+    What it was to unlearn it has, so to learn that again changes nothing either.
+    """
+    learner = hypernetwork(spec, n_tasks, config, main_net, settings)
+
+    def learn(
+        state: CLState,
+        task: int,
+        data: Data,
+        *,
+        on_step: OnStep | None = None,
+        inflight: Inflight | None = None,
+    ) -> CLState:
+        if in_range(state, task) in describe(state)["learned"]:
+            return state
+        return learner.method.learn(state, task, data, on_step=on_step, inflight=inflight)
 
     def unlearn(state: CLState, task: int, /, *, on_step: OnStep | None = None) -> CLState:
         del task, on_step
         return state
 
-    learner = hypernetwork(spec, n_tasks, config, main_net, settings)
-    return learner.method._replace(name="only-learning", unlearn=unlearn)
+    def unlearn_classes(
+        state: CLState, task: int, classes: Sequence[int], /, *, on_step: OnStep | None = None
+    ) -> CLState:
+        checked_classes(classes, spec.task(task).n_classes)
+        return unlearn(state, task, on_step=on_step)
+
+    return learner.method._replace(
+        name="only-learning", learn=learn, unlearn=unlearn, unlearn_classes=unlearn_classes
+    )
 
 
 def burn_in_iterations(settings: Uncle, n_unlearned: int) -> int:

@@ -14,7 +14,11 @@ HEADINGS = {
     "relapse": "relapse  unlearned tasks' change since U",
     "relapse_signed": "relapse_signed  the same, with sign",
     "erosion": "erosion  retained tasks' loss since learned",
+    "fall_worst": "fall_worst  most a task lost while retained",
+    "FA_class": "FA_class  unlearned classes, best at 0",
+    "fall_class": "fall_class  their tasks' other classes lost",
 }
+ALWAYS = ("RA", "FA", "spill", "spill_sum", "relapse", "relapse_signed", "erosion")
 
 
 def request_line(answer: "Answer", n_requests: int, n_tasks: int) -> str:
@@ -44,12 +48,15 @@ def fall_line(task: int, then: float, now: float) -> str:
 def table(summary: Mapping[str, Any], paper: Mapping[str, float] | None) -> str:
     """The final table: metrics over seeds, with the paper's beside them where there are any.
 
+    Metrics that any sequence can have are always there, the others where they are defined.
     `summary` is summary.json's: metrics, times, `chance` of RA and of FA in per cent (None: not
     known) and `remarks` on the data.
     """
     lines = [f"{'in percentage points':<44} {'ours':>15}" + (f" {'paper':>8}" if paper else "")]
     for name, heading in HEADINGS.items():
-        mean, std = summary[name]["mean"], summary[name]["std"]
+        mean, std = (summary.get(name, {}).get(key) for key in ("mean", "std"))
+        if mean is None and name not in ALWAYS:
+            continue
         ours = "-" if mean is None else f"{mean:.2f} ± {std:.2f}"
         theirs = f" {paper[name]:8.2f}" if paper and name in paper else ""
         lines.append(f"{heading:<44} {ours:>15}{theirs}")

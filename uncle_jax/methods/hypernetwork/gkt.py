@@ -88,7 +88,11 @@ def gkt_hnet(
         return snapshot(after)
 
     return learner.method._replace(
-        name="gkt-hnet", unlearn=unlearn, settings=settings, iterations=None
+        name="gkt-hnet",
+        unlearn=unlearn,
+        unlearn_classes=None,
+        settings=settings,
+        iterations=None,
     )
 
 

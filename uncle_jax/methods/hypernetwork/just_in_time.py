@@ -95,7 +95,12 @@ def jit_hnet(
         return snapshot(unlearned(state, task, key, phi=phi))
 
     return learner.method._replace(
-        name="jit-hnet", unlearn=unlearn, reads="forget", settings=settings, iterations=None
+        name="jit-hnet",
+        unlearn=unlearn,
+        unlearn_classes=None,
+        reads="forget",
+        settings=settings,
+        iterations=None,
     )
 
 

@@ -55,5 +55,9 @@ def rt_hnet(
         )
 
     return learner.method._replace(
-        name="rt-hnet", unlearn=unlearn, reads="all retained data", iterations=None
+        name="rt-hnet",
+        unlearn=unlearn,
+        unlearn_classes=None,
+        reads="all retained data",
+        iterations=None,
     )
