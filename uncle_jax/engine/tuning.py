@@ -21,7 +21,7 @@ from uncle_jax.engine.sequence import run_sequence
 from uncle_jax.errors import UncleError, out_of_memory
 from uncle_jax.evaluation.answers import Run
 from uncle_jax.methods import registry
-from uncle_jax.methods.multihead.derpp import Derpp
+from uncle_jax.methods.multihead.replay import Derpp
 from uncle_jax.requests import Request, forgotten, retained, validate
 
 NUMBERS = ("RA", "FA", "distance", "spill", "seconds", "score")

@@ -12,9 +12,10 @@ from replaying import GKT, Tiny, Wide
 
 from uncle_jax.methods.clpu import clpu
 from uncle_jax.methods.multihead import network as multihead
-from uncle_jax.methods.multihead.derpp import Derpp, derpp
+from uncle_jax.methods.multihead.derpp import derpp
 from uncle_jax.methods.multihead.gkt import gkt
 from uncle_jax.methods.multihead.lwsf import Lwsf, lwsf
+from uncle_jax.methods.multihead.replay import Derpp
 from uncle_jax.methods.multihead.ssd import Ssd, ssd
 from uncle_jax.methods.protocol import Past
 

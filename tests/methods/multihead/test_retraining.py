@@ -12,8 +12,9 @@ from uncle_jax.core.loop import learning_rate
 from uncle_jax.core.status import LEARNED, NEW, UNLEARNED
 from uncle_jax.errors import UncleError
 from uncle_jax.methods.multihead import network as multihead
-from uncle_jax.methods.multihead.derpp import Derpp, derpp
+from uncle_jax.methods.multihead.derpp import derpp
 from uncle_jax.methods.multihead.network import Request, Rows
+from uncle_jax.methods.multihead.replay import Derpp
 from uncle_jax.methods.multihead.retraining import Ft, Rt, ft, ft_algorithm, rt, rt_algorithm
 from uncle_jax.methods.protocol import Past
 

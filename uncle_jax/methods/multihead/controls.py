@@ -11,8 +11,9 @@ from jax import Array
 from uncle_jax.core import heads
 from uncle_jax.core.loop import OnStep
 from uncle_jax.methods.multihead import network as multihead
-from uncle_jax.methods.multihead.derpp import Algorithm, Derpp, on_derpp, unchanged
+from uncle_jax.methods.multihead.derpp import Algorithm, on_derpp, unchanged
 from uncle_jax.methods.multihead.network import Model, MultiHead, Request
+from uncle_jax.methods.multihead.replay import Derpp
 from uncle_jax.requests import forgotten
 
 

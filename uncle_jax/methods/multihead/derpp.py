@@ -1,45 +1,36 @@
-"""DER++ (Buzzega et al. 2020), task by task as in CLPU (Liu et al. 2022), and what unlearns on it.
+"""DER++, and what unlearns on it.
 
 An `Algorithm` is what a baseline adds: it sees a model and an unlearn request, and returns a model.
-Everything else (learning, replay, status, which data it may read) is here, the same for all.
+Everything else is the same for all: learning (replay.py), and which data it may read, here.
 """
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import flax.linen as nn
-import flax.struct
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array
 
-from uncle_jax.config import Config, Count, NonNegative, Settings, part
-from uncle_jax.core.inputs import resident, rows_at
-from uncle_jax.core.loop import Inflight, OnStep, Progress, descend, run_epochs
-from uncle_jax.core.losses import cross_entropy
-from uncle_jax.core.pieces import piece
-from uncle_jax.core.scanned import Step
+from uncle_jax.config import Config, part
+from uncle_jax.core.loop import Inflight, OnStep, Progress
 from uncle_jax.core.status import (
-    NEW,
     checked,
     checked_classes,
     describe,
     in_range,
-    learned,
     unlearned,
     without_classes,
 )
 from uncle_jax.errors import UncleError
 from uncle_jax.methods.multihead import buffer as buffers
 from uncle_jax.methods.multihead import network as multihead
+from uncle_jax.methods.multihead import replay
 from uncle_jax.methods.multihead.buffer import Buffer
 from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
+from uncle_jax.methods.multihead.replay import Derpp, ReplayState
 from uncle_jax.methods.protocol import (
     MainNetwork,
     Method,
@@ -50,34 +41,6 @@ from uncle_jax.methods.protocol import (
     remembering,
 )
 from uncle_jax.tasks import Data, InputSpec
-
-
-@dataclass(frozen=True)
-class Derpp(Settings):
-    """DER++'s own settings; those of a baseline on it come on top."""
-
-    buffer_per_task: Count = 500  # samples; inferred from the authors' code (CLPU: 200)
-    w_mse: NonNegative = 0.5  # of the logits' mean squared error (CLPU; the paper's beta)
-    w_ce: NonNegative = 1.0  # of the buffer's cross-entropy (CLPU; the paper's alpha)
-    # over all earlier tasks; None: as many as the batch (inferred)
-    replay_batch: Count | None = None
-    norm: Literal["joint", "apart"] = "joint"  # batch and replay batch are normalised (BUILD.md)
-    forget_source: Literal["full", "buffer"] = "full"  # the forgotten task's data (inferred)
-
-
-@flax.struct.dataclass
-class ReplayState:
-    """The state of a learner with a replay buffer; a frozen pytree."""
-
-    params: Any  # backbone and all heads
-    stats: Any  # running norm statistics
-    buffer: Buffer
-    status: Array  # [T] int32: NEW, LEARNED or UNLEARNED
-    key: Array  # typed PRNG key; split once per request
-    n_requests: Array  # int32: answered so far
-    n_unlearned: Array  # int32: unlearn requests answered so far
-    made_by: str = flax.struct.field(pytree_node=False, default="")  # protocol.remembering
-
 
 Algorithm = Callable[[Model, Request, Array, OnStep | None], Model]
 """(model before, request, key, on_step) -> model after."""
@@ -96,34 +59,6 @@ class Baseline(Protocol[Chosen]):
         main_net: nn.Module | None = None,
         settings: Chosen = ...,
     ) -> Method: ...
-
-
-class Learning(NamedTuple):
-    """What a learn request optimises and carries; donated from step to step."""
-
-    params: Any
-    stats: Any
-    optimiser: Any
-    source: Array  # [M] which of the task's images the reservoir holds
-    logits: Array  # [M, Y] theirs, when they were drawn
-
-
-class NewBatch(NamedTuple):
-    """A batch of the new task, and what of it the reservoir takes."""
-
-    rows: Rows
-    index: Any  # [B] which of the task's images they are
-    slots: Any  # [B] their places in the reservoir, M for none
-
-
-class Replay(NamedTuple):
-    """A replay batch."""
-
-    images: Any  # [R, H, W, D]
-    labels: Any  # [R]
-    logits: Any  # [R, Y] stored
-    tasks: Any  # [R]
-    weights: Any  # [R]
 
 
 def on_derpp(
@@ -226,7 +161,7 @@ def _method(
     ) -> ReplayState:
         task = checked(state, task, learned=False)
         rows = multihead.fitted(net, task, data)
-        return _learn(net, learning, state, task, rows, Progress(on_step, inflight))
+        return replay.learn(net, learning, state, task, rows, Progress(on_step, inflight))
 
     def unlearn(
         state: ReplayState, task: int, past: Past | None = None, /, *, on_step: OnStep | None = None
@@ -266,7 +201,7 @@ def _method(
         task = in_range(state, task)
         return multihead.answer(net, Model(state.params, state.stats), task, images)
 
-    init = functools.partial(_init, net, settings.buffer_per_task)
+    init = functools.partial(replay.init, net, settings.buffer_per_task)
     main = MainNetwork(net.module, net.shape)
     return Method(
         name,
@@ -280,133 +215,6 @@ def _method(
         main=main,
         unlearn_classes=unlearn_classes,
     )
-
-
-@piece(static_argnums=(0, 1))
-def _init(net: MultiHead, size: int, key: Array) -> ReplayState:
-    key, k_net = jax.random.split(key)
-    model = multihead.init(net, k_net)
-    zero = jnp.zeros((), jnp.int32)
-    buffer = buffers.empty(net.n_tasks, size, net.shape, net.n_classes)
-    return ReplayState(
-        model.params, model.stats, buffer, jnp.full(net.n_tasks, NEW), key, zero, zero
-    )
-
-
-@piece(static_argnums=(0, 1), donate_argnums=2)
-def step(
-    net: MultiHead,
-    settings: Derpp,
-    carry: Learning,
-    batch: NewBatch,
-    replay: Replay | None,
-    lr: Array | np.float32,
-) -> tuple[Learning, Array]:
-    """A step on a batch of the new task and a replay batch: (carry after, loss)."""
-    rows, index, slots = batch
-
-    def loss(params: Any) -> tuple[Array, Any]:
-        logits, past, stats = _forward(net, settings, params, carry.stats, rows, replay)
-        total = jnp.mean(cross_entropy(logits, rows.labels))
-        if replay is not None:
-            squares = jnp.mean((past - replay.logits) ** 2, axis=-1)
-            terms = settings.w_mse * squares
-            terms += settings.w_ce * cross_entropy(past, replay.labels)
-            total += jnp.sum(replay.weights * terms)
-        return total, (logits, stats)
-
-    (total, (logits, stats)), grad = jax.value_and_grad(loss, has_aux=True)(carry.params)
-    update, optimiser = optax.scale_by_adam().update(grad, carry.optimiser)
-    params = descend(carry.params, update, lr)
-    kept = carry.source.at[slots].set(index, mode="drop")
-    kept_logits = carry.logits.at[slots].set(logits, mode="drop")
-    return Learning(params, stats, optimiser, kept, kept_logits), total
-
-
-def _forward(
-    net: MultiHead, settings: Derpp, params: Any, stats: Any, rows: Rows, replay: Replay | None
-) -> Any:  # the batch's logits, the replay batch's, and norm statistics after
-    n = len(rows.labels)
-    if replay is None:
-        logits, stats = multihead.forward(net, params, stats, rows.images, rows.tasks, True)
-        return logits, None, stats
-    if settings.norm == "joint":
-        past = Rows(replay.images, replay.labels, replay.tasks)
-        both = multihead.join(rows, past)
-        logits, stats = multihead.forward(net, params, stats, both.images, both.tasks, True)
-        return logits[:n], logits[n:], stats
-    logits, stats = multihead.forward(net, params, stats, rows.images, rows.tasks, True)
-    past, stats = multihead.forward(net, params, stats, replay.images, replay.tasks, True)
-    return logits, past, stats
-
-
-class Recalled(NamedTuple):
-    """A step's replay batch, as it was drawn."""
-
-    slots: np.ndarray  # [R] of the buffer, tasks outermost
-    tasks: np.ndarray  # [R]
-    weights: np.ndarray  # [R]
-
-
-class Drawn(NamedTuple):
-    """What a learn request's steps differ by."""
-
-    images: np.ndarray  # [B] int32: which
-    lr: np.float32
-    slots: np.ndarray  # [B] of the buffer that they go to
-    past: Recalled | None  # None before there is any
-
-
-def _step(static: Any, carry: Any, given: Any, x: Drawn) -> tuple[Any, Array]:
-    (net, settings), (rows, buffer) = static, given
-    replay = None
-    if x.past is not None:
-        images, labels, logits = rows_at(buffer, x.past.slots)
-        replay = Replay(images, labels, logits, x.past.tasks, x.past.weights)
-    new = NewBatch(rows_at(rows, x.images), x.images, x.slots)
-    return step(net, settings, carry, new, replay, x.lr)
-
-
-def _learn(
-    net: MultiHead,
-    settings: Derpp,
-    state: ReplayState,
-    task: int,
-    rows: Rows,
-    progress: Progress,
-) -> ReplayState:
-    config, size = net.config, settings.buffer_per_task
-    key, k_head, k_order, k_draw = jax.random.split(state.key, 4)
-    seed = np.asarray(jax.random.key_data(k_draw)).tolist()
-    params = multihead.redraw_head(net, state.params, task, k_head)
-    stats = jax.tree.map(jnp.copy, state.stats)  # the steps donate their carry
-    held = jnp.zeros(size, jnp.int32), jnp.zeros((size, net.n_classes))
-    carry = Learning(params, stats, optax.scale_by_adam().init(params), *held)
-    count = np.asarray(state.buffer.count)
-    earlier = [t for t in describe(state)["learned"] if count[t]]
-    flat = [
-        array.reshape(-1, *array.shape[2:])
-        for array in (state.buffer.images, state.buffer.labels, state.buffer.logits)
-    ]
-
-    def draw(index: int, batch: np.ndarray, lr: np.float32) -> Drawn:
-        rng = np.random.default_rng([*seed, index])
-        slots = buffers.reservoir_slots(rng, index * len(batch), len(batch), size)
-        past = None
-        if earlier:
-            wanted = settings.replay_batch or config.batch_size
-            tasks, items, weights = buffers.draw(rng, count, earlier, wanted)
-            past = Recalled(tasks * size + items, tasks, weights)
-        return Drawn(batch.astype(np.int32), lr, slots, past)
-
-    one = Step(_step, (net, settings), (resident(rows), resident(tuple(flat))))
-    carry = run_epochs(config, k_order, len(rows.labels), carry, one, progress, draw)
-    seen = config.epochs * math.ceil(len(rows.labels) / config.batch_size) * config.batch_size
-    kept = np.asarray(carry.source)
-    buffer = buffers.store(
-        state.buffer, task, rows.images[kept], rows.labels[kept], carry.logits, min(size, seen)
-    )
-    return learned(state, task, key, params=carry.params, stats=carry.stats, buffer=buffer)
 
 
 def _refreshed(net: MultiHead, model: Model, buffer: Buffer, retained: tuple[int, ...]) -> Buffer:

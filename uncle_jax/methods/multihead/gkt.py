@@ -25,8 +25,9 @@ from uncle_jax.core.network import Network
 from uncle_jax.core.pieces import piece
 from uncle_jax.core.resnet import Block, Bottleneck
 from uncle_jax.methods.multihead import network as multihead
-from uncle_jax.methods.multihead.derpp import Algorithm, Derpp, on_derpp
+from uncle_jax.methods.multihead.derpp import Algorithm, on_derpp
 from uncle_jax.methods.multihead.network import Model, MultiHead, Request
+from uncle_jax.methods.multihead.replay import Derpp
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ from uncle_jax.core.loop import OnStep, TrainState, descend, epoch_order
 from uncle_jax.core.losses import cross_entropy, distillation
 from uncle_jax.core.pieces import piece
 from uncle_jax.methods.multihead import network as multihead
-from uncle_jax.methods.multihead.derpp import Algorithm, Derpp, on_derpp
+from uncle_jax.methods.multihead.derpp import Algorithm, on_derpp
 from uncle_jax.methods.multihead.network import Model, MultiHead, Request, Rows
+from uncle_jax.methods.multihead.replay import Derpp
 
 
 @dataclass(frozen=True)
