@@ -230,7 +230,7 @@ def test_bad_input_to_against_is_one_line(table, folders, capsys, args, says):
 
 def test_the_published_file_is_what_the_command_makes(table, capsys):
     results = Path(__file__).resolve().parents[2] / "results"
-    kinds = "tuned", "authors", "studies"
+    kinds = "tuned", "buffer", "authors", "studies"
     folders = [folder for kind in kinds for folder in sorted((results / kind).iterdir())]
     words = ["--format", "csv", "--all", "--paper"]
     assert table.main([*map(str, folders), *words]) == 0
