@@ -54,6 +54,18 @@ def test_older_runs_merge_with_those_that_tell_their_changes(tmp_path):
     assert (row.label, row.reads, row.seeds) == ("uncle noise=norm", "nothing", "0 1")
 
 
+@pytest.mark.parametrize("method", ["uncle", "refit", "hnet"])
+def test_runs_older_than_a_setting_merge_with_those_that_tell_it(tmp_path, method):
+    told = as_dict(preset("cifar100", "laptop").uncle)
+    older = {key: value for key, value in told.items() if key not in ("hold", "dead")}
+    runs = [
+        write_run(tmp_path / str(seed), method, (seed,), told={"changes": {}, "settings": settings})
+        for seed, settings in enumerate((older, told))
+    ]
+    (group,) = read(*runs)
+    assert [(row.label, row.seeds) for row in group.rows] == [(method, "0 1")]
+
+
 def test_the_same_seed_twice_names_both_folders(tmp_path):
     one, two = write_run(tmp_path / "a"), write_run(tmp_path / "b")
     with pytest.raises(UncleError) as error:

@@ -10,7 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from uncle_jax.config import Config, Uncle, completed
+from uncle_jax.config import Config, Hypernetwork, Uncle, completed
 from uncle_jax.errors import UncleError
 from uncle_jax.evaluation.metrics import OF_MEASURED, all_metrics
 from uncle_jax.methods.registry import HYPERNETWORK
@@ -146,9 +146,8 @@ def modern(told: Mapping[str, Any]) -> dict[str, Any]:
     moved = {key: value for key, value in told["config"].items() if key not in shared}
     settings = told.get("settings") or {}
     if told["method"] in HYPERNETWORK:
-        settings = moved | settings
-    if told["method"] == "uncle":
-        settings = completed(settings, Uncle)
+        kind = Uncle if told["method"] == "uncle" else Hypernetwork
+        settings = completed(moved | settings, kind)
     return {**told, "config": config, **({"settings": settings} if settings else {})}
 
 
