@@ -74,3 +74,13 @@ def test_fingerprint_changes_with_any_setting():
 def test_settings_and_requests_import_no_jax():
     code = "import sys, uncle_jax.config, uncle_jax.requests; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("trunk", "chunks", "room"),
+    [((64, 128, 256), 20, 12), ((128, 256, 512), 200, 2), ((63,), 10, 6)],
+)
+def test_heads_have_room_for_as_many_networks_as_they_have_features_over_chunks(
+    trunk, chunks, room
+):
+    assert Hypernetwork(trunk=trunk, chunks=chunks).room == room

@@ -8,6 +8,7 @@ from uncle_jax.requests import (
     from_the_start,
     in_short,
     lacking,
+    most_retained,
     parse,
     parse_stream,
     retained,
@@ -129,3 +130,8 @@ def test_a_stream_is_read_as_it_is_said():
     for wrong in (Stream(0), Stream(3, unlearn=1.5), Stream(3, retained=0)):
         with pytest.raises(UncleError, match="a stream needs"):
             stream(wrong, 4)
+
+
+@pytest.mark.parametrize(("text", "most"), [("L0", 1), ("L0 L1 U0 L2 U1 U2", 2), ("L0 U0 L0", 1)])
+def test_the_most_that_is_retained_at_once(text, most):
+    assert most_retained(parse(text)) == most

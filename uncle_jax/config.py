@@ -184,6 +184,14 @@ class Hypernetwork(Settings):
     clip_norm: Positive | None = 1.0  # of phi's gradient, learning and UnCLe's unlearning (code)
     norm_calibration: NonNegativeInt = 50  # passes at the final theta that norms settle in; 0: none
 
+    @property
+    def room(self) -> int:
+        """How many tasks' networks the heads can generate exactly, whatever they are: U over C.
+
+        The heads then have as many weights as so many networks: beyond it they compress.
+        """
+        return (self.trunk[-1] + 1) // self.chunks
+
 
 @dataclass(frozen=True)
 class Uncle(Hypernetwork):

@@ -208,6 +208,11 @@ def validate(
             raise UncleError(f"{where}: task {task} has no other class left (unlearn it: U{task})")
 
 
+def most_retained(requests: Sequence[Request]) -> int:
+    """How many tasks are retained at once, at the most."""
+    return max((len(retained(requests[: n + 1])) for n in range(len(requests))), default=0)
+
+
 def retained(requests: Sequence[Request]) -> list[int]:
     """Tasks learned and not unlearned once all `requests` are answered, in order of id."""
     return sorted(task for task, op in _last(requests).items() if op == "L")

@@ -1,5 +1,6 @@
 """experiments/request.py, one call a request, as a user types it."""
 
+import json
 import re
 import shutil
 import signal
@@ -62,6 +63,25 @@ def made(command, tmp_path_factory):
         patch.chdir(folder)
         assert command.main(["--store", "store", "--compile-cache", "none", *INIT]) == 0
     return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "hold", "dead"),
+    [
+        ([], "solved", "redraw"),
+        (["--set", "hold=drift"], "drift", "redraw"),
+        (["--set", "chunks=3"], "drift", "leave"),  # 17 features over 3: room for 5 of 6 tasks
+        (["--method", "refit"], "drift", "leave"),  # it holds what it retains by itself
+    ],
+)
+def test_a_store_holds_what_it_retains_unless_told_otherwise(call, tmp_path, words, hold, dead):
+    quick = [word for setting in (*QUICK[:5], "chunks=2") for word in ("--set", setting)]
+    shape = ["--image-shape", "6", "6", "1", "--classes", "3"]
+    status, out, _ = call(tmp_path, "init", "--tasks", "6", *shape, *quick, *words)
+    created = json.loads((tmp_path / "store/ledger.jsonl").read_text())
+    settings = created["settings"]["identity"]["settings"]
+    assert (status, settings["hold"], settings["dead"]) == (0, hold, dead)
+    assert (f"hold={hold}, dead={dead}; heads hold" in out) == ("refit" not in words)
 
 
 def test_a_task_that_has_fallen_is_told_of(call, made, tmp_path):

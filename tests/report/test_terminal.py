@@ -1,5 +1,8 @@
 """What a run prints."""
 
+from dataclasses import replace
+
+from uncle_jax.config import Hypernetwork
 from uncle_jax.evaluation.answers import Answer
 from uncle_jax.report import terminal
 from uncle_jax.requests import parse
@@ -52,3 +55,15 @@ def test_the_papers_numbers_stand_beside_and_remarks_below():
     assert lines[2].endswith("90.00 ± 1.00")
     assert "chance not known" in lines[11]
     assert lines[12] == "note: svhn stood in"
+
+
+def test_heads_without_room_for_what_is_retained_are_told_of():
+    own = Hypernetwork(trunk=(8, 16), chunks=9)  # 17 features: room for one task
+    for method, settings in (("refit", own), ("uncle", replace(own, hold="solved"))):
+        assert terminal.room_line(method, settings, 1) == ""
+        line = terminal.room_line(method, settings, 2)
+        assert line.startswith(f"warning: {method}'s heads have room for 1 of the 2 tasks")
+        assert "--set trunk=8,18 has room" in line
+        assert replace(settings, trunk=(8, 18)).room == 2
+    for method, settings in (("uncle", own), ("clpu", None)):
+        assert terminal.room_line(method, settings, 20) == ""

@@ -40,6 +40,10 @@ from uncle_jax.runs.spec import check_seed, set_changes
 
 LONGEST_ID = 200
 OPS: Any = {"learn": "L", "unlearn": "U"}
+# A store lives long, and under the presets, which are the authors', what it retains falls apart
+# over hundreds of requests (docs/streams.md).
+HELD = {"hold": "solved", "dead": "redraw"}
+HOLDING = ("uncle", "hnet")  # refit holds what it retains without
 STARTED = time.perf_counter()
 
 
@@ -148,6 +152,9 @@ def init(args: argparse.Namespace) -> int:
     half = (0.5,) * args.image_shape[2]
     spec = InputSpec(tuple(args.image_shape), args.classes, half, half)
     settings = registry.settings_of(name, registry.find(name), own[name], usual.uncle)
+    if name in HOLDING and settings.room >= args.tasks:
+        changes = HELD | own[name]
+        settings = registry.settings_of(name, registry.find(name), changes, usual.uncle)
     method = registry.build(name, spec, args.tasks, config, settings)
     require_no_past(method)
     with Steps("init"):
@@ -155,6 +162,11 @@ def init(args: argparse.Namespace) -> int:
     identity = identity_of(name, spec, args.tasks, config, settings)
     with create(args.store, state, identity, args.keep_history, seed=args.seed):
         print(f"{args.store}: room for {args.tasks} tasks, none learned{kept(args.keep_history)}")
+        if told := terminal.room_line(name, settings, args.tasks):
+            print(told)
+        if name in HOLDING:
+            told = ", ".join(f"{key}={getattr(settings, key)}" for key in HELD)
+            print(f"{told}; heads hold {settings.room} tasks exactly (docs/streams.md)")
     return 0
 
 

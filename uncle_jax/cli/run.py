@@ -37,7 +37,7 @@ from uncle_jax.errors import UncleError
 from uncle_jax.methods import registry
 from uncle_jax.report import terminal
 from uncle_jax.report.paper import printed
-from uncle_jax.requests import in_short, parse, parse_stream, table_4
+from uncle_jax.requests import in_short, most_retained, parse, parse_stream, table_4
 from uncle_jax.runs.environment import cores
 from uncle_jax.runs.pool import Cell, Work, work_of
 from uncle_jax.runs.process import begin
@@ -322,6 +322,9 @@ class Screen:
             print(f"note: {method.name} reads when it unlearns: {registry.READS[method.reads]}")
         if relearns(method) and any(one.op == "C" for one in spec.requests):
             print("note: a task's other classes are read, and learned again, when one is unlearned")
+        most = most_retained(spec.requests)
+        if told := terminal.room_line(spec.method, spec.settings, most):
+            print(told)
         for line in self.asked.first.understood:
             print(f"data: {line}")
         for remark in self.asked.first.remarks:

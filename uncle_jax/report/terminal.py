@@ -45,6 +45,22 @@ def fall_line(task: int, then: float, now: float) -> str:
     )
 
 
+def room_line(method: str, settings: Any, most: int) -> str:
+    """That heads which are solved for cannot hold `most` tasks, or nothing if they can.
+
+    `settings`: the method's own. With five times too little room `refit` ends at chance, and
+    `hold=solved` learns new tasks ten points lower (docs/streams.md).
+    """
+    solved = method == "refit" or getattr(settings, "hold", "drift") == "solved"
+    if not solved or most <= settings.room:
+        return ""
+    wider = f"trunk={','.join(map(str, (*settings.trunk[:-1], most * settings.chunks)))}"
+    return (
+        f"warning: {method}'s heads have room for {settings.room} of the {most} tasks that may be "
+        f"retained at once, so those will not stay what they are (--set {wider} has room for all)"
+    )
+
+
 def table(summary: Mapping[str, Any], paper: Mapping[str, float] | None) -> str:
     """The final table: metrics over seeds, with the paper's beside them where there are any.
 
