@@ -93,7 +93,12 @@ def test_a_spread_needs_two(values, signed, told):
 
 
 @pytest.mark.parametrize(
-    ("folder", "label"), [("audit", "uncle adversary_noise=1 fresh_noise=1"), ("verdicts", "never")]
+    ("folder", "label"),
+    [
+        ("audit", "uncle adversary_noise=1 fresh_noise=1"),
+        ("verdicts", "never"),
+        ("held", "uncle dead=redraw hold=solved"),
+    ],
 )
 def test_the_committed_audits_can_be_read(folder, label):
     """The tables and pictures of docs/ are made from these files alone."""
