@@ -81,7 +81,10 @@ def test_a_store_holds_what_it_retains_unless_told_otherwise(call, tmp_path, wor
     created = json.loads((tmp_path / "store/ledger.jsonl").read_text())
     settings = created["settings"]["identity"]["settings"]
     assert (status, settings["hold"], settings["dead"]) == (0, hold, dead)
-    assert (f"hold={hold}, dead={dead}; heads hold" in out) == ("refit" not in words)
+    assert (f"held by hold={hold}, dead={dead}" in out) == ("refit" not in words)
+    assert ("heads have room for 5 of 6 tasks; with --set trunk=8,18" in out) == (
+        "chunks=3" in words
+    )
 
 
 def test_a_task_that_has_fallen_is_told_of(call, made, tmp_path):
@@ -96,9 +99,10 @@ def test_a_task_that_has_fallen_is_told_of(call, made, tmp_path):
 
 def test_a_life_of_a_store(call, tmp_path):
     call, place = partial(call, data_in(tmp_path)), tmp_path
-    assert call(*INIT)[0] == 0
+    assert call(*INIT, "--set", "hold=solved", "--set", "chunks=18")[0] == 0
     status, out, _ = call("learn", "1", "--data", "train1.npz", "--test", "test1.npz", "--id", "a")
     assert status == 0
+    assert "warning: uncle's heads have room for 0 of the 1 tasks" in out  # 17 features
     assert "a is durable; erased: " in out
     for part in ("imports", "restore", "compile", "optimise", "save", "all"):
         assert re.search(rf"{part} \d+\.\d\d", out)

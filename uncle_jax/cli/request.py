@@ -33,7 +33,7 @@ from uncle_jax.errors import UncleError, allowed
 from uncle_jax.methods import registry
 from uncle_jax.presets import PRESETS, preset
 from uncle_jax.report import terminal
-from uncle_jax.requests import MOST, Request, request_of  # MOST: of classes and pixels a side, too
+from uncle_jax.requests import MOST, Request, request_of, retained
 from uncle_jax.runs.process import begin
 from uncle_jax.runs.progress import Steps
 from uncle_jax.runs.spec import check_seed, set_changes
@@ -165,13 +165,24 @@ def init(args: argparse.Namespace) -> int:
         if told := terminal.room_line(name, settings, args.tasks):
             print(told)
         if name in HOLDING:
-            told = ", ".join(f"{key}={getattr(settings, key)}" for key in HELD)
-            print(f"{told}; heads hold {settings.room} tasks exactly (docs/streams.md)")
+            print(holding(settings, args.tasks))
     return 0
 
 
+def holding(settings: Any, n_tasks: int) -> str:
+    """How a store holds what it retains, and how it could be held better."""
+    told = ", ".join(f"{key}={getattr(settings, key)}" for key in HELD)
+    if n_tasks <= settings.room or settings.hold == HELD["hold"]:
+        return f"what is retained is held by {told} (docs/streams.md)"
+    better = ", ".join(f"{key}={value}" for key, value in HELD.items())
+    return (
+        f"what is retained is held by {told}: heads have room for {settings.room} of {n_tasks} "
+        f"tasks; with {terminal.with_room(settings, n_tasks)} it is {better} (docs/streams.md)"
+    )
+
+
 def check_shapes(args: argparse.Namespace) -> None:
-    """Raise UncleError unless a store can have such tasks."""
+    """Raise UncleError unless a store can have such tasks; MOST is of pixels a side, too."""
     check_seed(args.seed, "--seed")
     for name, least in (("tasks", 1), ("classes", 2)):
         if not least <= getattr(args, name) <= MOST:
@@ -258,8 +269,13 @@ def ask(args: argparse.Namespace) -> int:
         of_class = entry.get("class_accuracy", {})
         if both := " -> ".join(f"{of_class[w]:.1f}" for w in ("before", "after") if w in of_class):
             print(f"accuracy (%) on {named(asked)}: {both}")
-        for task, (then, now) in fallen(*measured(store.requests), args.warn_fall).items():
+        answered = measured(store.requests)
+        for task, (then, now) in fallen(*answered, args.warn_fall).items():
             print(terminal.fall_line(task, then, now))
+        most = len(retained(answered[0]))
+        full = terminal.room_line(method.name, method.settings, most)
+        if full and args.command == "learn":
+            print(full)
         total = time.perf_counter() - STARTED
         print("seconds: " + ", ".join(f"{k} {v:.2f}" for k, v in parts.items()), end="")
         print(f", all {total:.2f} ({jax.devices()[0].device_kind})")

@@ -54,11 +54,16 @@ def room_line(method: str, settings: Any, most: int) -> str:
     solved = method == "refit" or getattr(settings, "hold", "drift") == "solved"
     if not solved or most <= settings.room:
         return ""
-    wider = f"trunk={','.join(map(str, (*settings.trunk[:-1], most * settings.chunks)))}"
     return (
         f"warning: {method}'s heads have room for {settings.room} of the {most} tasks that may be "
-        f"retained at once, so those will not stay what they are (--set {wider} has room for all)"
+        f"retained at once, so those will not stay what they are ({with_room(settings, most)} has "
+        "room for all)"
     )
+
+
+def with_room(settings: Any, most: int) -> str:
+    """The option that gives a hypernetwork with `settings` room for `most` tasks."""
+    return f"--set trunk={','.join(map(str, (*settings.trunk[:-1], most * settings.chunks)))}"
 
 
 def table(summary: Mapping[str, Any], paper: Mapping[str, float] | None) -> str:
