@@ -210,7 +210,14 @@ def validate(
 
 def most_retained(requests: Sequence[Request]) -> int:
     """How many tasks are retained at once, at the most."""
-    return max((len(retained(requests[: n + 1])) for n in range(len(requests))), default=0)
+    kept, most = set[int](), 0
+    for op, task, _ in requests:
+        if op == "L":
+            kept.add(task)
+        elif op == "U":
+            kept.discard(task)
+        most = max(most, len(kept))
+    return most
 
 
 def retained(requests: Sequence[Request]) -> list[int]:
