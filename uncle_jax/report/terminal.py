@@ -57,7 +57,7 @@ def room_line(method: str, settings: Any, most: int) -> str:
     return (
         f"warning: {method}'s heads have room for {settings.room} of the {most} tasks that may be "
         f"retained at once, so those will not stay what they are ({with_room(settings, most)} has "
-        "room for all)"
+        "room for all, and may want a lower --lr)"
     )
 
 
