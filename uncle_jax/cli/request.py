@@ -33,7 +33,7 @@ from uncle_jax.errors import UncleError, allowed
 from uncle_jax.methods import registry
 from uncle_jax.presets import PRESETS, preset
 from uncle_jax.report import terminal
-from uncle_jax.requests import MOST, Request, request_of, retained
+from uncle_jax.requests import MOST, Request, request_of
 from uncle_jax.runs.process import begin
 from uncle_jax.runs.progress import Steps
 from uncle_jax.runs.spec import check_seed, set_changes
@@ -153,8 +153,7 @@ def init(args: argparse.Namespace) -> int:
     spec = InputSpec(tuple(args.image_shape), args.classes, half, half)
     settings = registry.settings_of(name, registry.find(name), own[name], usual.uncle)
     if name in HOLDING and settings.room >= args.tasks:
-        changes = HELD | own[name]
-        settings = registry.settings_of(name, registry.find(name), changes, usual.uncle)
+        settings = registry.changed(name, settings, HELD | own[name])
     method = registry.build(name, spec, args.tasks, config, settings)
     require_no_past(method)
     with Steps("init"):
@@ -269,13 +268,12 @@ def ask(args: argparse.Namespace) -> int:
         of_class = entry.get("class_accuracy", {})
         if both := " -> ".join(f"{of_class[w]:.1f}" for w in ("before", "after") if w in of_class):
             print(f"accuracy (%) on {named(asked)}: {both}")
-        answered = measured(store.requests)
-        for task, (then, now) in fallen(*answered, args.warn_fall).items():
+        for task, (then, now) in fallen(*measured(store.requests), args.warn_fall).items():
             print(terminal.fall_line(task, then, now))
-        most = len(retained(answered[0]))
-        full = terminal.room_line(method.name, method.settings, most)
-        if full and args.command == "learn":
-            print(full)
+        if args.command == "learn":
+            most = len(store.tasks["learned"])
+            if full := terminal.room_line(method.name, method.settings, most):
+                print(full)
         total = time.perf_counter() - STARTED
         print("seconds: " + ", ".join(f"{k} {v:.2f}" for k, v in parts.items()), end="")
         print(f", all {total:.2f} ({jax.devices()[0].device_kind})")
